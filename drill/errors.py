@@ -1,0 +1,36 @@
+"""Everything that a drill can raise on purpose, drawn once.
+
+    DrillError
+    ├── UsageError        bad option, target or value: nothing was touched              exit 4
+    ├── Refused           a guard said no before anything was touched                   exit 12
+    ├── Invalid           the drill proves nothing (no bite, no load, unhealthy start)  exit 11
+    └── RestoreFailed     something is not back as it was                               exit 20
+
+Every message says what was refused or failed, the thing, the observed value, and what to type next.
+"""
+
+from __future__ import annotations
+
+
+class DrillError(Exception):
+    """Base of all errors that the harness raises on purpose."""
+
+
+class UsageError(DrillError):
+    """An option, a target file or a value is wrong. Raised before anything is touched."""
+
+
+class Refused(DrillError):
+    """A guard refused: wrong account, Region, or not exactly one match. Raised before anything is touched."""
+
+
+class Invalid(DrillError):
+    """The drill cannot prove anything: system unhealthy at the start, fault without bite, no load, blind."""
+
+
+class RestoreFailed(DrillError):
+    """A Change was not put back. `lines` are the aws-cli lines to type, in order."""
+
+    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.lines = lines

@@ -1,0 +1,311 @@
+"""A target: which system is drilled, where, by which names, and what it promises. Data only, from one TOML file.
+
+All durations are target seconds (AWS's own seconds; lab time in the lab). Every problem of a file is reported at
+once. Models are frozen; a lab fills in `connection` after it has started.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import ipaddress
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError, model_validator
+
+from drill.errors import Refused, UsageError
+
+REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
+SETTABLE = ("objectives", "timings")
+"""The tables that `--set` may override: never account, Regions or blast radius."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Regions(_Table):
+    """The roles of the Regions and the address ranges that tell them apart."""
+
+    primary: str = Field(pattern=REGION)
+    standby: str = Field(pattern=REGION)
+    observer: str = Field(pattern=REGION)
+    cidrs: dict[str, list[str]]
+    """Region -> CIDRs of its own addresses. Longest prefix wins."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Regions:
+        if len({self.primary, self.standby, self.observer}) != 3:
+            raise ValueError("primary, standby and observer must be three different Regions")
+        missing = {self.primary, self.standby} - self.cidrs.keys()
+        if missing:
+            raise ValueError(f"cidrs has no entry for {', '.join(sorted(missing))}")
+        for cidr in (c for ranges in self.cidrs.values() for c in ranges):
+            ipaddress.ip_network(cidr)
+        return self
+
+
+class Dns(_Table):
+    """The name that clients use."""
+
+    name: str
+    ttl_s: PositiveFloat = 60.0
+
+
+class Connection(_Table):
+    """How the world is reached; empty on AWS (boto3's own endpoints, the machine's resolver).
+
+    authoritative: "host:port" list, may be empty (private zone); resolvers: Region -> "host:port";
+    http_port: port that replaces the one in the endpoint URLs, None to leave them.
+    """
+
+    aws_endpoint: str | None = None
+    authoritative: tuple[str, ...] = ()
+    resolvers: dict[str, str] = Field(default_factory=dict)
+    http_port: int | None = None
+
+
+class Resource(_Table):
+    """One thing in the account, found by shell-style patterns that must match exactly once.
+
+    region: where; name: pattern of the resource's own name; within: pattern of its container (ECS cluster).
+    """
+
+    region: str = Field(pattern=REGION)
+    name: str
+    within: str | None = None
+
+
+class WriteKind(_Table):
+    """How a client makes one kind of write. path and body are sent as they are; amount is its signed effect."""
+
+    method: Literal["POST", "PUT"] = "POST"
+    path: str
+    body: dict[str, Any]
+    amount: float
+
+
+class WritePath(_Table):
+    """How writes are made, identified and read back over HTTP.
+
+    account_header: request header that carries the synthetic account; id_field: field of the 200 reply that holds
+    the system's id; read_path: with "{id}"; state_field: field of the read reply; settled/refused/pending: its
+    values. A read that answers 404 means absent. balance_path/balance_field: the account's balance.
+    """
+
+    account_header: str
+    id_field: str
+    read_path: str
+    state_field: str
+    settled: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    balance_path: str | None = None
+    balance_field: str = "balance"
+    kinds: dict[str, WriteKind]
+    probe: str
+    """The kind that the prober writes."""
+
+    @model_validator(mode="after")
+    def _probe_known(self) -> WritePath:
+        if self.probe not in self.kinds:
+            raise ValueError(f"probe {self.probe!r} is not one of the kinds {sorted(self.kinds)}")
+        return self
+
+
+class Load(_Table):
+    """The load: closed-loop Locust users, as the system's own document prescribes.
+
+    timeout_s, poll_s: target seconds, with wall floors in the client; task: kinds of write, in order, per task.
+    """
+
+    users: int = Field(gt=0, le=1000)
+    spawn_rate: PositiveFloat
+    timeout_s: PositiveFloat
+    poll_s: PositiveFloat
+    task: tuple[str, ...]
+    synthetic_prefix: str
+    """Accounts that the load may use begin with this."""
+
+
+class Objectives(_Table):
+    """What is judged, in target seconds."""
+
+    rto_s: PositiveFloat
+    rpo_s: NonNegativeFloat
+    failback_rto_s: PositiveFloat
+    failback_rpo_s: NonNegativeFloat
+
+
+class Timings(_Table):
+    """How long the drill looks, in target seconds."""
+
+    baseline_s: PositiveFloat = 60.0
+    bite_s: PositiveFloat = 120.0
+    """A fault whose declared effect is not seen within this is a fault without bite."""
+    window_s: PositiveFloat = 900.0
+    """Not recovered within this: never recovered."""
+    sustained_s: PositiveFloat = 30.0
+    """Recovered means no failure for this long."""
+    settle_s: PositiveFloat = 60.0
+    """Writes must have a terminal state this long after recovery."""
+    probe_interval_s: PositiveFloat = 2.0
+    probe_timeout_s: PositiveFloat = 20.0
+    """A probe write that is not settled and read back within this has failed."""
+    signals_interval_s: PositiveFloat = 5.0
+    restore_timeout_s: PositiveFloat = 300.0
+
+
+class Lab(_Table):
+    """Which stand-in of lab/ serves this target."""
+
+    system: str
+    speed: PositiveFloat = 10.0
+    settings: dict[str, str] = Field(default_factory=dict)
+
+
+class BlastRadius(_Table):
+    """What may be broken: patterns of resource names, per Region. Nothing else is ever touched."""
+
+    resources: dict[str, list[str]]
+
+
+class Target(_Table):
+    """One system under test. `load_target` reads it; `digest` names its content."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    kind: Literal["lab", "aws"]
+    system: str
+    account: str = Field(pattern=r"^\d{12}$")
+    endpoint: str = Field(pattern=r"^https?://")
+    """The URL that users use."""
+    regional_endpoints: dict[str, str]
+    """Region -> URL that bypasses failover (used to read written data back from the survivor)."""
+    regions: Regions
+    dns: Dns
+    resources: dict[str, Resource]
+    writes: WritePath
+    load: Load
+    objectives: Objectives
+    timings: Timings = Timings()
+    blast_radius: BlastRadius
+    lab: Lab | None = None
+    connection: Connection = Connection()
+    overrides: tuple[str, ...] = ()
+    """The `--set` options in force; a target with any is never eligible for a gate."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Target:
+        problems = [*self._kind_problems(), *self._window_problems(), *self._name_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _kind_problems(self) -> Iterable[str]:
+        if (self.kind == "lab") != (self.lab is not None):
+            yield f"kind is {self.kind!r} but the [lab] table is {'missing' if self.lab is None else 'present'}"
+
+    def _window_problems(self) -> Iterable[str]:
+        needed = max(self.objectives.rto_s, self.objectives.failback_rto_s) + self.timings.sustained_s
+        if self.timings.window_s < needed:
+            yield (
+                f"timings.window_s is {self.timings.window_s:g}: shorter than the longest recovery objective plus "
+                f"timings.sustained_s ({needed:g}), so a miss could not be told from a late recovery"
+            )
+
+    def _name_problems(self) -> Iterable[str]:
+        for kind in self.load.task:
+            if kind not in self.writes.kinds:
+                yield f"load.task names {kind!r}, which is not in writes.kinds {sorted(self.writes.kinds)}"
+        for region in (self.regions.primary, self.regions.standby):
+            if region not in self.regional_endpoints:
+                yield f"regional_endpoints has no entry for {region}"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the target's content without the connection (hex)."""
+        content = self.model_dump(mode="json", exclude={"connection", "overrides"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def resource(self, key: str) -> Resource:
+        """The resource of that key. UsageError names the known ones."""
+        try:
+            return self.resources[key]
+        except KeyError:
+            known = ", ".join(sorted(self.resources))
+            raise UsageError(f"target {self.name}: no resource {key!r}; known: {known}") from None
+
+    def region_of(self, address: str) -> str | None:
+        """The Region whose CIDRs hold `address` (longest prefix), None when none does."""
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return None
+        found = [
+            (ipaddress.ip_network(cidr).prefixlen, region)
+            for region, cidrs in self.regions.cidrs.items()
+            for cidr in cidrs
+            if ip in ipaddress.ip_network(cidr)
+        ]
+        return max(found)[1] if found else None
+
+    def require_inside_blast_radius(self, region: str, name: str) -> None:
+        """Refused unless `name` in `region` is declared breakable."""
+        patterns = self.blast_radius.resources.get(region, [])
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            raise Refused(
+                f"{name} in {region} is outside the blast radius of target {self.name} "
+                f"(allowed there: {patterns or 'nothing'}); add it to [blast_radius.resources] if it may be broken"
+            )
+
+    def url(self, endpoint: str) -> str:
+        """`endpoint` with the connection's port, without a trailing slash."""
+        port = self.connection.http_port
+        bare = endpoint.rstrip("/")
+        return bare if port is None else f"{bare}:{port}"
+
+
+def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
+    """Read, override and validate a target file.
+
+    settings: "objectives.rto_s=5" strings. UsageError lists every problem at once: file, key, found, expected.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.toml") if not p.stem.endswith(".example")))
+        raise UsageError(f"unknown target {path.stem!r}: no file {path}; known targets: {known or 'none'}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
+    overrides = tuple(settings)
+    for setting in overrides:
+        _override(raw, setting)
+    try:
+        return Target.model_validate(raw | {"overrides": overrides})
+    except ValidationError as error:
+        raise UsageError(f"{path}: {error.error_count()} problem(s)\n" + "\n".join(_problems(error))) from None
+
+
+def _override(raw: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    table, _, name = key.partition(".")
+    if not equals or table not in SETTABLE or not name:
+        raise UsageError(
+            f"--set {setting}: only KEY=VALUE with KEY in {' or '.join(f'{t}.*' for t in SETTABLE)} can be set "
+            "(never account, Regions or blast radius); example: --set objectives.rto_s=300"
+        )
+    try:
+        raw.setdefault(table, {})[name] = float(value)
+    except ValueError:
+        raise UsageError(f"--set {setting}: {value!r} is not a number of seconds") from None
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    for item in error.errors(include_url=False):
+        key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
+        found = "" if isinstance(item["input"], Mapping) else f"; found {item['input']!r}"
+        yield f"  {key}: {item['msg'].removeprefix('Value error, ')}{found}"

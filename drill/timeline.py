@@ -1,0 +1,284 @@
+"""The run folder: one append-only history that everything is judged from afterwards.
+
+    run.json              header: format, run id, scenario, target, speed, objectives, timings, versions
+    events.jsonl          the drill's own marks: phases, faults, decisions
+    obs-<witness>.jsonl   observations, one file per witness process
+    requests-<n>.jsonl    what each load worker's requests saw
+    ledger-<n>.jsonl      the write ledger (drill/ledger.py)
+    readback.jsonl        what the survivor answered when the acknowledged writes were read back
+    journal.jsonl         the changes (drill/journal.py)
+
+All stamps `*_s` are monotonic wall seconds of one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from drill.clock import Clock
+from drill.ledger import Write, read_ledger, read_lines
+
+FORMAT = 1
+PHASES = (
+    "baseline",
+    "injecting",
+    "in_force",
+    "recovering",
+    "recovered",
+    "restoring",
+    "restored",
+    "failback",
+    "settled",
+)
+
+
+class Outcome(Enum):
+    """What an observation says; UNKNOWN is neither good nor bad (the witness could not look)."""
+
+    OK = "OK"
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One look by one witness.
+
+    sent_s, done_s: monotonic wall seconds, sent before done; probe: what was looked at ("write.settle", "dns",
+    "aws.writer"); vantage: from where ("client", "authoritative", "resolver:ap-northeast-1", a Region);
+    value: what was seen (an address, a state), "" when nothing; detail: free text for people.
+    """
+
+    sent_s: float
+    done_s: float
+    probe: str
+    vantage: str
+    outcome: Outcome
+    value: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of the load, as its client saw it.
+
+    name: operation ("deposit", "read", ...); outcome OK or FAIL; status: HTTP status, 0 without an answer;
+    peer: address connected to; reused: sent over a connection that was open already; pinned: that connection's
+    address is no longer in the DNS answer the client would get now.
+    """
+
+    sent_s: float
+    done_s: float
+    name: str
+    outcome: Outcome
+    status: int = 0
+    peer: str = ""
+    reused: bool = False
+    pinned: bool = False
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A mark of the drill itself: at_s monotonic wall seconds, name, and JSON-able data."""
+
+    at_s: float
+    name: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Readback:
+    """What the survivor said of one acknowledged write.
+
+    pass_: "recovery" or "settled"; window: "failover" or "failback"; key: the ledger's key;
+    state: settled | refused | pending | absent | unknown.
+    """
+
+    at_s: float
+    window: str
+    pass_: str
+    key: str
+    state: str
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything a run folder says, read at one time. What is judged is a pure function of this."""
+
+    header: dict[str, Any]
+    events: tuple[Event, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    requests: tuple[Request, ...] = ()
+    writes: tuple[Write, ...] = ()
+    readbacks: tuple[Readback, ...] = ()
+    balances: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def speed(self) -> float:
+        """Target seconds per wall second."""
+        return float(self.header["speed"])
+
+    def named(self, *names: str) -> tuple[Event, ...]:
+        """The events with one of these names, in order."""
+        return tuple(e for e in self.events if e.name in names)
+
+    def first(self, name: str) -> Event | None:
+        """The first event of that name."""
+        return next(iter(self.named(name)), None)
+
+    def of(self, probe: str, vantage: str | None = None) -> tuple[Observation, ...]:
+        """The observations of one probe (and vantage), by send time."""
+        picked = (o for o in self.observations if o.probe == probe and vantage in (None, o.vantage))
+        return tuple(sorted(picked, key=lambda o: o.sent_s))
+
+
+class Timeline:
+    """The run folder while it is written, and incrementally read.
+
+    folder: exists and is empty but for `run.json`, which `create` writes. Other processes append their own files
+    of the same folder; `refresh` picks up what they have written since.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self._events_fd = os.open(
+            folder / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
+        self._offsets: dict[Path, int] = {}
+        self.observations: list[Observation] = []
+        self.requests: list[Request] = []
+        self.events: list[Event] = []
+
+    @classmethod
+    def create(cls, folder: Path, clock: Clock, header: dict[str, Any]) -> Timeline:
+        """Make a new run folder. FileExistsError when there is one already."""
+        folder.mkdir(parents=True)
+        full = {"format": FORMAT, "speed": clock.speed, "created": clock.wall().isoformat(), **header}
+        (folder / "run.json").write_text(json.dumps(full, indent=2, default=str) + "\n")
+        return cls(folder, clock)
+
+    def mark(self, name: str, **data: Any) -> Event:
+        """Append an event, stamped now."""
+        event = Event(self.clock.monotonic_s(), name, data)
+        os.write(self._events_fd, (json.dumps(asdict(event), default=str) + "\n").encode())
+        self.events.append(event)
+        return event
+
+    def phase(self, name: str) -> Event:
+        """Mark the begin of one of the fixed phases. ValueError for any other name."""
+        if name not in PHASES:
+            raise ValueError(f"phase {name!r} is not one of {', '.join(PHASES)}")
+        return self.mark("phase", phase=name)
+
+    def refresh(self) -> None:
+        """Read what other processes have appended to this folder since the last call."""
+        for path in sorted(self.folder.glob("obs-*.jsonl")):
+            self.observations.extend(observation_from(record) for record in self._new_lines(path))
+        for path in sorted(self.folder.glob("requests-*.jsonl")):
+            self.requests.extend(request_from(record) for record in self._new_lines(path))
+
+    def between(self, low_s: float, high_s: float, probe: str) -> list[Observation]:
+        """Observations of `probe` whose result came in [low_s, high_s]."""
+        return [o for o in self.observations if o.probe == probe and low_s <= o.done_s <= high_s]
+
+    def close(self) -> None:
+        """Close the files."""
+        os.close(self._events_fd)
+
+    def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
+        offset = self._offsets.get(path, 0)
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offsets[path] = offset + len(whole)
+        for line in whole.splitlines():
+            yield json.loads(line)
+
+
+class ObservationFile:
+    """Where one witness process appends its observations; one write(2) a line."""
+
+    def __init__(self, folder: Path, witness: str) -> None:
+        self._fd = os.open(
+            folder / f"obs-{witness}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
+
+    def add(self, observation: Observation) -> None:
+        """Append one observation."""
+        record = asdict(observation) | {"outcome": observation.outcome.value}
+        os.write(self._fd, (json.dumps(record) + "\n").encode())
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+class RequestFile:
+    """Where one load worker appends its requests; one write(2) a line."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        self._fd = os.open(
+            folder / f"requests-{worker}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
+
+    def add(self, request: Request) -> None:
+        """Append one request."""
+        record = asdict(request) | {"outcome": request.outcome.value}
+        os.write(self._fd, (json.dumps(record) + "\n").encode())
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)
+
+
+def observation_from(record: dict[str, Any]) -> Observation:
+    """An observation from its JSON form."""
+    return Observation(**(record | {"outcome": Outcome(record["outcome"])}))
+
+
+def request_from(record: dict[str, Any]) -> Request:
+    """A request from its JSON form."""
+    return Request(**(record | {"outcome": Outcome(record["outcome"])}))
+
+
+def append_readbacks(folder: Path, readbacks: Iterable[Readback]) -> None:
+    """Append read-back results to `readback.jsonl`."""
+    with (folder / "readback.jsonl").open("a") as file:
+        for readback in readbacks:
+            file.write(json.dumps(asdict(readback)) + "\n")
+
+
+def load_history(folder: Path) -> History:
+    """Read a whole run folder.
+
+    Raises ValueError naming what is wrong: no header, a newer format, an unreadable line.
+    """
+    try:
+        header = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder}: no readable run.json ({error})") from error
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{folder}: format {header.get('format')!r}, this version reads {FORMAT}")
+    optional = {name: _lines_if_any(folder / name) for name in ("events.jsonl", "readback.jsonl", "balances.jsonl")}
+    return History(
+        header=header,
+        events=tuple(Event(**record) for record in optional["events.jsonl"]),
+        observations=tuple(observation_from(r) for p in sorted(folder.glob("obs-*.jsonl")) for r in read_lines(p)),
+        requests=tuple(request_from(r) for p in sorted(folder.glob("requests-*.jsonl")) for r in read_lines(p)),
+        writes=tuple(read_ledger(folder.glob("ledger-*.jsonl"))),
+        readbacks=tuple(Readback(**record) for record in optional["readback.jsonl"]),
+        balances=tuple(optional["balances.jsonl"]),
+    )
+
+
+def _lines_if_any(path: Path) -> list[dict[str, Any]]:
+    return read_lines(path) if path.exists() else []
