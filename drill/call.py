@@ -1,0 +1,106 @@
+"""AWS API calls and readable facts as data.
+
+From the same data come the call itself, the aws-cli line that a person can paste, the IAM action it needs and
+the check against botocore's own service model.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import botocore.loaders
+import botocore.model
+import botocore.validate
+import jmespath
+from botocore import xform_name
+
+from drill.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Call:
+    """One AWS API call.
+
+    service: botocore's name ("ecs"); operation: the API's name ("UpdateService"); params: JSON; region: where.
+    """
+
+    service: str
+    operation: str
+    params: dict[str, Any]
+    region: str
+
+    def validate(self) -> None:
+        """Check operation and parameters against botocore's model. UsageError says what is wrong."""
+        model = _service_model(self.service)
+        if self.operation not in model.operation_names:
+            raise UsageError(f"{self.service} has no operation {self.operation} in botocore's model")
+        shape = model.operation_model(self.operation).input_shape
+        if shape is None:
+            return
+        report = botocore.validate.ParamValidator().validate(self.params, shape)
+        if report.has_errors():
+            raise UsageError(f"{self.service}:{self.operation}: {report.generate_report()}")
+
+    def cli(self, endpoint_url: str | None = None) -> str:
+        """The stock aws-cli line that makes this call."""
+        words = ["aws", self.service, xform_name(self.operation, "-")]
+        for name, value in self.params.items():
+            option = "--" + xform_name(name, "-")
+            if isinstance(value, bool):
+                words.append(option if value else option.replace("--", "--no-", 1))
+            else:
+                words += [option, value if isinstance(value, str) else json.dumps(value)]
+        words += ["--region", self.region]
+        if endpoint_url:
+            words += ["--endpoint-url", endpoint_url]
+        return shlex.join(words)
+
+    @property
+    def iam_action(self) -> str:
+        """The IAM action of this call ("ecs:UpdateService"), from the model's signing name."""
+        return f"{_service_model(self.service).signing_name}:{self.operation}"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that can be read back: the value at `path` (JMESPath) of the call's reply equals `equals`."""
+
+    call: Call
+    path: str
+    equals: Any
+
+    def extract(self, reply: dict[str, Any]) -> Any:
+        """The value that the reply shows at `path`; None when there is none."""
+        return jmespath.search(self.path, reply)
+
+    def __str__(self) -> str:
+        return f"{self.call.service}:{self.call.operation} {self.path} = {self.equals!r}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A fact beside the value that was observed."""
+
+    fact: Fact
+    observed: Any = field(default=None)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the observed value is the expected one."""
+        return bool(self.observed == self.fact.equals)
+
+    def __str__(self) -> str:
+        return f"{self.fact.call.service}:{self.fact.call.operation} {self.fact.path}: {self.observed!r}"
+
+
+@cache
+def _service_model(service: str) -> botocore.model.ServiceModel:
+    loader = botocore.loaders.Loader()
+    try:
+        return botocore.model.ServiceModel(loader.load_service_model(service, "service-2"), service)
+    except botocore.loaders.UnknownServiceError as error:
+        raise UsageError(f"botocore knows no service {service!r}") from error
