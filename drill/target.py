@@ -6,6 +6,7 @@ once. Models are frozen; a lab fills in `connection` after it has started.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import hashlib
 import ipaddress
@@ -25,7 +26,7 @@ SETTABLE = ("objectives", "timings")
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Regions(_Table):
@@ -200,30 +201,10 @@ class Target(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Target:
-        problems = [*self._kind_problems(), *self._window_problems(), *self._name_problems()]
+        problems = list(_contradictions(dict(self)))
         if problems:
             raise ValueError("; ".join(problems))
         return self
-
-    def _kind_problems(self) -> Iterable[str]:
-        if (self.kind == "lab") != (self.lab is not None):
-            yield f"kind is {self.kind!r} but the [lab] table is {'missing' if self.lab is None else 'present'}"
-
-    def _window_problems(self) -> Iterable[str]:
-        needed = max(self.objectives.rto_s, self.objectives.failback_rto_s) + self.timings.sustained_s
-        if self.timings.window_s < needed:
-            yield (
-                f"timings.window_s is {self.timings.window_s:g}: shorter than the longest recovery objective plus "
-                f"timings.sustained_s ({needed:g}), so a miss could not be told from a late recovery"
-            )
-
-    def _name_problems(self) -> Iterable[str]:
-        for kind in self.load.task:
-            if kind not in self.writes.kinds:
-                yield f"load.task names {kind!r}, which is not in writes.kinds {sorted(self.writes.kinds)}"
-        for region in (self.regions.primary, self.regions.standby):
-            if region not in self.regional_endpoints:
-                yield f"regional_endpoints has no entry for {region}"
 
     @property
     def digest(self) -> str:
@@ -287,7 +268,11 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
     try:
         return Target.model_validate(raw | {"overrides": overrides})
     except ValidationError as error:
-        raise UsageError(f"{path}: {error.error_count()} problem(s)\n" + "\n".join(_problems(error))) from None
+        lines = list(_problems(error))
+        lines += [
+            f"  {line}" for line in _contradictions(_valid_tables(raw)) if not any(line in seen for seen in lines)
+        ]
+        raise UsageError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
 
 
 def _override(raw: dict[str, Any], setting: str) -> None:
@@ -302,6 +287,45 @@ def _override(raw: dict[str, Any], setting: str) -> None:
         raw.setdefault(table, {})[name] = float(value)
     except ValueError:
         raise UsageError(f"--set {setting}: {value!r} is not a number of seconds") from None
+
+
+def _contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
+    """Values that cannot all be meant; tables that are missing or invalid are None and take no part."""
+    kind, lab = tables.get("kind"), tables.get("lab")
+    if kind in ("lab", "aws") and (kind == "lab") != (lab is not None):
+        yield f"kind is {kind!r} but the [lab] table is {'missing' if lab is None else 'present'}"
+    objectives, timings = tables.get("objectives"), tables.get("timings")
+    if objectives and timings:
+        needed = max(objectives.rto_s, objectives.failback_rto_s) + timings.sustained_s
+        if timings.window_s < needed:
+            yield (
+                f"timings.window_s is {timings.window_s:g}: shorter than the longest recovery objective plus "
+                f"timings.sustained_s ({needed:g}), so a miss could not be told from a late recovery"
+            )
+    load, writes = tables.get("load"), tables.get("writes")
+    if load and writes:
+        for name in sorted(set(load.task) - writes.kinds.keys()):
+            yield f"load.task names {name!r}, which is not in writes.kinds {sorted(writes.kinds)}"
+    regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")
+    if regions and isinstance(endpoints, Mapping):
+        for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
+            yield f"regional_endpoints has no entry for {region}"
+
+
+def _valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of a raw file that are valid by themselves."""
+    models: dict[str, type[_Table]] = {
+        "objectives": Objectives,
+        "timings": Timings,
+        "load": Load,
+        "writes": WritePath,
+        "regions": Regions,
+    }
+    found = {key: raw.get(key) for key in ("kind", "lab", "regional_endpoints")}
+    for name, model in models.items():
+        with contextlib.suppress(ValidationError):
+            found[name] = model.model_validate(raw.get(name, {}))
+    return found
 
 
 def _problems(error: ValidationError) -> Iterable[str]:

@@ -165,12 +165,12 @@ class Timeline:
         (folder / "run.json").write_text(json.dumps(full, indent=2, default=str) + "\n")
         return cls(folder, clock)
 
-    def mark(self, name: str, **data: Any) -> Event:
+    def mark(self, event: str, /, **data: Any) -> Event:
         """Append an event, stamped now."""
-        event = Event(self.clock.monotonic_s(), name, data)
-        os.write(self._events_fd, (json.dumps(asdict(event), default=str) + "\n").encode())
-        self.events.append(event)
-        return event
+        made = Event(self.clock.monotonic_s(), event, data)
+        os.write(self._events_fd, (json.dumps(asdict(made), default=str) + "\n").encode())
+        self.events.append(made)
+        return made
 
     def phase(self, name: str) -> Event:
         """Mark the begin of one of the fixed phases. ValueError for any other name."""

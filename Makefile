@@ -1,0 +1,43 @@
+# The verbs a person types. Each sets up what it needs in .venv; a second run does not reinstall.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: help setup drill test lint lock clean
+
+help:
+	@echo "make drill   set up, then run the headline drill in the embedded lab (ARGS='--set objectives.rto_s=300')"
+	@echo "make test    set up, then pass the harness's own tests (ARGS='tests/lab -x')"
+	@echo "make lint    ruff and mypy --strict"
+	@echo "make setup   .venv from the hash-pinned requirements.lock"
+	@echo "make lock    write requirements.lock anew from pyproject.toml (needs uv)"
+
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "failover-drill needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "python3 -m venv failed: on Debian and Ubuntu type: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+drill: setup
+	@$(BIN)/python -m pytest -m "failover and headline" $(ARGS)
+
+test: setup
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock:
+	uv pip compile pyproject.toml --group dev --generate-hashes --universal --no-header --quiet -o requirements.lock
+
+clean:
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache

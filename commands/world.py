@@ -1,0 +1,140 @@
+"""From options to a target that can be reached: the lab is started (or attached to), the connection filled in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import botocore.session
+
+from drill.aws import Aws
+from drill.child import REPOSITORY
+from drill.clock import Clock, SystemClock
+from drill.errors import UsageError
+from drill.target import Connection, Target, load_target
+from lab.launch import LabError, LabInfo, launch
+
+TARGETS = REPOSITORY / "targets"
+RUNS = REPOSITORY / "reports" / "runs"
+MAX_SPEED = 1000.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person asked for.
+
+    target: a name in targets/ or a path to a TOML file; settings: `--set` strings; lab_speed: lab seconds per wall
+    second, None for the target's; lab_port: first of the lab's fixed ports, None for free ones; lab_settings:
+    `--lab-set` strings; lab_attach: state file of a lab that is running already.
+    """
+
+    target: str = "core-banking"
+    settings: tuple[str, ...] = ()
+    lab_speed: float | None = None
+    lab_port: int | None = None
+    lab_settings: tuple[str, ...] = ()
+    lab_attach: Path | None = None
+    runs: Path = field(default=RUNS)
+
+
+@dataclass(frozen=True)
+class World:
+    """A target that can be reached. lab: None on AWS."""
+
+    target: Target
+    aws: Aws
+    clock: Clock
+    lab: LabInfo | None
+
+
+def resolve_target(options: Options) -> Target:
+    """Read and check the target that the options name. UsageError before anything is started."""
+    path = Path(options.target) if options.target.endswith(".toml") else TARGETS / f"{options.target}.toml"
+    target = load_target(path, options.settings)
+    _check_regions(target)
+    _check_lab_options(target, options)
+    return target
+
+
+@contextlib.contextmanager
+def open_world(target: Target, options: Options) -> Iterator[World]:
+    """Start what must be started and give the world; stop it at the end. UsageError when the lab cannot start."""
+    if target.lab is None:
+        yield World(target, Aws(), SystemClock(), None)
+        return
+    with _lab(target, options) as info:
+        yield World(_bound(target, info), Aws(info.aws_endpoint), SystemClock(info.speed), info)
+
+
+@contextlib.contextmanager
+def _lab(target: Target, options: Options) -> Iterator[LabInfo]:
+    assert target.lab is not None
+    if options.lab_attach is not None:
+        yield _attached(options.lab_attach)
+        return
+    speed = options.lab_speed or target.lab.speed
+    settings = tuple(f"{k}={v}" for k, v in target.lab.settings.items()) + options.lab_settings
+    try:
+        lab = launch(target.lab.system, speed, port_base=options.lab_port, settings=settings)
+    except LabError as error:
+        raise UsageError(str(error)) from error
+    with lab:
+        yield lab.info
+
+
+def _attached(path: Path) -> LabInfo:
+    try:
+        return LabInfo.from_json(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"--lab-attach {path}: no lab to attach to ({error}); start one with `drill lab up core-banking`, "
+            "which prints the path"
+        ) from error
+
+
+def _bound(target: Target, info: LabInfo) -> Target:
+    connection = Connection(
+        aws_endpoint=info.aws_endpoint,
+        authoritative=(_address(info.dns_authoritative),),
+        resolvers={region: _address(server) for region, server in info.resolvers.items()},
+        http_port=info.http_port,
+    )
+    return target.model_copy(update={"connection": connection})
+
+
+def _address(server: tuple[str, int]) -> str:
+    return f"{server[0]}:{server[1]}"
+
+
+def _check_regions(target: Target) -> None:
+    known = set(botocore.session.get_session().get_available_regions("ec2"))
+    used = {target.regions.primary, target.regions.standby, target.regions.observer}
+    used |= {resource.region for resource in target.resources.values()} | target.regions.cidrs.keys()
+    unknown = sorted(used - known)
+    if unknown:
+        raise UsageError(
+            f"target {target.name}: unknown Region {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+        )
+
+
+def _check_lab_options(target: Target, options: Options) -> None:
+    given = {
+        "--lab-speed": options.lab_speed,
+        "--lab-port": options.lab_port,
+        "--lab-set": options.lab_settings or None,
+        "--lab-attach": options.lab_attach,
+    }
+    named = [name for name, value in given.items() if value is not None]
+    if target.lab is None and named:
+        raise UsageError(f"{', '.join(named)}: target {target.name} is not a lab; leave it out")
+    if options.lab_attach and len(named) > 1:
+        raise UsageError(
+            f"--lab-attach takes a lab as it runs: leave out {', '.join(n for n in named if n != '--lab-attach')}"
+        )
+    if options.lab_speed is not None and not 0 < options.lab_speed <= MAX_SPEED:
+        raise UsageError(f"--lab-speed {options.lab_speed:g}: must be above 0 and at most {MAX_SPEED:g}; example: 10")
+    if options.lab_port is not None and not 1024 <= options.lab_port <= 65000:
+        raise UsageError(f"--lab-port {options.lab_port}: must lie in 1024..65000; example: --lab-port 5050")

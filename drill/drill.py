@@ -1,0 +1,305 @@
+"""The Drill: what a scenario says, in the order in which it says it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from drill.aws import Aws, AwsFailed
+from drill.change import Action, Change, Effect, Fault, Step
+from drill.child import Child
+from drill.clock import Clock
+from drill.errors import Invalid
+from drill.interrupt import Interrupts
+from drill.journal import Journal
+from drill.restore import put_back
+from drill.target import Target
+from drill.timeline import Outcome, Timeline
+
+LOOK_WALL_S = 0.25
+"""How often a waiting drill looks at its timeline: a wall floor, so that looking never starves what it looks at."""
+FACT_STEP_S = 2.0
+WRITE_PROBE = "write.settle"
+
+
+class Condition(Protocol):
+    """Something a drill can wait for, read from the timeline."""
+
+    def reached(self, timeline: Timeline, since_s: float) -> float | None:
+        """The monotonic instant since which it holds, None while it does not."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A process that watches or loads the system: `python -m module`, named in the run folder."""
+
+    name: str
+    module: str
+
+
+@dataclass
+class Drill:
+    """One scenario against one target.
+
+    target, aws, clock, timeline, journal: see their modules. run_id: unique, tags all that is written.
+    witnesses: started at once; load: started by `start_load`. on_tick: called at each look, for live progress.
+    read_back: (survivor Region, window, pass) reads every acknowledged write back into the run folder.
+    """
+
+    target: Target
+    aws: Aws
+    clock: Clock
+    timeline: Timeline
+    journal: Journal
+    run_id: str
+    witnesses: Sequence[Instrument] = ()
+    load: Sequence[Instrument] = ()
+    on_tick: Callable[[], None] = lambda: None
+    read_back: Callable[[str, str, str], None] = lambda region, window, pass_: None
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    _children: list[Child] = field(default_factory=list)
+    _reported_dead: set[str] = field(default_factory=set)
+    _window: str = ""
+    _window_began_s: float = 0.0
+
+    # -- looking before anything is touched
+
+    def look(self, name: str, guard: Callable[[], Any]) -> Any:
+        """Run a read-only guard and note what it saw. What it raises (Refused, Invalid) ends the drill here."""
+        value = guard()
+        self.timeline.mark("guard", name=name, value=str(value))
+        return value
+
+    def start_witnesses(self) -> None:
+        """Start the prober and the signal poller."""
+        self._start(self.witnesses)
+
+    def start_load(self) -> None:
+        """Start the load processes (and the witnesses, if nobody has)."""
+        if not self._children:
+            self.start_witnesses()
+        self._start(self.load)
+        self.timeline.mark("load.started", users=self.target.load.users, spawn_rate=self.target.load.spawn_rate)
+
+    def steady(self, for_s: float) -> None:
+        """The steady-state hypothesis: `for_s` target seconds of load with every probe good at the end.
+
+        The first half may warm up. Invalid when there is no probe, or one fails, or no request is served, in the
+        second half: a drill on a system that is not healthy proves nothing.
+        """
+        self.timeline.phase("baseline")
+        began_s = self.clock.monotonic_s()
+        self._wait(for_s / 2)
+        half_s = self.clock.monotonic_s()
+        self._wait(for_s / 2)
+        problem = self._unsteady(half_s)
+        self.timeline.mark("steady", ok=problem is None, since_s=half_s, began_s=began_s)
+        if problem:
+            raise Invalid(f"baseline unhealthy: {problem}; repair {self.target.name} before drilling it")
+
+    # -- breaking and putting back
+
+    @contextlib.contextmanager
+    def applied(self, fault: Fault) -> Iterator[Change]:
+        """Inject a fault; put it back, verified, when the block ends, however it ends.
+
+        Inside the block the fault is in force in the control plane, and (unless it only arms) its declared effect
+        was seen by clients. Invalid when it did not bite within `timings.bite_s`; RestoreFailed when it could not
+        be put back.
+        """
+        change = fault.prepare(self.aws, self.target.name, self.run_id)
+        for resource in change.resources:
+            self._require_breakable(resource)
+        for call in change.inject + change.restore:
+            call.validate()
+        number = self.journal.open_change(change)
+        visible = change.effect != "none"
+        if visible:
+            self.timeline.phase("injecting")
+        self.journal.record(number, "injecting")
+        try:
+            self._inject(number, change)
+            if visible:
+                self._await_bite(change)
+            yield change
+        finally:
+            self._restore(number, change, visible)
+
+    def perform(self, step: Step) -> Action:
+        """Do something that cannot be undone: journal the intent, call, and wait for the declared end state.
+
+        Returns when the end state is reached or its time is over; the journal tells which.
+        """
+        action = step.prepare(self.aws, self.target.name, self.run_id)
+        for resource in action.resources:
+            self._require_breakable(resource)
+        for call in action.calls:
+            call.validate()
+        number = self.journal.open_action(action)
+        if self._window == "failback":
+            self.timeline.phase("failback")
+        self.timeline.mark("action", window=self._window, kind=action.kind, effect=action.effect)
+        for call in action.calls:
+            self.aws.run(call)
+        self.journal.record(number, "started")
+        readings = self.aws.await_facts(action.end_state, action.timeout_s, self._wait, FACT_STEP_S)
+        reached = all(reading.holds for reading in readings)
+        seen = [str(reading) for reading in readings]
+        self.journal.record(number, "reached" if reached else "not_reached", observed=seen)
+        self.timeline.mark("action.ended", window=self._window, reached=reached, observed=seen)
+        return action
+
+    # -- measuring
+
+    @contextlib.contextmanager
+    def window(self, name: str, survivor: str) -> Iterator[None]:
+        """One outage to be judged: from here to recovery at the `survivor` Region. name: failover | failback."""
+        self._window = name
+        self._window_began_s = self.timeline.mark("window.begin", window=name, survivor=survivor).at_s
+        try:
+            yield
+        except BaseException as error:
+            self.timeline.mark("window.end", window=name, reason="aborted", error=type(error).__name__)
+            raise
+        finally:
+            self._window = ""
+
+    def until(self, condition: Condition, timeout_s: float) -> bool:
+        """Wait until `condition` holds, at most `timeout_s` target seconds from the begin of the window.
+
+        Marks `window.recovered` and phase recovered, or that the window ended without; returns which.
+        """
+        deadline_s = self._window_began_s + timeout_s / self.clock.speed
+        while (now_s := self.clock.monotonic_s()) < deadline_s:
+            since_s = condition.reached(self.timeline, self._window_began_s)
+            if since_s is not None:
+                self.timeline.mark("window.recovered", window=self._window, first_good_s=since_s)
+                self.timeline.phase("recovered")
+                self.timeline.mark("window.end", window=self._window, reason="recovered")
+                return True
+            self._tick(min(LOOK_WALL_S, deadline_s - now_s))
+        self.timeline.mark("window.end", window=self._window, reason="timeout", window_s=timeout_s)
+        return False
+
+    def settle(self, region: str, window: str) -> None:
+        """Read every acknowledged write back from `region`: now, and again after `timings.settle_s`."""
+        self.read_back(region, window, "recovery")
+        self._wait(self.target.timings.settle_s)
+        self.read_back(region, window, "settled")
+        if window == "failback":
+            self.timeline.phase("settled")
+
+    def stop(self) -> None:
+        """Stop load and witnesses; idempotent."""
+        self._notice_the_dead()
+        for child in reversed(self._children):
+            child.stop()
+        if self._children:
+            self.timeline.mark("load.stopped")
+        self._children.clear()
+
+    # -- inside
+
+    def _start(self, instruments: Sequence[Instrument]) -> None:
+        for instrument in instruments:
+            config = {
+                "folder": str(self.timeline.folder),
+                "target": self.target.model_dump(mode="json"),
+                "speed": self.clock.speed,
+                "run_id": self.run_id,
+                "worker": instrument.name,
+            }
+            self._children.append(Child(instrument.name, instrument.module, config, self.timeline.folder))
+
+    def _wait(self, target_s: float) -> None:
+        """Sleep `target_s` target seconds, looking at the timeline meanwhile."""
+        until_s = self.clock.monotonic_s() + target_s / self.clock.speed
+        while (left_s := until_s - self.clock.monotonic_s()) > 0:
+            self._tick(min(LOOK_WALL_S, left_s))
+
+    def _tick(self, wall_s: float) -> None:
+        self.clock.sleep(wall_s * self.clock.speed)
+        self.timeline.refresh()
+        self._notice_the_dead()
+        self.on_tick()
+
+    def _notice_the_dead(self) -> None:
+        for child in self._children:
+            why = child.died()
+            if why is not None and child.name not in self._reported_dead:
+                self._reported_dead.add(child.name)
+                self.timeline.mark("witness.died", name=child.name, why=why)
+
+    def _unsteady(self, since_s: float) -> str | None:
+        probes = [o for o in self.timeline.observations if o.probe == WRITE_PROBE and o.sent_s >= since_s]
+        bad = [o for o in probes if o.outcome is not Outcome.OK]
+        served = [r for r in self.timeline.requests if r.sent_s >= since_s and r.outcome is Outcome.OK]
+        if self._reported_dead:
+            return f"{', '.join(sorted(self._reported_dead))} ended by itself (see its log in {self.timeline.folder})"
+        if bad:
+            return f"{len(bad)} of {len(probes)} write probes failed, the first with {bad[0].detail or 'no detail'!r}"
+        if not probes:
+            return "no write probe came back"
+        return None if served or not self.load else "the load got not one request served"
+
+    def _require_breakable(self, resource: str) -> None:
+        # arn:partition:service:region:account:rest; the last part names the resource.
+        region, name = resource.split(":")[3], resource.rpartition("/")[2].rpartition(":")[2]
+        self.target.require_inside_blast_radius(region, name)
+
+    def _inject(self, number: int, change: Change) -> None:
+        for call in change.inject:
+            self.aws.run(call)
+        timeout_s = self.target.timings.bite_s
+        readings = self.aws.await_facts(change.faulted + change.effective, timeout_s, self._wait, FACT_STEP_S)
+        seen = [str(reading) for reading in readings]
+        if not all(reading.holds for reading in readings):
+            raise Invalid(f"{change.kind} is not in force after {timeout_s:g} s: observed {'; '.join(seen)}")
+        self.journal.record(number, "injected")
+        self.timeline.mark(
+            "fault.injected",
+            window=self._window,
+            kind=change.kind,
+            effect=change.effect,
+            in_force=True,
+            observed=seen,
+        )
+
+    def _await_bite(self, change: Change) -> None:
+        deadline_s = self.clock.monotonic_s() + self.target.timings.bite_s / self.clock.speed
+        while not self._bitten(change.effect):
+            if self.clock.monotonic_s() >= deadline_s:
+                self.timeline.mark("window.end", window=self._window, reason="no bite")
+                raise Invalid(
+                    f"fault without bite: {change.kind} is in force, but clients saw no {change.effect} within "
+                    f"{self.target.timings.bite_s:g} s; check that {', '.join(change.resources)} is what serves them"
+                )
+            self._tick(LOOK_WALL_S)
+        self.timeline.phase("in_force")
+
+    def _bitten(self, effect: Effect) -> bool:
+        since = (o for o in self.timeline.observations if o.sent_s >= self._window_began_s and o.probe == WRITE_PROBE)
+        return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
+
+    def _restore(self, number: int, change: Change, visible: bool) -> None:
+        with self.interrupts.shielded():
+            if visible:
+                self._still_in_force(change)
+                self.timeline.phase("restoring")
+            put_back(self.aws, self.journal, number, change, self._wait, self.target.timings.restore_timeout_s)
+            self.timeline.mark("fault.restored", kind=change.kind)
+            if visible:
+                self.timeline.phase("restored")
+
+    def _still_in_force(self, change: Change) -> None:
+        """Notice a fault that the world has undone by itself: then nothing was proven."""
+        try:
+            readings = self.aws.read(change.faulted)
+        except AwsFailed as error:
+            self.timeline.mark("invalid", reason=f"could not see whether {change.kind} was still in force: {error}")
+            return
+        gone = [str(reading) for reading in readings if not reading.holds]
+        if gone:
+            self.timeline.mark("invalid", reason=f"{change.kind} was undone while the drill ran: {'; '.join(gone)}")

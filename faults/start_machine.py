@@ -1,0 +1,44 @@
+"""Step Functions: start a state machine. An Action: what it does is undone only by failback."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from drill.aws import Aws
+from drill.call import Call, Fact
+from drill.change import Action
+from drill.find import find_one
+from drill.target import Resource
+
+
+@dataclass(frozen=True)
+class StartStateMachine:
+    """Start the one state machine that `resource` matches and expect it to succeed.
+
+    timeout_s: target seconds for that; input: JSON-able. The execution is named after the run, so that a second
+    start of the same action is refused by AWS instead of being repeated blindly. Effect: the Region moves.
+    """
+
+    resource: Resource
+    timeout_s: float
+    input: dict[str, Any] = field(default_factory=dict)
+
+    def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
+        """See Step."""
+        machine = find_one(aws, "states.machine", self.resource)
+        name = f"drill-{run_id}"
+        execution = machine.arn.replace(":stateMachine:", ":execution:", 1) + f":{name}"
+        start = {"stateMachineArn": machine.arn, "name": name, "input": json.dumps(self.input)}
+        look = Call("stepfunctions", "DescribeExecution", {"executionArn": execution}, self.resource.region)
+        return Action(
+            kind="states.start",
+            target=target,
+            run_id=run_id,
+            resources=(machine.arn,),
+            effect="region_moved",
+            calls=(Call("stepfunctions", "StartExecution", start, self.resource.region),),
+            end_state=(Fact(look, "status", "SUCCEEDED"),),
+            timeout_s=self.timeout_s,
+        )

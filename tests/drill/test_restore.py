@@ -1,0 +1,178 @@
+"""Undo is data: the journal is on disk first, restore compares before it sets, and reads back after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drill.aws import Aws
+from drill.change import Change, change_from
+from drill.clock import FakeClock
+from drill.errors import Refused, RestoreFailed
+from drill.journal import Journal, outstanding
+from drill.restore import put_back
+from drill.target import Resource
+from faults.events_rule import SetRuleState
+from tests.aws_server import moto_process
+
+REGION = "ap-northeast-3"
+RULE = Resource(region=REGION, name="auto-*")
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    """One AWS stand-in for this file."""
+    with moto_process() as url:
+        yield Aws(url)
+
+
+@pytest.fixture
+def rule(aws: Aws) -> Iterator[str]:
+    """A rule that ships disabled."""
+    events = aws.client("events", REGION)
+    events.put_rule(Name="auto-failover", EventPattern='{"source":["x"]}', State="DISABLED")
+    yield "auto-failover"
+    events.delete_rule(Name="auto-failover")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """A journal in a run folder."""
+    opened = Journal(tmp_path / "journal.jsonl", FakeClock())
+    yield opened
+    opened.close()
+
+
+def state_of(aws: Aws, rule: str) -> str:
+    """The rule's live state."""
+    return str(aws.client("events", REGION).describe_rule(Name=rule)["State"])
+
+
+def injected(aws: Aws, journal: Journal) -> tuple[int, Change]:
+    """The rule enabled through the journal, as a drill does it."""
+    change = SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
+    number = journal.open_change(change)
+    journal.record(number, "injecting")
+    for call in change.inject:
+        aws.run(call)
+    journal.record(number, "injected")
+    return number, change
+
+
+def restore(aws: Aws, journal: Journal, number: int, change: Change) -> None:
+    """Put back without waiting in real time."""
+    put_back(aws, journal, number, change, FakeClock().sleep, timeout_s=6)
+
+
+def test_preparing_changes_nothing(aws: Aws, rule: str) -> None:
+    """A fault looks, and only looks, until it is injected."""
+    SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
+    assert state_of(aws, rule) == "DISABLED"
+
+
+def test_what_was_broken_is_put_back_and_journaled_so(aws: Aws, rule: str, journal: Journal) -> None:
+    """As we broke it -> put back, read back, restored."""
+    number, change = injected(aws, journal)
+    assert state_of(aws, rule) == "ENABLED"
+    restore(aws, journal, number, change)
+    assert state_of(aws, rule) == "DISABLED"
+    assert journal.outstanding() == []
+
+
+def test_restoring_twice_is_restoring_once(aws: Aws, rule: str, journal: Journal) -> None:
+    """As before -> nothing to do."""
+    number, change = injected(aws, journal)
+    restore(aws, journal, number, change)
+    restore(aws, journal, number, change)
+    assert state_of(aws, rule) == "DISABLED"
+
+
+def test_a_process_that_has_only_the_journal_can_restore(aws: Aws, rule: str, journal: Journal) -> None:
+    """The file alone tells what to call; the fault's class is not needed."""
+    injected(aws, journal)
+    journal.close()
+    (entry,) = outstanding(journal.path)
+    assert entry.state == "injected"
+    again = Journal(journal.path, FakeClock())
+    restore(aws, again, entry.number, entry.change)
+    assert state_of(aws, rule) == "DISABLED"
+    journal._fd = again._fd  # the fixture closes what is open now
+
+
+def test_a_death_between_journal_and_call_leaves_something_to_look_at(aws: Aws, rule: str, journal: Journal) -> None:
+    """injecting without injected is outstanding: nobody knows whether the call was made, so restore looks."""
+    change = SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
+    number = journal.open_change(change)
+    journal.record(number, "injecting")
+    (entry,) = journal.outstanding()
+    restore(aws, journal, entry.number, entry.change)
+    assert state_of(aws, rule) == "DISABLED"
+    assert journal.outstanding() == []
+
+
+def test_what_somebody_else_changed_meanwhile_is_left_alone(aws: Aws, journal: Journal) -> None:
+    """Neither as we broke it nor as before -> DIRTY, both values shown, and the line to type."""
+    ecs = aws.client("ecs", REGION)
+    ecs.create_cluster(clusterName="c")
+    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "a", "image": "i", "memory": 64}])
+    ecs.create_service(cluster="c", serviceName="svc", taskDefinition="f", desiredCount=2)
+    from faults.ecs_scale import ScaleEcsService
+
+    resource = Resource(region=REGION, name="svc", within="c")
+    change = ScaleEcsService(resource, desired=0).prepare(aws, "t", "r")
+    number = journal.open_change(change)
+    journal.record(number, "injecting")
+    aws.run(change.inject[0])
+    ecs.update_service(cluster="c", service="svc", desiredCount=5)
+    with pytest.raises(RestoreFailed) as caught:
+        restore(aws, journal, number, change)
+    message = str(caught.value)
+    assert "services[0].desiredCount: 5" in message
+    assert "As we broke it: 0" in message
+    assert "As before: 2" in message
+    assert caught.value.lines[0].startswith("aws ecs update-service --cluster")
+    assert ecs.describe_services(cluster="c", services=["svc"])["services"][0]["desiredCount"] == 5
+    assert [entry.state for entry in journal.outstanding()] == ["dirty"]
+
+
+def test_a_change_survives_json(aws: Aws, rule: str) -> None:
+    """What is read from the journal is what was written."""
+    change = SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
+    assert change_from(json.loads(json.dumps(change.to_json()))) == change
+
+
+@pytest.mark.parametrize(("pattern", "found"), [("nothing-*", "no"), ("auto-*", "2")])
+def test_no_match_or_two_matches_are_refused(aws: Aws, rule: str, pattern: str, found: str) -> None:
+    """Exactly one match, or nothing is touched."""
+    events = aws.client("events", REGION)
+    events.put_rule(Name="auto-second", EventPattern='{"source":["x"]}', State="DISABLED")
+    try:
+        with pytest.raises(Refused, match=found):
+            SetRuleState(Resource(region=REGION, name=pattern), "ENABLED").prepare(aws, "t", "r")
+    finally:
+        events.delete_rule(Name="auto-second")
+    assert state_of(aws, rule) == "DISABLED"
+
+
+def test_what_is_so_already_is_not_ours_to_change(aws: Aws, rule: str) -> None:
+    """Enabling an enabled rule would put back a state that was never there."""
+    aws.client("events", REGION).enable_rule(Name=rule)
+    with pytest.raises(Refused, match="is ENABLED already"):
+        SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
+
+
+def test_a_journal_is_held_by_one_process(journal: Journal) -> None:
+    """Two restorers at once would undo each other."""
+    with pytest.raises(Refused, match="held by another process"):
+        Journal(journal.path, FakeClock())
+
+
+def test_an_unreadable_journal_line_is_named(tmp_path: Path) -> None:
+    """Bad evidence is never skipped in silence; only a torn last line is."""
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"number":1,"state":"prepared"}\nrubbish\n{"torn')
+    with pytest.raises(ValueError, match=r"journal\.jsonl, line 2"):
+        outstanding(path)

@@ -1,0 +1,131 @@
+"""Target files: every problem is named at once, and only objectives and timings can be overridden."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from drill.errors import Refused, UsageError
+from drill.target import load_target
+
+TARGETS = Path(__file__).resolve().parents[2] / "targets"
+GOOD = (TARGETS / "core-banking.toml").read_text()
+
+
+def written(tmp_path: Path, *changes: tuple[str, str]) -> Path:
+    """A copy of the core-banking target with some text replaced."""
+    text = GOOD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "changed.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_shipped_target_is_valid() -> None:
+    """What we ship loads, and knows which Region an address is in."""
+    target = load_target(TARGETS / "core-banking.toml")
+    assert target.region_of("127.100.5.165") == "ap-northeast-1"
+    assert target.region_of("127.101.9.84") == "ap-northeast-3"
+    assert target.region_of("127.99.0.1") is None
+    assert target.region_of("not an address") is None
+
+
+def test_the_longest_prefix_names_the_region(tmp_path: Path) -> None:
+    """A range nested in another Region's range belongs to the nested one."""
+    nested = 'ap-northeast-3 = ["127.101.0.0/16", "127.100.5.0/24"]'
+    path = written(tmp_path, ('ap-northeast-3 = ["127.101.0.0/16"]', nested))
+    assert load_target(path).region_of("127.100.5.165") == "ap-northeast-3"
+
+
+def test_an_unknown_target_names_the_known_ones() -> None:
+    """A typo costs one look."""
+    with pytest.raises(UsageError, match="unknown target 'core-bank'.*known targets: core-banking"):
+        load_target(TARGETS / "core-bank.toml")
+
+
+def test_all_problems_of_a_file_are_named_at_once(tmp_path: Path) -> None:
+    """Wrong type, missing value, unknown key: each with file, key, found, expected."""
+    path = written(
+        tmp_path,
+        ('account = "111111111111"', "account = 111111111111"),
+        ("users = 10", 'users = "ten"'),
+        ("rpo_s", "rpo"),
+    )
+    with pytest.raises(UsageError) as caught:
+        load_target(path)
+    message = str(caught.value)
+    assert str(path) in message
+    for part in ("account", "load.users", "found 'ten'", "objectives.rpo_s", "objectives.rpo:"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("window_s = 900.0", "window_s = 620.0", "shorter than the longest recovery objective"),
+        ('standby = "ap-northeast-3"', 'standby = "ap-northeast-1"', "three different Regions"),
+        ('kind = "lab"', 'kind = "aws"', r"kind is 'aws' but the \[lab\] table is present"),
+        ('probe = "deposit"', 'probe = "transfer"', "probe 'transfer' is not one of the kinds"),
+        ('task = ["deposit"', 'task = ["pay"', "load.task names 'pay'"),
+        ('["127.101.0.0/16"]', '["127.101.0.0/33"]', "127.101.0.0/33"),
+    ],
+)
+def test_contradictions_are_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    """Values that cannot all be meant are named, not resolved in silence."""
+    with pytest.raises(UsageError, match=complaint):
+        load_target(written(tmp_path, (old, new)))
+
+
+def test_contradictions_are_named_beside_mistyped_values(tmp_path: Path) -> None:
+    """A wrong type somewhere does not hide a contradiction elsewhere."""
+    path = written(tmp_path, ("users = 10", 'users = "ten"'), ("window_s = 900.0", "window_s = 620.0"))
+    with pytest.raises(UsageError) as caught:
+        load_target(path)
+    assert "load.users" in str(caught.value)
+    assert "shorter than the longest recovery objective" in str(caught.value)
+
+
+def test_an_override_is_applied_and_recorded() -> None:
+    """--set changes an objective or a timing, leaves its trace, and the digest tells it from the original."""
+    plain = load_target(TARGETS / "core-banking.toml")
+    loose = load_target(TARGETS / "core-banking.toml", ["objectives.rto_s=5"])
+    assert loose.objectives.rto_s == 5
+    assert loose.overrides == ("objectives.rto_s=5",)
+    assert loose.digest != plain.digest
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["account=1", "regions.primary=us-east-1", "blast_radius.resources=x", "objectives", "objectives.rto_s"],
+)
+def test_only_objectives_and_timings_can_be_set(setting: str) -> None:
+    """Account, Regions and blast radius cannot be talked away on the command line."""
+    with pytest.raises(UsageError, match=r"only KEY=VALUE|is not a number"):
+        load_target(TARGETS / "core-banking.toml", [setting])
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "five", ""])
+def test_an_override_must_be_a_sensible_number_of_seconds(value: str) -> None:
+    """A limit of nan or infinity would let anything pass."""
+    with pytest.raises(UsageError):
+        load_target(TARGETS / "core-banking.toml", [f"objectives.rto_s={value}"])
+
+
+def test_what_is_not_declared_breakable_is_refused() -> None:
+    """The blast radius is an allow list per Region."""
+    target = load_target(TARGETS / "core-banking.toml")
+    target.require_inside_blast_radius("ap-northeast-1", "x-SampleMultiRegionAppTransactionFargateService-y")
+    for region, name in (("ap-northeast-1", "Balance"), ("us-east-1", "BLEAFSI-CoreBanking-rule")):
+        with pytest.raises(Refused, match="outside the blast radius"):
+            target.require_inside_blast_radius(region, name)
+
+
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    """No traceback for a broken file."""
+    path = tmp_path / "broken.toml"
+    path.write_text("name = ")
+    with pytest.raises(UsageError, match=r"broken\.toml: cannot be read as TOML"):
+        load_target(path)

@@ -1,0 +1,89 @@
+"""The house keeps its rules: who imports whom, who reads a clock, who mutates AWS, and what is never committed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OURS = ("drill", "faults", "checks", "loadgen", "reports", "lab", "scenarios", "commands")
+ALLOWED = {
+    "drill": {"drill"},
+    "faults": {"faults", "drill"},
+    "checks": {"checks", "drill"},
+    "loadgen": {"loadgen", "drill"},
+    "reports": {"reports", "drill"},
+    "lab": {"lab"},
+    "scenarios": {"scenarios", "drill", "faults", "checks"},
+}
+CLOCK_READERS = {"drill/clock.py"}
+WALL_CLOCK = re.compile(r"\btime\.(time|monotonic|perf_counter|sleep)(_ns)?\(|\bdatetime\.(now|utcnow|today)\(")
+MUTATING = re.compile(
+    r"\.(update|put|create|delete|start|stop|enable|disable|failover|switchover|set|register|deregister|tag|untag)_\w+\("
+)
+AWS_HANDLES = re.compile(r"client\([^)]*\)" + MUTATING.pattern)
+
+
+def sources(folder: str) -> Iterator[Path]:
+    """The Python files of one of our folders."""
+    return (path for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_each_folder_imports_only_what_the_design_allows(folder: str) -> None:
+    """drill imports nothing of ours, lab nothing but itself, and the witnesses never import the injectors."""
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources(folder)
+        for name in imported(path) & set(OURS) - ALLOWED[folder]
+    }
+    assert not wrong
+
+
+def test_locust_is_imported_only_by_the_load_generator() -> None:
+    """Locust patches the whole process, so it lives in its own."""
+    wrong = [p for f in OURS if f != "loadgen" for p in sources(f) if imported(p) & {"locust", "gevent"}]
+    assert not wrong
+
+
+@pytest.mark.parametrize("folder", ["drill", "faults", "checks", "reports", "loadgen", "scenarios", "commands"])
+def test_only_one_module_reads_a_clock(folder: str) -> None:
+    """All instants come from drill/clock.py, so that evidence has one clock and tests can move it."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in sources(folder)
+        if str(path.relative_to(ROOT)) not in CLOCK_READERS
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if WALL_CLOCK.search(line)
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("folder", ["drill", "faults", "checks", "reports", "loadgen", "scenarios", "commands"])
+def test_nothing_but_the_executor_mutates_aws(folder: str) -> None:
+    """No harness code calls a mutating method of a boto3 client: calls are data, made by drill/aws.py."""
+    wrong = [path for path in sources(folder) if AWS_HANDLES.search(path.read_text())]
+    assert not wrong
+
+
+def test_no_file_that_is_committed_records_where_packages_came_from() -> None:
+    """The lock pins hashes, not addresses, and no tool's own lock file is committed."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert "uv.lock" not in listed
+    assert not re.search(r"https?://|--index-url", (ROOT / "requirements.lock").read_text())
