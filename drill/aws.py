@@ -35,7 +35,7 @@ class Aws:
         self._lock = threading.Lock()
         # A lab accepts any credentials, and must never be shown real ones.
         keys = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"} if endpoint_url else {}
-        self._session = boto3.session.Session(**keys)
+        self._session: Any = boto3.session.Session(**keys)
 
     def client(self, service: str, region: str, endpoint_url: str | None = None) -> Any:
         """A boto3 client; cached per service, Region and endpoint."""

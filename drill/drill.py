@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from drill.aws import Aws, AwsFailed
 from drill.change import Action, Change, Effect, Fault, Step
 from drill.child import Child
 from drill.clock import Clock
-from drill.errors import Invalid
+from drill.errors import Invalid, NotRecovered
 from drill.interrupt import Interrupts
 from drill.journal import Journal
 from drill.restore import put_back
@@ -45,7 +45,8 @@ class Drill:
 
     target, aws, clock, timeline, journal: see their modules. run_id: unique, tags all that is written.
     witnesses: started at once; load: started by `start_load`. on_tick: called at each look, for live progress.
-    read_back: (survivor Region, window, pass) reads every acknowledged write back into the run folder.
+    read_back: (survivor Region, window, pass, until) reads back, from the survivor, every write that was
+    acknowledged before the monotonic instant `until`, into the run folder.
     """
 
     target: Target
@@ -57,12 +58,14 @@ class Drill:
     witnesses: Sequence[Instrument] = ()
     load: Sequence[Instrument] = ()
     on_tick: Callable[[], None] = lambda: None
-    read_back: Callable[[str, str, str], None] = lambda region, window, pass_: None
+    read_back: Callable[[str, str, str, float], None] = lambda region, window, pass_, until_s: None
     interrupts: Interrupts = field(default_factory=Interrupts)
     _children: list[Child] = field(default_factory=list)
     _reported_dead: set[str] = field(default_factory=set)
     _window: str = ""
     _window_began_s: float = 0.0
+    _injected_s: float = 0.0
+    _recovered_s: float | None = None
 
     # -- looking before anything is touched
 
@@ -71,6 +74,11 @@ class Drill:
         value = guard()
         self.timeline.mark("guard", name=name, value=str(value))
         return value
+
+    def look_all(self, guards: Mapping[str, Callable[[], Any]]) -> None:
+        """Run several guards, in order."""
+        for name, guard in guards.items():
+            self.look(name, guard)
 
     def start_witnesses(self) -> None:
         """Start the prober and the signal poller."""
@@ -117,7 +125,7 @@ class Drill:
         number = self.journal.open_change(change)
         visible = change.effect != "none"
         if visible:
-            self.timeline.phase("injecting")
+            self._injected_s = self.timeline.phase("injecting").at_s
         self.journal.record(number, "injecting")
         try:
             self._inject(number, change)
@@ -156,39 +164,42 @@ class Drill:
     @contextlib.contextmanager
     def window(self, name: str, survivor: str) -> Iterator[None]:
         """One outage to be judged: from here to recovery at the `survivor` Region. name: failover | failback."""
-        self._window = name
+        self._window, self._recovered_s = name, None
         self._window_began_s = self.timeline.mark("window.begin", window=name, survivor=survivor).at_s
         try:
             yield
-        except BaseException as error:
-            self.timeline.mark("window.end", window=name, reason="aborted", error=type(error).__name__)
-            raise
         finally:
+            if not any(e.data.get("window") == name for e in self.timeline.events if e.name == "window.end"):
+                self.timeline.mark("window.end", window=name, reason="aborted")
             self._window = ""
 
-    def until(self, condition: Condition, timeout_s: float) -> bool:
+    def until(self, condition: Condition, timeout_s: float) -> None:
         """Wait until `condition` holds, at most `timeout_s` target seconds from the begin of the window.
 
-        Marks `window.recovered` and phase recovered, or that the window ended without; returns which.
+        Marks `window.recovered` and the phase. NotRecovered, after marking the window's end, when time is over.
         """
         deadline_s = self._window_began_s + timeout_s / self.clock.speed
         while (now_s := self.clock.monotonic_s()) < deadline_s:
-            since_s = condition.reached(self.timeline, self._window_began_s)
-            if since_s is not None:
-                self.timeline.mark("window.recovered", window=self._window, first_good_s=since_s)
+            self._recovered_s = condition.reached(self.timeline, self._window_began_s)
+            if self._recovered_s is not None:
+                self.timeline.mark("window.recovered", window=self._window, first_good_s=self._recovered_s)
                 self.timeline.phase("recovered")
                 self.timeline.mark("window.end", window=self._window, reason="recovered")
-                return True
+                return
             self._tick(min(LOOK_WALL_S, deadline_s - now_s))
         self.timeline.mark("window.end", window=self._window, reason="timeout", window_s=timeout_s)
-        return False
+        raise NotRecovered(f"{self.target.name} did not recover within {timeout_s:g} s of {self._window}")
 
-    def settle(self, region: str, window: str) -> None:
-        """Read every acknowledged write back from `region`: now, and again after `timings.settle_s`."""
-        self.read_back(region, window, "recovery")
+    def settle(self, region: str) -> None:
+        """Read every write acknowledged before recovery back from `region`: now, and after `timings.settle_s`.
+
+        What is absent or pending now and there later is late; what is not there later is lost.
+        """
+        assert self._recovered_s is not None, "settle comes after until"
+        self.read_back(region, self._window, "recovery", self._recovered_s)
         self._wait(self.target.timings.settle_s)
-        self.read_back(region, window, "settled")
-        if window == "failback":
+        self.read_back(region, self._window, "settled", self._recovered_s)
+        if self._window == "failback":
             self.timeline.phase("settled")
 
     def stop(self) -> None:
@@ -280,7 +291,7 @@ class Drill:
         self.timeline.phase("in_force")
 
     def _bitten(self, effect: Effect) -> bool:
-        since = (o for o in self.timeline.observations if o.sent_s >= self._window_began_s and o.probe == WRITE_PROBE)
+        since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe == WRITE_PROBE)
         return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
     def _restore(self, number: int, change: Change, visible: bool) -> None:

@@ -4,6 +4,7 @@
     ├── UsageError        bad option, target or value: nothing was touched              exit 4
     ├── Refused           a guard said no before anything was touched                   exit 12
     ├── Invalid           the drill proves nothing (no bite, no load, unhealthy start)  exit 11
+    ├── NotRecovered      the system did not come back within the window                exit 1, by the judge
     └── RestoreFailed     something is not back as it was                               exit 20
 
 Every message says what was refused or failed, the thing, the observed value, and what to type next.
@@ -26,6 +27,10 @@ class Refused(DrillError):
 
 class Invalid(DrillError):
     """The drill cannot prove anything: system unhealthy at the start, fault without bite, no load, blind."""
+
+
+class NotRecovered(DrillError):
+    """The system did not recover within the window: the rest of the scenario has no meaning. The judge says FAIL."""
 
 
 class RestoreFailed(DrillError):

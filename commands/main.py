@@ -1,0 +1,47 @@
+"""`drill`: one verb a file. Exit codes are those of the design."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from commands import lab, report, restore, verify
+from drill.errors import DrillError, Refused, RestoreFailed
+from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
+
+VERBS = (lab, report, restore, verify)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code: 4 for bad usage, 12 refused, 20 dirty."""
+    parser = _Parser(
+        prog="drill", description="Failover drills: the lab, restoring, verifying, reports. Drills run by pytest."
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        verb.register(verbs)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except RestoreFailed as error:
+        return _complain(error, Verdict.DIRTY.exit_code)
+    except Refused as error:
+        return _complain(error, REFUSED_EXIT_CODE)
+    except DrillError as error:
+        return _complain(error, USAGE_EXIT_CODE)
+    except BrokenPipeError:
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but usage errors exit with the harness's own usage code (4, as pytest's)."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.print_usage(sys.stderr)
+        self.exit(USAGE_EXIT_CODE, f"drill: {message}\n")
+
+
+def _complain(error: DrillError, code: int) -> int:
+    sys.stderr.write(f"drill: {error}\n")
+    return code

@@ -1,0 +1,25 @@
+"""`drill report RUN`: render a run folder's page again."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from commands.folders import add_run_argument, history_of, run_folder
+from commands.say import say
+from reports.page import render
+
+
+def register(verbs: Any) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser("report", help="render a run's HTML report again, from its folder alone")
+    add_run_argument(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write report.html and say where it is."""
+    folder = run_folder(args.run_folder)
+    history_of(folder)
+    say(str(render(folder)))
+    return 0

@@ -1,0 +1,37 @@
+"""`drill verify RUN`: judge a run folder again from its evidence alone and compare with what was said then."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from checks.judge import judge
+from commands.folders import add_run_argument, history_of, run_folder
+from commands.say import say
+from drill.verdict import Verdict
+from reports.summary import read_judgement, summary_text
+from reports.table import closing_table
+
+
+def register(verbs: Any) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser("verify", help="recompute a run's numbers and verdict from its evidence, offline")
+    add_run_argument(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when evidence and stored verdict agree, whatever the verdict says; 11 when they do not."""
+    folder = run_folder(args.run_folder)
+    history = history_of(folder)
+    judgement = judge(history)
+    say(closing_table(history, judgement, folder))
+    stored = read_judgement(folder)
+    if stored is None:
+        say(f"{folder}: no verdict.json to compare with; the drill ended before it was judged")
+        return Verdict.INVALID.exit_code
+    if stored != summary_text(judgement):
+        say(f"{folder}: verdict.json differs from what the evidence says: evidence or verdict was changed since")
+        return Verdict.INVALID.exit_code
+    say(f"{folder}: verdict.json agrees with the evidence, byte for byte")
+    return 0

@@ -1,0 +1,214 @@
+"""Find the one thing that a target's pattern means: exactly one match, or a refusal that names what was there.
+
+Read-only. Patterns are shell-style and case-sensitive, and match the whole name: "FailoverStateMachine*" does not
+match FailoverInitiatorStateMachine, and "*TransactionFargateService*" does not match the worker's service.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from drill.errors import Refused
+from drill.target import Resource, Target
+
+MAX_LISTED = 5000
+"""How many things of one kind are looked through in one Region; more is refused, never cut off silently."""
+
+
+class Clients(Protocol):
+    """What is needed of drill.aws.Aws here."""
+
+    def client(self, service: str, region: str, endpoint_url: str | None = None) -> Any:
+        """A boto3 client of that service and Region."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
+
+    extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
+    others none.
+    """
+
+    kind: str
+    region: str
+    name: str
+    arn: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+Lister = Callable[[Clients, Resource], Iterator[Found]]
+
+KIND_OF_KEY = (
+    ("*_rule", "events.rule"),
+    ("*_machine", "states.machine"),
+    ("*_alarm", "cloudwatch.alarm"),
+    ("*global_cluster", "rds.global_cluster"),
+    ("control_*", "arc.control"),
+    ("arc_cluster", "arc.cluster"),
+    ("*", "ecs.service"),
+)
+"""What kind of thing a key of `[resources]` names; the first pattern that matches decides."""
+
+
+def kind_of(key: str) -> str:
+    """The kind of resource that a target's resource key stands for."""
+    return next(kind for pattern, kind in KIND_OF_KEY if fnmatch.fnmatchcase(key, pattern))
+
+
+def find_all(aws: Clients, kind: str, resource: Resource) -> list[Found]:
+    """Everything of `kind` in the resource's Region that its patterns match.
+
+    Refused when there are more than MAX_LISTED to look through; KeyError for an unknown kind; botocore's errors
+    pass.
+    """
+    matches = []
+    for number, found in enumerate(_LISTERS[kind](aws, resource)):
+        if number >= MAX_LISTED:
+            raise Refused(
+                f"{resource.region} has more than {MAX_LISTED} of {kind}: too many to look for {resource.name}"
+            )
+        if fnmatch.fnmatchcase(found.name, resource.name):
+            matches.append(found)
+    return matches
+
+
+def find_one(aws: Clients, kind: str, resource: Resource) -> Found:
+    """The one match. Refused for none (names the pattern) and for several (names them)."""
+    matches = find_all(aws, kind, resource)
+    if len(matches) == 1:
+        return matches[0]
+    pattern = resource.name if resource.within is None else f"{resource.name} within {resource.within}"
+    seen = "none" if not matches else f"{len(matches)}: {', '.join(sorted(_label(m) for m in matches))}"
+    raise Refused(
+        f"{kind} {pattern} in {resource.region}: exactly one must match, found {seen}; "
+        "correct the pattern in the target's [resources]"
+    )
+
+
+def find(aws: Clients, target: Target, key: str) -> Found:
+    """The one match for a key of the target's `[resources]`. UsageError for an unknown key; see find_one."""
+    return find_one(aws, kind_of(key), target.resource(key))
+
+
+def find_ecs_service(aws: Clients, resource: Resource) -> Found:
+    """The one ECS service, in the clusters that `within` matches; extra: cluster (ARN). See find_one."""
+    return find_one(aws, "ecs.service", resource)
+
+
+def find_events_rule(aws: Clients, resource: Resource) -> Found:
+    """The one rule of the default event bus; extra: bus. See find_one."""
+    return find_one(aws, "events.rule", resource)
+
+
+def find_state_machine(aws: Clients, resource: Resource) -> Found:
+    """The one state machine. See find_one."""
+    return find_one(aws, "states.machine", resource)
+
+
+def cluster_endpoints(aws: Clients, cluster: Found) -> tuple[tuple[str, str], ...]:
+    """(Region, URL) of each endpoint of an ARC cluster: its data plane, of which any one may be down."""
+    control = aws.client("route53-recovery-control-config", cluster.region)
+    reply = control.describe_cluster(ClusterArn=cluster.arn)
+    return tuple((e["Region"], e["Endpoint"]) for e in reply["Cluster"]["ClusterEndpoints"])
+
+
+def region_of_arn(arn: str) -> str:
+    """The Region field of an ARN ("" for a global resource or something that is no ARN)."""
+    parts = arn.split(":")
+    return parts[3] if len(parts) > 5 else ""
+
+
+def _label(found: Found) -> str:
+    cluster = found.extra.get("cluster", "")
+    return f"{found.name} ({last_part(cluster)})" if found.kind == "ecs.service" else found.name
+
+
+def last_part(arn: str) -> str:
+    """The resource's own name at the end of an ARN."""
+    return arn.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
+
+
+def _within(resource: Resource, name: str) -> bool:
+    return resource.within is None or fnmatch.fnmatchcase(name, resource.within)
+
+
+def _ecs_services(aws: Clients, resource: Resource) -> Iterator[Found]:
+    ecs = aws.client("ecs", resource.region)
+    for page in ecs.get_paginator("list_clusters").paginate():
+        for cluster in page["clusterArns"]:
+            if _within(resource, last_part(cluster)):
+                yield from _services_of(ecs, resource.region, cluster)
+
+
+def _services_of(ecs: Any, region: str, cluster: str) -> Iterator[Found]:
+    for page in ecs.get_paginator("list_services").paginate(cluster=cluster):
+        for arn in page["serviceArns"]:
+            yield Found("ecs.service", region, last_part(arn), arn, {"cluster": cluster})
+
+
+def _rules(aws: Clients, resource: Resource) -> Iterator[Found]:
+    events = aws.client("events", resource.region)
+    for page in events.get_paginator("list_rules").paginate():
+        for rule in page["Rules"]:
+            bus = rule.get("EventBusName", "default")
+            yield Found("events.rule", resource.region, rule["Name"], rule["Arn"], {"bus": bus})
+
+
+def _machines(aws: Clients, resource: Resource) -> Iterator[Found]:
+    states = aws.client("stepfunctions", resource.region)
+    for page in states.get_paginator("list_state_machines").paginate():
+        for machine in page["stateMachines"]:
+            yield Found("states.machine", resource.region, machine["name"], machine["stateMachineArn"])
+
+
+def _alarms(aws: Clients, resource: Resource) -> Iterator[Found]:
+    cloudwatch = aws.client("cloudwatch", resource.region)
+    for page in cloudwatch.get_paginator("describe_alarms").paginate():
+        for alarm in page.get("MetricAlarms", []):
+            yield Found("cloudwatch.alarm", resource.region, alarm["AlarmName"], alarm["AlarmArn"])
+
+
+def _global_clusters(aws: Clients, resource: Resource) -> Iterator[Found]:
+    rds = aws.client("rds", resource.region)
+    for page in rds.get_paginator("describe_global_clusters").paginate():
+        for cluster in page["GlobalClusters"]:
+            name = cluster["GlobalClusterIdentifier"]
+            yield Found("rds.global_cluster", resource.region, name, cluster["GlobalClusterArn"])
+
+
+def _arc_clusters(aws: Clients, resource: Resource) -> Iterator[Found]:
+    control = aws.client("route53-recovery-control-config", resource.region)
+    for page in control.get_paginator("list_clusters").paginate():
+        for cluster in page["Clusters"]:
+            yield Found("arc.cluster", resource.region, cluster["Name"], cluster["ClusterArn"])
+
+
+def _arc_controls(aws: Clients, resource: Resource) -> Iterator[Found]:
+    control = aws.client("route53-recovery-control-config", resource.region)
+    for cluster in _arc_clusters(aws, resource):
+        for page in control.get_paginator("list_control_panels").paginate(ClusterArn=cluster.arn):
+            for panel in page["ControlPanels"]:
+                if _within(resource, panel["Name"]):
+                    yield from _controls_of(control, resource.region, cluster.arn, panel["ControlPanelArn"])
+
+
+def _controls_of(control: Any, region: str, cluster: str, panel: str) -> Iterator[Found]:
+    for page in control.get_paginator("list_routing_controls").paginate(ControlPanelArn=panel):
+        for item in page["RoutingControls"]:
+            extra = {"cluster": cluster, "panel": panel}
+            yield Found("arc.control", region, item["Name"], item["RoutingControlArn"], extra)
+
+
+_LISTERS: dict[str, Lister] = {
+    "ecs.service": _ecs_services,
+    "events.rule": _rules,
+    "states.machine": _machines,
+    "cloudwatch.alarm": _alarms,
+    "rds.global_cluster": _global_clusters,
+    "arc.cluster": _arc_clusters,
+    "arc.control": _arc_controls,
+}

@@ -1,0 +1,251 @@
+"""The Drill: guards before anything, no credit without a bite, restore whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drill.aws import Aws
+from drill.clock import FakeClock
+from drill.drill import Drill
+from drill.errors import Invalid, NotRecovered, Refused
+from drill.interrupt import Interrupts
+from drill.journal import Journal
+from drill.target import Resource, Target, load_target
+from drill.timeline import Observation, Outcome, Timeline
+from faults.ecs_scale import ScaleEcsService
+from tests.aws_server import moto_process
+
+REGION = "ap-northeast-1"
+SERVICE = Resource(region=REGION, within="bank", name="transaction")
+TARGETS = Path(__file__).resolve().parents[2] / "targets"
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    """One AWS stand-in for this file."""
+    with moto_process() as url:
+        yield Aws(url)
+
+
+@pytest.fixture
+def service(aws: Aws) -> Iterator[Callable[[], int]]:
+    """An ECS service with two tasks; calling it reads the desired count."""
+    ecs = aws.client("ecs", REGION)
+    ecs.create_cluster(clusterName="bank")
+    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "a", "image": "i", "memory": 64}])
+    ecs.create_service(cluster="bank", serviceName="transaction", taskDefinition="f", desiredCount=2)
+    ecs.update_service(cluster="bank", service="transaction", desiredCount=2)
+
+    def desired() -> int:
+        return int(ecs.describe_services(cluster="bank", services=["transaction"])["services"][0]["desiredCount"])
+
+    yield desired
+    ecs.delete_service(cluster="bank", service="transaction", force=True)
+
+
+class Script:
+    """Plays a witness: at each look, the probe says what the script says for that (target) second."""
+
+    def __init__(self, clock: FakeClock, timeline: Timeline, says: Callable[[float], Outcome | None]) -> None:
+        self._clock, self._timeline, self._says, self._began_s = clock, timeline, says, clock.now_s
+
+    def __call__(self) -> None:
+        """One look."""
+        now_s = self._clock.now_s
+        outcome = self._says(now_s - self._began_s)
+        if outcome is not None:
+            self._timeline.observations.append(Observation(now_s - 0.01, now_s, "write.settle", "client", outcome))
+
+
+@pytest.fixture
+def make(tmp_path: Path, aws: Aws) -> Iterator[Callable[..., Drill]]:
+    """Build a drill on a fake clock whose witness follows a script."""
+    opened: list[Drill] = []
+
+    def build(says: Callable[[float], Outcome | None], **changes: Any) -> Drill:
+        clock = FakeClock()
+        timeline = Timeline.create(tmp_path / "run", clock, {"run_id": "r"})
+        journal = Journal(tmp_path / "run" / "journal.jsonl", clock)
+        drill = Drill(
+            target=target(), aws=aws, clock=clock, timeline=timeline, journal=journal, run_id="r", **changes
+        )
+        drill.on_tick = Script(clock, timeline, says)
+        opened.append(drill)
+        return drill
+
+    yield build
+    for drill in opened:
+        drill.journal.close()
+        drill.timeline.close()
+
+
+def target() -> Target:
+    """The shipped target, allowed to break our test service."""
+    shipped = load_target(TARGETS / "core-banking.toml")
+    return shipped.model_copy(
+        update={"blast_radius": shipped.blast_radius.model_copy(update={"resources": {REGION: ["transaction"]}})}
+    )
+
+
+def marks(drill: Drill, name: str) -> list[dict[str, Any]]:
+    """The data of all events of that name."""
+    return [event.data for event in drill.timeline.events if event.name == name]
+
+
+def always(outcome: Outcome | None) -> Callable[[float], Outcome | None]:
+    """A script that never changes."""
+    return lambda _: outcome
+
+
+def test_a_fault_is_in_force_inside_the_block_and_gone_after(make: Any, service: Callable[[], int]) -> None:
+    """Injected, seen by clients, put back, verified."""
+    drill = make(always(Outcome.FAIL))
+    with drill.window("failover", survivor="ap-northeast-3"), drill.applied(ScaleEcsService(SERVICE, 0)):
+        assert service() == 0
+    assert service() == 2
+    assert [m["phase"] for m in marks(drill, "phase")] == ["injecting", "in_force", "restoring", "restored"]
+    assert drill.journal.outstanding() == []
+
+
+def test_a_fault_that_no_client_sees_is_invalid_and_put_back(make: Any, service: Callable[[], int]) -> None:
+    """In force in the control plane, yet every write succeeds: nothing was broken, so nothing is proven."""
+    drill = make(always(Outcome.OK))
+    with (
+        pytest.raises(Invalid, match="fault without bite"),
+        drill.window("failover", survivor="x"),
+        drill.applied(ScaleEcsService(SERVICE, 0)),
+    ):
+        pytest.fail("the block must not run")
+    assert service() == 2
+    assert marks(drill, "window.end") == [{"window": "failover", "reason": "no bite"}]
+
+
+def test_failures_before_the_injection_are_no_bite(make: Any, service: Callable[[], int]) -> None:
+    """A system that fails by itself and then heals does not give the fault credit."""
+    drill = make(lambda s: Outcome.FAIL if s < 5 else Outcome.OK)
+    drill._wait(4)
+    with (
+        pytest.raises(Invalid, match="fault without bite"),
+        drill.window("failover", survivor="x"),
+    ):
+        drill._wait(2)
+        with drill.applied(ScaleEcsService(SERVICE, 0)):
+            pytest.fail("the block must not run")
+    assert service() == 2
+
+
+def test_what_is_outside_the_blast_radius_is_never_touched(make: Any, service: Callable[[], int]) -> None:
+    """Refused before the journal has a line."""
+    drill = make(always(Outcome.FAIL))
+    drill.target = load_target(TARGETS / "core-banking.toml")
+    with pytest.raises(Refused, match="outside the blast radius"), drill.applied(ScaleEcsService(SERVICE, 0)):
+        pytest.fail("the block must not run")
+    assert service() == 2
+    assert drill.journal.path.read_text() == ""
+
+
+def test_a_fault_that_the_world_undoes_meanwhile_is_noticed(make: Any, aws: Aws, service: Callable[[], int]) -> None:
+    """An autoscaler that puts the tasks back makes the drill invalid, not green."""
+    drill = make(always(Outcome.FAIL))
+    with drill.window("failover", survivor="x"), drill.applied(ScaleEcsService(SERVICE, 0)):
+        aws.client("ecs", REGION).update_service(cluster="bank", service="transaction", desiredCount=2)
+    (reason,) = [m["reason"] for m in marks(drill, "invalid")]
+    assert "undone while the drill ran" in reason
+
+
+def test_never_recovering_ends_the_window_and_restores(make: Any, service: Callable[[], int]) -> None:
+    """Time is over: the window's end says so, and the fault is put back all the same."""
+
+    class Never:
+        def reached(self, timeline: Timeline, since_s: float) -> None:
+            return None
+
+    drill = make(always(Outcome.FAIL))
+    with (
+        pytest.raises(NotRecovered, match="did not recover within 50 s"),
+        drill.window("failover", survivor="x"),
+        drill.applied(ScaleEcsService(SERVICE, 0)),
+    ):
+        drill.until(Never(), timeout_s=50)
+    assert service() == 2
+    assert marks(drill, "window.end") == [{"window": "failover", "reason": "timeout", "window_s": 50}]
+
+
+@pytest.mark.parametrize("says", [always(None), always(Outcome.FAIL), always(Outcome.UNKNOWN)])
+def test_a_baseline_that_is_not_healthy_is_invalid(make: Any, says: Any) -> None:
+    """No probe, failing probes or a blind witness: a drill on such a system proves nothing."""
+    drill = make(says)
+    with pytest.raises(Invalid, match="baseline unhealthy"):
+        drill.steady(for_s=10)
+
+
+def test_a_healthy_baseline_passes(make: Any) -> None:
+    """All good in the second half."""
+    drill = make(always(Outcome.OK))
+    drill.steady(for_s=10)
+    assert marks(drill, "steady")[0]["ok"] is True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_block_and_the_restore_still_finishes(
+    make: Any, service: Callable[[], int], number: signal.Signals
+) -> None:
+    """The first signal raises once; those that come while restoring are only noted."""
+    interrupts = Interrupts()
+    drill = make(always(Outcome.FAIL), interrupts=interrupts)
+    looks = drill.on_tick
+
+    def look() -> None:
+        looks()
+        if any(m["phase"] == "restoring" for m in marks(drill, "phase")):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    drill.on_tick = look
+    interrupts.install()
+    try:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            drill.window("failover", survivor="x"),
+            drill.applied(ScaleEcsService(SERVICE, 0)),
+        ):
+            os.kill(os.getpid(), number)
+            drill._wait(5)
+            pytest.fail("the signal must end the block")
+    finally:
+        interrupts.uninstall()
+    assert service() == 2
+    assert marks(drill, "window.end")[0]["reason"] == "aborted"
+    assert drill.journal.outstanding() == []
+
+
+def test_an_exception_in_the_scenario_restores(make: Any, service: Callable[[], int]) -> None:
+    """A bug in a scenario never leaves a system broken."""
+    drill = make(always(Outcome.FAIL))
+    with (
+        pytest.raises(ZeroDivisionError),
+        drill.window("failover", survivor="x"),
+        drill.applied(ScaleEcsService(SERVICE, 0)),
+    ):
+        _ = 1 / 0
+    assert service() == 2
+
+
+def test_a_call_unknown_to_botocore_is_refused_before_it_is_made(make: Any, service: Callable[[], int]) -> None:
+    """A fault with a typo is caught by the model, not by AWS half way through."""
+
+    class Typo(ScaleEcsService):
+        def prepare(self, aws: Aws, target: str, run_id: str) -> Any:
+            change = super().prepare(aws, target, run_id)
+            return replace(change, restore=(replace(change.restore[0], operation="UpdateServise"),))
+
+    drill = make(always(Outcome.FAIL))
+    with pytest.raises(Exception, match="no operation UpdateServise"), drill.applied(Typo(SERVICE, 0)):
+        pytest.fail("the block must not run")
+    assert service() == 2
