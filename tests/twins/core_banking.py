@@ -1,0 +1,55 @@
+"""Twins of the core-banking drill that must not pass: the same steps with one thing missing.
+
+Not collected by name; tests/e2e runs them with `--twin`, in the lab only.
+"""
+
+from __future__ import annotations
+
+from checks.conditions import served_from
+from checks.guards import before_failover
+from drill.drill import Drill
+from drill.target import Target
+from faults.ecs_scale import ScaleEcsService
+from faults.events_rule import SetRuleState
+
+
+def test_rule_left_disabled(drill: Drill, target: Target) -> None:
+    """Nobody armed the automatic failover: the users stay without service, and the drill must say so."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+    ):
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+
+def test_fault_that_nobody_feels(drill: Drill, target: Target) -> None:
+    """A service that no deposit needs is taken away: in force, yet nothing was broken."""
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=target.timings.baseline_s)
+    with (
+        drill.window("failover", survivor=target.regions.standby),
+        drill.applied(ScaleEcsService(target.resource("count"), desired=0)),
+    ):
+        drill.until(served_from(target, target.regions.primary), timeout_s=target.timings.window_s)
+
+
+def test_no_load(drill: Drill, target: Target) -> None:
+    """The whole failover, but nobody was using the system: nothing can be said about its users."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
+        drill.load = ()
+        drill.start_witnesses()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
