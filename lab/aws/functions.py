@@ -1,0 +1,202 @@
+"""Lambda functions that run: Python handlers behind moto's Lambda API.
+
+moto keeps the functions (create, list, get, tags); invoking one runs the handler that was registered for its name
+in a thread of this process, with the function's timeout in lab time. Handlers reach AWS only as real ones do, over
+HTTP, through `FunctionContext.client`.
+
+Retries of asynchronous invocations (AWS: two) are not made.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import threading
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from botocore.exceptions import ClientError
+from moto.awslambda.models import LambdaBackend
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.core.config import default_user_config
+
+from lab.aws.patching import replace
+from lab.aws.server import AwsServer
+from lab.clock import LabClock
+from lab.truth import Truth
+
+ROLE = "lab-lambda"
+TIMEOUT_FLOOR_WALL_S = 1.0
+"""A function always gets this much wall time, however fast lab time runs: its calls are real work."""
+
+_log = logging.getLogger(__name__)
+_live: Functions | None = None
+
+
+@dataclass(frozen=True)
+class FunctionContext:
+    """What a handler is told about its invocation (Lambda's `context`)."""
+
+    function_name: str
+    region: str
+    request_id: str
+    deadline_lab_s: float
+    _functions: Functions
+
+    def client(self, service: str, region: str | None = None, endpoint_url: str | None = None) -> Any:
+        """A boto3 client that goes over HTTP: by default to the lab's API in the function's own Region."""
+        return self._functions.client(service, region or self.region, endpoint_url)
+
+
+Handler = Callable[[dict[str, Any], FunctionContext], Any]
+
+
+@dataclass(frozen=True)
+class _Registered:
+    handler: Handler
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one invocation: the response payload (JSON text) and Lambda's FunctionError, if any."""
+
+    payload: str
+    function_error: str | None = None
+
+
+class Functions:
+    """The registry of handlers and the thing that runs them."""
+
+    def __init__(self, server: AwsServer, clock: LabClock, truth: Truth | None = None) -> None:
+        self._server = server
+        self._clock = clock
+        self._truth = truth
+        self._handlers: dict[tuple[str, str], _Registered] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
+        self._clients_lock = threading.Lock()
+
+    def start(self) -> None:
+        """Serve Lambda's Invoke in this process from now on."""
+        global _live  # noqa: PLW0603 (moto's backends are global to the process, so is who serves them)
+        _live = self
+        default_user_config["lambda"] = {"use_docker": False}
+        replace(LambdaSimpleBackend, "invoke", _invoke)
+
+    def stop(self) -> None:
+        """Stop serving and close the clients; running handlers end by themselves."""
+        global _live  # noqa: PLW0603
+        if _live is self:
+            _live = None
+        with self._clients_lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def register(self, region: str, name: str, handler: Handler, timeout_s: float = 3.0) -> str:
+        """Create the function `name` in `region` and run `handler` for it; returns its ARN.
+
+        timeout_s: lab seconds, Lambda's default is 3. Raises botocore's ClientError when the name is taken.
+        """
+        created = self._server.client("lambda", region).create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=self._role_arn(region),
+            Handler="index.handler",
+            Code={"ZipFile": _empty_package()},
+            Timeout=max(1, round(timeout_s)),
+        )
+        self._handlers[region, name] = _Registered(handler, timeout_s)
+        return str(created["FunctionArn"])
+
+    def run(self, region: str, name: str, event: Any) -> Outcome:
+        """Run the handler of `name` to its end or its timeout. A function without a handler fails on import."""
+        registered = self._handlers.get((region, name))
+        if registered is None:
+            return _error("Runtime.ImportModuleError", f"Unable to import module for {name}: no handler in the lab")
+        return self._run_bounded(registered, region, name, event)
+
+    def _run_bounded(self, registered: _Registered, region: str, name: str, event: Any) -> Outcome:
+        started_s, request_id = self._clock.now_s(), str(uuid4())
+        context = FunctionContext(name, region, request_id, started_s + registered.timeout_s, self)
+        outcomes: list[Outcome] = []
+        target = _call_into(outcomes, registered.handler, event, context)
+        thread = threading.Thread(target=target, name=f"lambda-{name}", daemon=True)
+        thread.start()
+        thread.join(max(self._clock.wall_s(registered.timeout_s), TIMEOUT_FLOOR_WALL_S))
+        if self._truth is not None:
+            self._truth.took(f"lambda {name}", registered.timeout_s, self._clock.now_s() - started_s)
+        if outcomes:
+            return outcomes[0]
+        message = f"RequestId: {request_id} Error: Task timed out after {registered.timeout_s:.2f} seconds"
+        return _error("Sandbox.Timedout", message)
+
+    def client(self, service: str, region: str, endpoint_url: str | None = None) -> Any:
+        """A cached boto3 client for `service` in `region`; creating one costs tens of milliseconds."""
+        if endpoint_url is None:
+            return self._server.client(service, region)
+        key = (service, region, endpoint_url)
+        with self._clients_lock:
+            if key not in self._clients:
+                self._clients[key] = self._server.client_at(*key)
+            return self._clients[key]
+
+    def _role_arn(self, region: str) -> str:
+        iam = self._server.client("iam", region)
+        try:
+            return str(iam.get_role(RoleName=ROLE)["Role"]["Arn"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchEntity":
+                raise
+        return str(iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")["Role"]["Arn"])
+
+
+def _call_into(outcomes: list[Outcome], handler: Handler, event: Any, context: FunctionContext) -> Callable[[], None]:
+    def call() -> None:
+        try:
+            outcomes.append(Outcome(json.dumps(handler(event, context))))
+        # What a handler raises is its result, whatever it is: Lambda reports every exception to the caller.
+        except Exception as error:  # noqa: BLE001
+            _log.info("function %s failed: %r", context.function_name, error)
+            outcomes.append(_error(type(error).__name__, str(error)))
+
+    return call
+
+
+def _error(error_type: str, message: str) -> Outcome:
+    return Outcome(json.dumps({"errorMessage": message, "errorType": error_type}), "Unhandled")
+
+
+def _invoke(
+    backend: LambdaBackend,
+    function_name: str,
+    qualifier: str | None,
+    body: Any,
+    headers: Any,
+    response_headers: Any,
+) -> str | bytes | None:
+    """Replaces moto's Invoke; the signature is moto's. An unknown function raises ResourceNotFoundException."""
+    name = backend.get_function(function_name, qualifier).function_name
+    event = json.loads(body) if body else {}
+    kind = headers.get("X-Amz-Invocation-Type", "RequestResponse")
+    if _live is None or kind == "DryRun":
+        return b""
+    if kind == "Event":
+        args = (backend.region_name, name, event)
+        threading.Thread(target=_live.run, args=args, name=f"lambda-async-{name}", daemon=True).start()
+        return b""
+    outcome = _live.run(backend.region_name, name, event)
+    if outcome.function_error:
+        response_headers["x-amz-function-error"] = outcome.function_error
+    return outcome.payload.encode()
+
+
+def _empty_package() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as package:
+        package.writestr("index.py", "")
+    return buffer.getvalue()
