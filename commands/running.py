@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from checks.judge import judge
-from checks.signals import harvest
+from checks.harvest import harvest
 from checks.written_data import read_back, read_balances
 from commands.world import World
 from drill.drill import Drill, Instrument

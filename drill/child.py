@@ -49,7 +49,7 @@ class Child:
         code = self._process.poll()
         if code is None:
             return None
-        lines = self._log.read_text(errors="replace").strip().splitlines()
+        lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
         return f"exit code {code}: {lines[-1] if lines else 'no output'}"
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:

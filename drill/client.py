@@ -14,7 +14,7 @@ import itertools
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -41,11 +41,11 @@ class Reply:
 
     sent_s, done_s: monotonic wall seconds, before the name was resolved and when the result was known;
     status: HTTP status, 0 without one; body: as received, decoded by nobody; peer: the address that was tried, ""
-    when there was none; reused: sent over a connection that was open already; pinned: that connection's address is no
-    longer in the DNS answer that this client would get now; error: "" when the whole reply arrived, else
-    refused (no connection), reset (broken before the reply was whole; a kept connection that the server has
-    closed meanwhile counts), timeout (the deadline passed), dns (no
-    address), protocol (not HTTP, or a body beyond MAX_BODY_BYTES); detail: the error in words;
+    when there was none; reused: sent over a connection that was open already; pinned: that connection's address is
+    no longer in the DNS answer that this client would get now (see `with_pinned`); error: "" when the whole reply
+    arrived, else refused (no connection), reset (broken before the reply was whole; a kept connection that the
+    server has closed meanwhile counts), timeout (the deadline passed), dns (no address), protocol (not HTTP, or a
+    body beyond MAX_BODY_BYTES); detail: the error in words;
     maybe_sent: the server may have seen the request. False means that it certainly has not.
     """
 
@@ -217,11 +217,20 @@ class HttpClient:
             body=attempt.body,
             peer=attempt.peer,
             reused=attempt.reused,
-            pinned=attempt.reused and self._pinned(origin, attempt.peer),
             error=attempt.error,
             detail=attempt.detail,
             maybe_sent=attempt.maybe_sent,
         )
+
+    def with_pinned(self, url: str, reply: Reply) -> Reply:
+        """`reply` with `pinned` found out, which may cost a DNS query; False when DNS tells nothing.
+
+        Apart from `request`, so that a write's outcome can be put down before anything else may block.
+        """
+        if not reply.reused:
+            return reply
+        now = self.resolver.would_answer(_split(url)[0].host, LOOK_TIMEOUT_WALL_S)
+        return replace(reply, pinned=bool(now) and reply.peer not in now)
 
     def close(self) -> None:
         """Drop the kept connections: the next request resolves and connects again."""
@@ -278,10 +287,6 @@ class HttpClient:
     def _tls_context(self) -> ssl.SSLContext:
         self._tls = self._tls or ssl.create_default_context()
         return self._tls
-
-    def _pinned(self, origin: _Origin, peer: str) -> bool:
-        now = self.resolver.would_answer(origin.host, LOOK_TIMEOUT_WALL_S)
-        return bool(now) and peer not in now
 
 
 _Message = tuple[str, str, bytes | None, dict[str, str]]

@@ -16,7 +16,9 @@ from typing import Protocol
 class Clock(Protocol):
     """What a drill needs of time."""
 
-    speed: float
+    @property
+    def speed(self) -> float:
+        """Target seconds per wall second, > 0."""
 
     def monotonic_s(self) -> float:
         """Monotonic wall seconds, the stamp of all evidence."""

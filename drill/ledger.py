@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class Write:
 
 
 class LedgerWriter:
-    """Appends to one ledger file. Not thread-safe across processes: one file per process.
+    """Appends to one ledger file; safe from several threads of one process, one file per process.
 
     path: created if absent. OSError (a full disk) passes: a write must not be sent without its intent on disk.
     """
@@ -53,12 +54,15 @@ class LedgerWriter:
     def __init__(self, path: Path) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._n = 0
+        self._lock = threading.Lock()
 
     def intent(self, t_s: float, write: str, account: str, amount: float) -> int:
         """Record that a write is about to be sent; returns its sequence number."""
-        self._n += 1
-        self._append({"k": "intent", "n": self._n, "t_s": t_s, "write": write, "account": account, "amount": amount})
-        return self._n
+        with self._lock:
+            self._n += 1
+            n = self._n
+        self._append({"k": "intent", "n": n, "t_s": t_s, "write": write, "account": account, "amount": amount})
+        return n
 
     def outcome(
         self, n: int, t_s: float, result: Result, *, id: str | None = None, status: int = 0, peer: str = ""

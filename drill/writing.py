@@ -103,13 +103,13 @@ class WriteClient:
         result = _result(reply, found)
         with self._ledger_lock:
             self._ledger.outcome(n, reply.done_s, result, id=found, status=reply.status, peer=reply.peer)
-        return Submitted(n, account, reply, result, found)
+        return Submitted(n, account, self._with_pinned(reply), result, found)
 
     def read(self, id: str, account: str, *, fresh: bool = True) -> ReadState:
         """Look once what became of the write with that id."""
         path = self.writes.read_path.replace("{id}", quote(id, safe=""))
         reply = self._request("GET", path, account, fresh)
-        return ReadState(self._state(reply), reply)
+        return ReadState(self._state(reply), self._with_pinned(reply))
 
     def balance(self, account: str, *, fresh: bool = True) -> Balance:
         """The account's balance now. ValueError: the target declares no balance_path."""
@@ -133,6 +133,9 @@ class WriteClient:
             body=body,
             fresh=fresh,
         )
+
+    def _with_pinned(self, reply: Reply) -> Reply:
+        return self.client.with_pinned(self._base_url, reply)
 
     def _id(self, reply: Reply) -> str | None:
         value = _json(reply).get(self.writes.id_field)

@@ -91,7 +91,12 @@ def main(argv: list[str]) -> int:
     _bind(args.parent)
     wakeup_fd = _wake_on_child_exit()
     me = os.getpid()
-    program = subprocess.Popen(args.program, stdin=subprocess.DEVNULL, preexec_fn=lambda: _bind(me))
+    program = subprocess.Popen(
+        args.program,
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        preexec_fn=lambda: _bind(me),  # noqa: PLW1509 - this process never has a second thread
+    )
     sys.stdout.write(f"pid {program.pid}\n")
     sys.stdout.flush()
     code = _wait(program, wakeup_fd, args.stop_signal, args.grace_s)

@@ -39,7 +39,7 @@ def _prctl(option: int, value: int) -> bool:
     """prctl(option, value); False where there is none (macOS)."""
     if not sys.platform.startswith("linux"):
         return False
-    return ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0)
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -79,8 +79,8 @@ def spawn(
 
 
 def python(*args: str) -> list[str]:
-    """The command line that runs this Python on `args`, without writing byte code."""
-    return [sys.executable, "-B", *args]
+    """The command line that runs this Python on `args`."""
+    return [sys.executable, *args]
 
 
 def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:

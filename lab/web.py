@@ -173,6 +173,8 @@ class Server:
             await self._serve(reader, writer, peer[0] if peer else "")
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             pass  # the client went away, which is its right
+        except asyncio.CancelledError:
+            pass  # the process ends; to re-raise here would only make asyncio log it
         finally:
             self._writers.discard(writer)
             writer.close()
@@ -231,9 +233,7 @@ class Client:
             writer.close()
         return await asyncio.open_connection(self.host, self.port, limit=MAX_HEAD_BYTES)
 
-    def _give_back(
-        self, response: Response, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def _give_back(self, response: Response, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         closing = response.headers.get("connection", "").lower() == "close"
         if closing or len(self._idle) >= POOL_SIZE:
             writer.close()

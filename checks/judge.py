@@ -1,0 +1,225 @@
+"""From the run folder to the verdict: which questions a drill answers, and what each answer rests on.
+
+Pure: the same history gives the same judgement. No finding passes on missing data: a measurement whose
+preconditions do not hold is INVALID whatever it says, with two exceptions that stand on their own: an acknowledged
+write that is lost is lost (FAIL), and what was not put back is not put back (DIRTY).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from checks.phases import phases_of
+from checks.preconditions import problems_of
+from checks.recovery_point import Balances, RecoveryPoint, recovery_point
+from checks.recovery_time import RecoveryTime, recovery_time
+from checks.windows import Settings, Window, announced, settings_of, windows_of
+from drill.errors import Invalid
+from drill.timeline import History
+from drill.verdict import Finding, Interval, Judgement, Verdict, conclude, judge_interval
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One window with everything that was measured in it; problems: the preconditions that do not hold."""
+
+    window: Window
+    time: RecoveryTime
+    point: RecoveryPoint
+    problems: tuple[str, ...]
+
+
+def judge(history: History) -> Judgement:
+    """The judgement of a run folder. Never raises for what a history says or does not say."""
+    try:
+        settings = settings_of(history)
+    except Invalid as error:
+        return conclude([*run_findings(history), Finding("evidence", Verdict.INVALID, str(error))])
+    measured = [measure_window(history, window, settings) for window in windows_of(history, settings.places)]
+    findings = [f for m in measured for f in _window_findings(history, m, settings)]
+    findings += [*_missing_windows(history, measured), *run_findings(history)]
+    phases = tuple(
+        row for m in measured for row in phases_of(history, m.window, settings, m.time.onset, m.time.recovery)
+    )
+    notes = tuple(note for m in measured for note in _notes(history, m))
+    return conclude(findings, phases, {m.window.name: m.point.counts() for m in measured}, notes)
+
+
+def measure_window(history: History, window: Window, settings: Settings) -> Measured:
+    """Measure one window: recovery time, recovery point and the preconditions."""
+    time = recovery_time(history, window, settings)
+    point = recovery_point(history, window, time.onset, settings.speed)
+    return Measured(window, time, point, problems_of(history, window, settings, time))
+
+
+def _window_findings(history: History, measured: Measured, settings: Settings) -> Iterator[Finding]:
+    name = measured.window.name
+    yield time_finding(measured, settings.limit_s(name, "time"))
+    yield point_finding(history, measured, settings.limit_s(name, "point"))
+    if measured.point.balances is not None:
+        yield balances_finding(measured, measured.point.balances)
+    yield evidence_finding(measured)
+
+
+def time_finding(measured: Measured, limit_s: float | None) -> Finding:
+    """Recovery time against its objective, in target seconds."""
+    name, time = f"recovery time, {measured.window.name}", measured.time
+    data = _time_data(time)
+    if limit_s is None:
+        return Finding(name, Verdict.INVALID, "the target has no objective for it", None, time.duration, data=data)
+    if measured.problems or time.duration is None:
+        return _unproven(name, measured.problems, limit_s, time, data)
+    judged = judge_interval(name, time.duration, limit_s)
+    if time.recovered:
+        return Finding(name, judged.verdict, judged.reason, limit_s, time.duration, judged.advice, data)
+    never = f"never recovered in the window: {time.duration}, the limit is {limit_s:g} s"
+    advice = "" if judged.verdict is Verdict.FAIL else "the window ended too early: raise timings.window_s"
+    return Finding(name, judged.verdict, never, limit_s, time.duration, advice, data)
+
+
+def _unproven(
+    name: str, problems: Iterable[str], limit_s: float, time: RecoveryTime, data: dict[str, object]
+) -> Finding:
+    why = "; ".join(problems) or time.problem or "nothing was measured"
+    return Finding(name, Verdict.INVALID, f"proves nothing: {why}", limit_s, time.duration, data=data)
+
+
+def _time_data(time: RecoveryTime) -> dict[str, object]:
+    """JSON-able details; infinity is null."""
+    return {
+        "failures": time.failures,
+        "successes": time.successes,
+        "outages": time.outages,
+        "unavailable_s": _bounds(time.unavailable),
+        "onset_monotonic_s": _bounds(time.onset),
+        "recovery_monotonic_s": _bounds(time.recovery),
+        "widest_gap_s": _finite(time.widest_gap_s),
+    }
+
+
+def _bounds(interval: Interval | None) -> list[float | None] | None:
+    return None if interval is None else [_finite(interval.low_s), _finite(interval.high_s)]
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def point_finding(history: History, measured: Measured, limit_s: float | None) -> Finding:
+    """Recovery point against its objective. A lost write fails on its own, whatever else does not hold."""
+    name, point = f"recovery point, {measured.window.name}", measured.point
+    data: dict[str, object] = {"counts": point.counts(), "lost": [w.row() for w in point.lost]}
+    if limit_s is None:
+        return Finding(name, Verdict.INVALID, "the target has no objective for it", None, point.interval, data=data)
+    problems = (*measured.problems, *_unread(history, measured))
+    if point.lost:
+        return _lost_finding(name, point, problems, limit_s, data)
+    if problems:
+        why = "; ".join(problems)
+        return Finding(name, Verdict.INVALID, f"proves nothing: {why}", limit_s, None, data=data)
+    reason = f"none of {point.acknowledged} acknowledged writes is lost ({point.late} late)"
+    return Finding(name, Verdict.PASS, reason, limit_s, point.interval, data=data)
+
+
+def _lost_finding(
+    name: str, point: RecoveryPoint, problems: tuple[str, ...], limit_s: float, data: dict[str, object]
+) -> Finding:
+    first = point.lost[0]
+    lost = (
+        f"{len(point.lost)} of {point.acknowledged} acknowledged writes lost (first {first.key}, id {first.id}: "
+        f"{first.state}), {point.lost_after_onset} of them acknowledged after the onset"
+    )
+    judged = judge_interval(name, point.interval, limit_s)
+    # With an objective of 0 any loss is beyond it, and no objective covers what was accepted after the onset.
+    if limit_s == 0 or point.lost_after_onset:
+        return Finding(name, Verdict.FAIL, lost, limit_s, point.interval, data=data)
+    if judged.verdict is not Verdict.FAIL and problems:
+        why = f"{lost}; more is not proven: {'; '.join(problems)}"
+        return Finding(name, Verdict.INVALID, why, limit_s, point.interval, data=data)
+    return Finding(name, judged.verdict, f"{lost}; {judged.reason}", limit_s, point.interval, judged.advice, data)
+
+
+def _unread(history: History, measured: Measured) -> Iterator[str]:
+    point = measured.point
+    if point.unknown:
+        yield f"{point.unknown} of {point.acknowledged} acknowledged writes could not be read back at the survivor"
+    if not point.acknowledged:
+        yield "no acknowledged write to read back"
+    acked = {w.key for w in history.writes if w.result == "acked"}
+    strays = sorted({r.key for r in history.readbacks if r.window == measured.window.name} - acked)
+    if strays:
+        yield f"the ledger does not hold {len(strays)} writes that were read back (first: {strays[0]})"
+
+
+def balances_finding(measured: Measured, found: Balances) -> Finding:
+    """Whether every settled write took effect exactly once, by the accounts' balances."""
+    name = f"balances, {measured.window.name}"
+    data: dict[str, object] = {"rows": list(found.rows), "checked": found.checked, "unread": found.unread}
+    if found.rows:
+        reason = (
+            f"{len(found.rows)} of {found.checked} accounts do not add up: {found.duplicates} duplicate writes, "
+            f"{found.missing:g} missing, {found.excess:g} too much (first account: {found.rows[0]['account']})"
+        )
+        return Finding(name, Verdict.FAIL, reason, data=data)
+    if found.unread or not found.checked:
+        return Finding(name, Verdict.INVALID, f"{found.unread} balances could not be read", data=data)
+    if measured.problems:
+        return Finding(name, Verdict.INVALID, f"proves nothing: {'; '.join(measured.problems)}", data=data)
+    return Finding(name, Verdict.PASS, f"{found.checked} accounts add up, nothing twice, nothing missing", data=data)
+
+
+def evidence_finding(measured: Measured) -> Finding:
+    """Whether the window's measurements may be believed: its preconditions."""
+    name = f"evidence, {measured.window.name}"
+    if measured.problems:
+        return Finding(
+            name, Verdict.INVALID, "; ".join(measured.problems), data={"problems": list(measured.problems)}
+        )
+    held = "baseline healthy, load flowed, effect proven, traffic moved, observer saw it all"
+    if not measured.time.recovered:
+        held = "baseline healthy, load flowed, effect proven, observer saw it all; clients never served again"
+    return Finding(name, Verdict.PASS, held)
+
+
+def _missing_windows(history: History, measured: Iterable[Measured]) -> Iterator[Finding]:
+    named = announced(history)
+    begun = {m.window.name for m in measured}
+    for name in named:
+        if name not in begun:
+            yield Finding(f"evidence, {name}", Verdict.INVALID, f"the {name} was announced and never begun")
+    if not named:
+        yield Finding("evidence", Verdict.INVALID, "no window was begun: nothing was measured")
+
+
+def run_findings(history: History) -> Iterator[Finding]:
+    """What the drill itself said about the run: reasons to discard it, a speed not held, things not put back."""
+    for event in history.named("invalid"):
+        yield Finding("run", Verdict.INVALID, str(event.data.get("reason", "no reason recorded")))
+    overruns = history.named("lab.overrun")
+    if overruns:
+        yield _overrun_finding(overruns[0].data, len(overruns))
+    for event in history.named("dirty"):
+        lines = [str(line) for line in event.data.get("lines", ())]
+        reason = str(event.data.get("reason", "something is not back as it was"))
+        yield Finding("clean-up", Verdict.DIRTY, reason, advice="\n".join(lines), data={"lines": lines})
+
+
+def _overrun_finding(first: dict[str, object], count: int) -> Finding:
+    reason = (
+        f"this machine did not hold the lab's speed {count} times: {first.get('what', '?')} is declared as "
+        f"{first.get('declared_s', '?')} s and took {first.get('took_s', '?')} s"
+    )
+    return Finding("lab speed", Verdict.INVALID, reason, advice="lower --lab-speed", data={"overruns": count})
+
+
+def _notes(history: History, measured: Measured) -> Iterator[str]:
+    window, time = measured.window, measured.time
+    pinned = sum(r.pinned and window.begin_s <= r.sent_s <= window.end_s for r in history.requests)
+    if pinned:
+        yield f"{window.name}: {pinned} requests went over connections pinned to an address no longer in DNS"
+    if time.outages > 1:
+        yield f"{window.name}: {time.outages} outages; the longest is judged, {time.unavailable} unavailable in all"
+    if measured.point.balances is not None and measured.point.balances.unread:
+        yield f"{window.name}: {measured.point.balances.unread} balances could not be read"

@@ -1,0 +1,153 @@
+"""The split of a recovery by the system's own steps, each an interval on the harness's clock.
+
+A step happened between the send of the last look that did not show it and the result of the first look that does.
+All of it is the harness's own clock, so rows may be subtracted; the server's own timestamps are kept apart as
+"signal" events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from checks.windows import FAILBACK, Settings, Window
+from drill.timeline import History, Observation, Outcome
+from drill.verdict import Interval
+
+Row = tuple[str, Interval | None, str]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A step that a witness can see.
+
+    name: of the row; probe, vantage: whose observations show it (vantage None: any one); reached: whether an
+    observed value shows it; source: what was polled, for people.
+    """
+
+    name: str
+    probe: str
+    vantage: str | None
+    reached: Callable[[str], bool]
+    source: str
+
+
+def phases_of(
+    history: History, window: Window, settings: Settings, onset: Interval | None, recovery: Interval | None
+) -> tuple[Row, ...]:
+    """The rows of one window: name, interval in target seconds from the onset, source clock.
+
+    onset, recovery: monotonic wall seconds. None as interval: not seen. Without an onset the rows count from the
+    window's begin and say so. A step before the onset is negative.
+    """
+    zero = onset or Interval(window.begin_s, window.begin_s)
+    since = "" if onset else ", counted from the window's begin (no failure was seen)"
+    rows = [
+        (f"{window.name}: {s.name}", _from(zero, instant_of(history, window, s), settings.speed), s.source + since)
+        for s in signals_of(history, window, settings)
+    ]
+    every_s = settings.timings.probe_interval_s
+    source = f"harness clock, probe write.settle every {every_s:g} s{since}"
+    return (*rows, (f"{window.name}: clients recovered", _from(zero, recovery, settings.speed), source))
+
+
+def _from(zero: Interval, instant: Interval | None, speed: float) -> Interval | None:
+    """`instant` relative to `zero`, in target seconds; unlike a duration it may be negative."""
+    if instant is None:
+        return None
+    basis = zero.basis + instant.basis
+    return Interval((instant.low_s - zero.high_s) * speed, (instant.high_s - zero.low_s) * speed, basis)
+
+
+def instant_of(history: History, window: Window, signal: Signal) -> Interval | None:
+    """When a step happened, in monotonic wall seconds; None when it was not seen to happen in the window.
+
+    A step whose state was there before the window began did not happen in it. Looks that got no answer say nothing.
+    """
+    looks = sorted(_answered(history, signal), key=lambda o: o.done_s)
+    before = [o for o in looks if o.done_s < window.begin_s]
+    if before and signal.reached(before[-1].value):
+        return None
+    during = [o for o in looks if window.begin_s <= o.done_s <= window.end_s]
+    first = next((o for o in during if signal.reached(o.value)), None)
+    if first is None:
+        return None
+    missed = [o.sent_s for o in (*before, *during) if o.done_s <= first.done_s and not signal.reached(o.value)]
+    low_s = min(max(missed, default=window.begin_s), first.done_s)
+    return Interval(low_s, first.done_s, (f"{signal.probe} shows {first.value!r} at {first.done_s:.3f}",))
+
+
+def _answered(history: History, signal: Signal) -> list[Observation]:
+    return [o for o in history.of(signal.probe, signal.vantage) if o.outcome is Outcome.OK]
+
+
+def signals_of(history: History, window: Window, settings: Settings) -> tuple[Signal, ...]:
+    """The steps of a failover or failback, in their order: detected, decided, data promoted, traffic switched.
+
+    Detection belongs to a failover; a failback is started by an operator and has none.
+    """
+    decided = Signal(
+        "decided",
+        f"aws.execution.{window.name}",
+        None,
+        _count_above(history, window),
+        _polled(settings, "states ListExecutions"),
+    )
+    promoted = Signal(
+        "data promoted",
+        "aws.writer",
+        None,
+        lambda value: value == window.survivor,
+        _polled(settings, "rds DescribeGlobalClusters"),
+    )
+    steps = (decided, promoted, _switched(history, settings, window.survivor))
+    return steps if window.name == FAILBACK else (_detected(settings), *steps)
+
+
+def _detected(settings: Settings) -> Signal:
+    source = _polled(settings, "cloudwatch DescribeAlarms")
+    return Signal("detected", "aws.alarm.standby", None, lambda value: value == "ALARM", source)
+
+
+def _polled(settings: Settings, call: str) -> str:
+    return f"harness clock, poll of {call} every {settings.timings.signals_interval_s:g} s"
+
+
+def _count_above(history: History, window: Window) -> Callable[[str], bool]:
+    """Whether an execution count ("<n>:<status>") is above the last one seen before the window began."""
+    looks = history.of(f"aws.execution.{window.name}")
+    before = [o for o in looks if o.outcome is Outcome.OK and o.done_s < window.begin_s]
+    base = _count(max(before, key=lambda o: o.done_s).value) if before else None
+
+    def above(value: str) -> bool:
+        count = _count(value)
+        return base is not None and count is not None and count > base
+
+    return above
+
+
+def _count(value: str) -> int | None:
+    number = value.partition(":")[0]
+    return int(number) if number.isdecimal() else None
+
+
+def _switched(history: History, settings: Settings, survivor: str) -> Signal:
+    vantage, source = _dns_vantage(history, settings)
+
+    def moved(value: str) -> bool:
+        return settings.places.region_of_answer(value) == survivor
+
+    return Signal("traffic switched", "dns", vantage, moved, source)
+
+
+def _dns_vantage(history: History, settings: Settings) -> tuple[str, str]:
+    """The authoritative server where it can be asked; otherwise the primary Region's resolver, or the first."""
+    seen = sorted({o.vantage for o in history.of("dns")})
+    preferred = ("authoritative", f"resolver:{settings.places.regions.primary}", *seen)
+    vantage = next((v for v in preferred if v in seen), "authoritative")
+    how = (
+        "answer of the authoritative server"
+        if vantage == "authoritative"
+        else f"answer of {vantage}, aged by its TTL"
+    )
+    return vantage, f"harness clock, DNS {how}"

@@ -1,0 +1,204 @@
+"""What must hold before a measurement of a window proves anything ("no credit without a bite").
+
+Each check returns sentences about what does not hold; an empty list is the only way to hold. Missing data is a
+reason, never a pass.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from checks.recovery_time import RecoveryTime
+from checks.windows import FAILOVER, PROBE, TIMEOUT_FLOOR_S, Settings, Window
+from drill.timeline import Event, History, Observation, Outcome, Request
+
+MIN_BASELINE = 5
+"""Good probes, and good requests, that the last part of a baseline must show."""
+
+BLIND_INTERVALS = 5
+BLIND_FLOOR_S = 1.0
+"""A pause between probes of known result longer than both (intervals; wall seconds) is a blind observer."""
+
+LOAD_TIMEOUTS = 3
+LOAD_FLOOR_S = 3.0
+"""A stretch without any request longer than both (load timeouts; wall seconds) is a load that has stopped."""
+
+PROBER_KEY = "p-"
+"""Ledger keys of the prober; what it writes is not load."""
+
+Check = Callable[[History, Window, Settings, RecoveryTime], Iterable[str]]
+
+
+def problems_of(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> tuple[str, ...]:
+    """Everything that keeps this window's measurement from proving anything, one sentence each."""
+    checks: tuple[Check, ...] = (
+        window_whole,
+        baseline_healthy,
+        load_flowed,
+        fault_in_force,
+        effect_proven,
+        moved,
+        observer_sees,
+    )
+    return tuple(itertools.chain.from_iterable(check(history, window, settings, measured) for check in checks))
+
+
+def window_whole(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """The window ended on its own terms, and its looks say something."""
+    if not window.reason:
+        yield f"the {window.name} window has no end: the drill was cut short"
+    if window.reason in ("aborted", "no bite"):
+        yield f"the {window.name} window ended early: {window.reason}"
+    if measured.problem:
+        yield measured.problem
+
+
+def baseline_healthy(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """Just before the window probes and requests succeeded, enough of them and without a failure."""
+    part_s = settings.wall_s(settings.timings.sustained_s)
+    low_s = window.begin_s - part_s
+    probes = [o for o in history.of(PROBE) if low_s <= o.done_s < window.begin_s]
+    yield from _healthy("probes", probes, window)
+    fresh = [r for r in history.requests if low_s <= r.done_s < window.begin_s and not r.pinned]
+    yield from _healthy("requests of the load", fresh, window)
+    if any(e.at_s <= window.begin_s and not e.data.get("ok", True) for e in history.named("steady")):
+        yield "the steady-state hypothesis did not hold before the window"
+
+
+def _healthy(what: str, looks: Sequence[Observation | Request], window: Window) -> Iterator[str]:
+    good = sum(k.outcome is Outcome.OK for k in looks)
+    failed = sum(k.outcome is Outcome.FAIL for k in looks)
+    if failed:
+        yield f"baseline not healthy: {failed} of {len(looks)} {what} failed just before the {window.name} window"
+    if good < MIN_BASELINE:
+        yield (
+            f"baseline not shown: {good} good {what} just before the {window.name} window, {MIN_BASELINE} needed "
+            "(raise timings.baseline_s)"
+        )
+
+
+def load_flowed(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """The load made requests all through the window and had writes acknowledged before the onset."""
+    before_s = measured.onset.low_s if measured.onset else window.begin_s
+    acked = [w for w in history.writes if w.result == "acked" and not w.key.startswith(PROBER_KEY)]
+    if not any(window.previous_end_s <= (w.result_s or math.inf) <= before_s for w in acked):
+        yield f"the load had no write acknowledged before the {window.name}'s onset"
+    limit_s = max(LOAD_FLOOR_S, LOAD_TIMEOUTS * max(TIMEOUT_FLOOR_S, settings.wall_s(settings.load_timeout_s)))
+    pause_s = _longest_pause_s(history.requests, window)
+    if pause_s > limit_s:
+        yield f"the load made no request for {pause_s:.1f} s (wall) of the {window.name} window"
+
+
+def _longest_pause_s(requests: Sequence[Request], window: Window) -> float:
+    """The longest stretch of the window in which no request was under way (wall seconds)."""
+    covered_s, longest_s = window.begin_s, 0.0
+    for request in sorted(requests, key=lambda r: r.sent_s):
+        if request.done_s < window.begin_s or request.sent_s > window.end_s:
+            continue
+        longest_s = max(longest_s, request.sent_s - covered_s)
+        covered_s = max(covered_s, request.done_s)
+    return max(longest_s, window.end_s - covered_s)
+
+
+def caused(history: History, window: Window) -> list[Event]:
+    """The faults and actions that were meant to be felt in this window; what only arms is not among them."""
+    causes = history.named("fault.injected", "action")
+    return [
+        e
+        for e in causes
+        if e.data.get("window", FAILOVER) == window.name and e.data.get("effect", "errors") != "none"
+    ]
+
+
+def fault_in_force(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """Something was done in the window; each fault was seen in force and stayed so until the window ended."""
+    causes = caused(history, window)
+    if not causes:
+        yield f"nothing was injected and no action taken in the {window.name} window"
+    for fault in (e for e in causes if e.name == "fault.injected"):
+        kind = fault.data.get("kind", "the fault")
+        if not fault.data.get("in_force"):
+            yield f"the control plane never showed {kind} in force"
+        restored = (e for e in history.named("fault.restored") if e.data.get("kind") == fault.data.get("kind"))
+        early_s = [window.end_s - e.at_s for e in restored if fault.at_s <= e.at_s < window.end_s]
+        if early_s:
+            yield f"{kind} was restored {max(early_s):.1f} s (wall) before the window ended"
+        yield from _service_back(history, window, fault)
+
+
+def _service_back(history: History, window: Window, fault: Event) -> Iterator[str]:
+    """The watched service had been scaled to 0, and then showed another count while the fault had to hold."""
+    if fault.data.get("kind") != "ecs.scale":
+        return
+    looks = [o for o in history.of("aws.ecs.transaction") if o.outcome is Outcome.OK and o.sent_s >= fault.at_s]
+    seen = [o.value for o in looks if o.done_s <= window.end_s]
+    after = itertools.dropwhile(lambda value: value != "0/0", seen)
+    back = next((value for value in after if value != "0/0"), None)
+    if back is not None:
+        yield f"the fault did not stay in force: aws.ecs.transaction showed {back} (running/desired) in the window"
+
+
+def effect_proven(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """The declared client-visible effect was seen: "errors" means failed probes; "region_moved" is `moved`'s."""
+    effects = {str(e.data.get("effect", "errors")) for e in caused(history, window)}
+    if "errors" in effects and not measured.failures:
+        yield "the fault did not bite: no client saw a failure"
+
+
+def moved(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """Clients were served from the source Region before, and from the survivor at the end, by their peer addresses.
+
+    A system that never served again did not move; that is a failed recovery and no reason to discard it.
+    """
+    source, survivor = settings.places.other(window.survivor), window.survivor
+    goods = [o for o in history.of(PROBE) if o.outcome is Outcome.OK]
+    before = _last_region([o for o in goods if o.done_s < window.begin_s], settings)
+    if before != source:
+        yield f"clients were served from {before or 'nowhere known'} before the {window.name}, expected {source}"
+    after_s = _last_failure_s(history, window)
+    after = _last_region([o for o in goods if o.sent_s > after_s and o.done_s <= window.end_s], settings)
+    if after is not None and after != survivor:
+        yield (
+            f"clients were served again from {after}, not from {survivor}: the fault did not stay in force, or "
+            "nothing was switched"
+        )
+    if after is None and measured.recovered:
+        yield f"no address shows that clients were served from {survivor} after the {window.name}"
+
+
+def _last_failure_s(history: History, window: Window) -> float:
+    """The send of the last failed probe of the window, its begin when none failed (monotonic wall seconds)."""
+    failed = (o.sent_s for o in history.of(PROBE) if o.outcome is Outcome.FAIL and o.sent_s <= window.end_s)
+    return max(window.begin_s, *failed, window.begin_s)
+
+
+def _last_region(goods: Sequence[Observation], settings: Settings) -> str | None:
+    last = max(goods, key=lambda o: o.done_s, default=None)
+    return None if last is None else settings.places.region_of(last.value)
+
+
+def observer_sees(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """No witness died, and no pause between probes is so long that an outage could hide in it."""
+    for event in history.named("witness.died"):
+        yield f"the witness {event.data.get('name', '?')} died during the drill"
+    limit_s = max(BLIND_FLOOR_S, BLIND_INTERVALS * settings.interval_wall_s)
+    pause_s, tail_s = _pauses_s(history.of(PROBE), window)
+    # Probes still under way when everything ends have no result; only a timeout's worth of them can be missing.
+    if pause_s > limit_s or tail_s > limit_s + settings.timeout_wall_s:
+        yield (
+            f"the observer was blind for {max(pause_s, tail_s):.1f} s (wall) of the {window.name} window, "
+            f"{limit_s:.1f} s allowed (lower the load or --lab-speed)"
+        )
+
+
+def _pauses_s(probes: Sequence[Observation], window: Window) -> tuple[float, float]:
+    """The longest pause between sends of known result that touches the window, and the one at its end."""
+    sends = [o.sent_s for o in probes if o.outcome is not Outcome.UNKNOWN]
+    inside = [s for s in sends if window.begin_s <= s <= window.end_s]
+    before = max((s for s in sends if s < window.begin_s), default=window.begin_s)
+    after = [min((s for s in sends if s > window.end_s), default=math.nan)]
+    marks = [before, *inside, *(s for s in after if not math.isnan(s))]
+    pause_s = max((b - a for a, b in itertools.pairwise(marks)), default=0.0)
+    return pause_s, max(0.0, window.end_s - marks[-1])

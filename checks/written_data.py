@@ -1,0 +1,149 @@
+"""The witness of what survived: every acknowledged write is read back from the survivor, by its regional name.
+
+The regional endpoint bypasses failover, so the answer is the survivor's own whatever DNS says. A read is repeated
+when it was not answered (this is not evidence of availability, and a lost answer is not a lost write); what could
+not be read in the end is "unknown", which is neither there nor lost.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar
+
+from drill.client import HttpClient, Reply, wall_timeout_s
+from drill.clock import Clock
+from drill.errors import UsageError
+from drill.ledger import Write
+from drill.resolver import CachingClient
+from drill.target import Target
+from drill.timeline import Readback
+from drill.writing import TERMINAL, WriteClient
+
+WORKERS = 8
+READS_PER_S = 200.0
+"""Wall seconds; all workers together. Reading back must not become a load of its own."""
+ATTEMPTS = 3
+RETRY_WALL_S = 0.2
+LIMIT_S = 180.0
+"""Wall seconds for one pass; what is not read by then is unknown."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def read_back(
+    target: Target,
+    clock: Clock,
+    writes: Iterable[Write],
+    region: str,
+    window: str,
+    pass_: str,
+    already: Collection[Readback] = (),
+    limit_s: float = LIMIT_S,
+) -> list[Readback]:
+    """What `region` says of every acknowledged write, in the ledger's order.
+
+    window: "failover" | "failback"; pass_: "recovery" | "settled"; already: results of an earlier pass of the same
+    window: a write that was terminal there is not asked for again (nothing follows a terminal state) and gets no
+    further record. limit_s: wall seconds for all. UsageError when the target has no regional endpoint for `region`.
+    """
+    done = {r.key for r in already if r.window == window and r.state in TERMINAL}
+    asked = [w for w in writes if w.result == "acked" and w.id is not None and w.key not in done]
+
+    def read(client: WriteClient, write: Write) -> Readback:
+        return _read(client, clock, write, window, pass_)
+
+    answers = _each(target, clock, region, asked, read, limit_s)
+    late_s = clock.monotonic_s()
+    return [answers.get(n) or Readback(late_s, window, pass_, w.key, "unknown") for n, w in enumerate(asked)]
+
+
+def read_balances(
+    target: Target, clock: Clock, accounts: Iterable[str], region: str, window: str, limit_s: float = LIMIT_S
+) -> list[dict[str, Any]]:
+    """What `region` says of every account's balance: {window, account, balance, at_s}; balance None if unread.
+
+    Nothing when the target declares no balance_path. limit_s: wall seconds for all.
+    """
+    if target.writes.balance_path is None:
+        return []
+    asked = list(accounts)
+
+    def read(client: WriteClient, account: str) -> tuple[float | None, float]:
+        balance = _attempts(clock, lambda: client.balance(account), lambda b: b.reply)
+        return balance.value, balance.reply.done_s
+
+    answers = _each(target, clock, region, asked, read, limit_s)
+    unread = (None, clock.monotonic_s())
+    return [
+        {"window": window, "account": account, "balance": value, "at_s": at_s}
+        for account, (value, at_s) in ((a, answers.get(n, unread)) for n, a in enumerate(asked))
+    ]
+
+
+def _read(client: WriteClient, clock: Clock, write: Write, window: str, pass_: str) -> Readback:
+    seen = _attempts(clock, lambda: client.read(write.id or "", write.account), lambda r: r.reply)
+    return Readback(seen.reply.done_s, window, pass_, write.key, seen.state)
+
+
+def _attempts(clock: Clock, read: Callable[[], R], reply_of: Callable[[R], Reply]) -> R:
+    seen = read()
+    for _ in range(ATTEMPTS - 1):
+        if not _unanswered(reply_of(seen)):
+            break
+        clock.sleep(RETRY_WALL_S * clock.speed)
+        seen = read()
+    return seen
+
+
+def _unanswered(reply: Reply) -> bool:
+    return bool(reply.error) or reply.status >= 500 or reply.status == 429
+
+
+def _each(
+    target: Target,
+    clock: Clock,
+    region: str,
+    items: list[T],
+    read: Callable[[WriteClient, T], R],
+    limit_s: float,
+) -> dict[int, R]:
+    """Read every item with a bounded number of workers, rate and time; position -> result of those that were read."""
+    todo: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+    for entry in enumerate(items):
+        todo.put(entry)
+    results: dict[int, R] = {}
+    deadline_s = clock.monotonic_s() + limit_s
+
+    def work() -> None:
+        client = _client(target, clock, region)
+        while clock.monotonic_s() < deadline_s:
+            began_s = clock.monotonic_s()
+            try:
+                number, item = todo.get_nowait()
+            except queue.Empty:
+                return
+            results[number] = read(client, item)
+            clock.sleep((began_s + WORKERS / READS_PER_S - clock.monotonic_s()) * clock.speed)
+
+    _client(target, clock, region)  # a target without that endpoint is told here, not in eight threads
+    workers = [threading.Thread(target=work, name=f"read-back-{n}", daemon=True) for n in range(WORKERS)]
+    for worker in workers[: len(items)]:
+        worker.start()
+    for worker in workers[: len(items)]:
+        worker.join(max(0.0, deadline_s - clock.monotonic_s()) + RETRY_WALL_S)
+    return dict(results)
+
+
+def _client(target: Target, clock: Clock, region: str) -> WriteClient:
+    try:
+        endpoint = target.regional_endpoints[region]
+    except KeyError:
+        known = ", ".join(sorted(target.regional_endpoints))
+        raise UsageError(f"target {target.name}: no regional endpoint for {region}; known: {known}") from None
+    http = HttpClient(CachingClient.for_target(target, clock, region), clock)
+    timeout_s = wall_timeout_s(target.load.timeout_s, clock.speed)
+    url = target.url(endpoint)
+    return WriteClient(target.writes, http, None, base_url=url, timeout_wall_s=timeout_s, clock=clock)

@@ -1,0 +1,330 @@
+"""The AWS side of the core-banking lab: the API server, what makes it live, and the system's resources in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from lab.aws.arc import Arc
+from lab.aws.cloudwatch import AlarmEngine
+from lab.aws.dynamodb import GlobalTables
+from lab.aws.ecs import EcsAgent, TaskError
+from lab.aws.elb import Balancers
+from lab.aws.events import Events
+from lab.aws.functions import Functions
+from lab.aws.rds import PairError, RdsGlobal
+from lab.aws.route53 import Route53
+from lab.aws.server import AwsServer
+from lab.aws.states import StateMachines, render
+from lab.aws.synthetics import CanaryRunner
+from lab.balancer import BalancerProcess
+from lab.clock import LabClock
+from lab.core_banking import functions, infra, names
+from lab.core_banking.canary import CanaryFailure, Journey
+from lab.core_banking.names import OREGON, OSAKA, PLACES, SERVING, TOKYO
+from lab.dns import Authoritative, CachingResolver
+from lab.launch import LabInfo
+from lab.plan import Plan, WorldError
+from lab.postgres import PostgresError, PostgresPair
+from lab.processes import ChildError
+from lab.tasks import Tasks
+from lab.truth import Truth
+
+READY_TIMEOUT_S = 40.0
+"""How long tasks, DNS and the first deposit may take to be there (wall seconds)."""
+PROXY_FUNCTIONS = {kind: names.logical_id(f"{kind}StateMachineProxyHandler") for kind in ("Failover", "Failback")}
+
+
+class Cloud:
+    """Everything that lives in the world process."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Mapping[str, Any],
+        clock: LabClock,
+        truth: Truth,
+        over: threading.Event,
+    ) -> None:
+        self._plan, self._settings, self._clock, self._truth, self._over = plan, settings, clock, truth, over
+        self._closers = contextlib.ExitStack()
+        self._server = AwsServer(names.AWS_HOST, plan.port(0), clock, names.ACCOUNT)
+        self._groups: dict[tuple[str, str], str] = {}
+        self._registered: dict[str, set[tuple[str, int]]] = {}
+        self._resolvers: dict[str, tuple[str, int]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def aws_port(self) -> int:
+        """The API's port."""
+        return int(self._server.url.rpartition(":")[2])
+
+    def open(self, pair: PostgresPair, runner: Tasks, balancers: Mapping[str, BalancerProcess]) -> None:
+        """Start the API and its engines and create what the stacks create, services aside."""
+        self._runner, self._pair = runner, pair
+        self._http_port = balancers[TOKYO].port
+        self._server.start()
+        self._closers.callback(self._server.stop)
+        self._start_names()
+        self._start_engines(pair, runner)
+        self._create()
+
+    def close(self) -> None:
+        """Stop everything, newest first."""
+        self._closers.close()
+
+    def info(self) -> LabInfo:
+        """How to reach this lab."""
+        folder = self._plan.state_dir
+        return LabInfo(
+            system=self._plan.system,
+            speed=self._clock.speed,
+            origin_monotonic_s=self._clock.origin_monotonic_s,
+            origin_epoch_s=self._clock.origin_epoch_s,
+            account=names.ACCOUNT,
+            aws_endpoint=self._server.url,
+            dns_authoritative=(names.DNS_HOST, self._dns_port),
+            resolvers=dict(self._resolvers),
+            http_port=self._http_port,
+            state_dir=folder,
+            truth=folder / "truth.jsonl",
+            overruns=folder / "overruns.jsonl",
+            pid=os.getpid(),
+        )
+
+    def set_health(self, region: str, service: str, states: Mapping[tuple[str, int], str]) -> None:
+        """Show in the API what the Region's balancer says of a group's targets."""
+        group = self._groups[region, service]
+        with self._lock:
+            known, now = self._registered.get(group, set()), set(states)
+            self._registered[group] = now
+            elb = self._server.client("elbv2", region)
+            if gone := known - now:
+                elb.deregister_targets(TargetGroupArn=group, Targets=_targets(gone))
+            if new := now - known:
+                elb.register_targets(TargetGroupArn=group, Targets=_targets(new))
+            self._elb.set_health(group, {f"{host}:{port}": state for (host, port), state in states.items()})
+
+    def run(self) -> None:
+        """Start what needs a database, wait until the system serves, then start the canaries."""
+        self._services()
+        self._await("every task behind its load balancer is healthy", self._tasks_up)
+        if self._settings["ecs.transaction_desired_count"]:
+            self._await("a deposit settles", self._deposit_settles)
+        if self._settings["dynamodb.cut_from"]:
+            self._tables.cut(self._settings["dynamodb.cut_from"])
+        infra.canaries(self._server.client)
+
+    # -- engines ----------------------------------------------------------------------------------------------
+
+    def _start_names(self) -> None:
+        """The authoritative server and each Region's resolver."""
+        self._arc = Arc(self._server, self._truth)
+        self._elb = Balancers(self._server)
+        self._route53 = Route53(
+            self._server, self._arc, self._elb, self._clock, self._truth, self._settings["route53.propagation_s"]
+        )
+        authoritative = Authoritative(names.DNS_HOST, self._plan.port(1), self._route53.answer)
+        authoritative.start()
+        self._closers.callback(authoritative.stop)
+        self._dns_port = authoritative.port
+        for region, place in PLACES.items():
+            resolver = CachingResolver(
+                place.resolver, self._plan.port(1), (names.DNS_HOST, self._dns_port), self._clock
+            )
+            resolver.start()
+            self._closers.callback(resolver.stop)
+            self._resolvers[region] = (place.resolver, resolver.port)
+
+    def _start_engines(self, pair: PostgresPair, runner: Tasks) -> None:
+        server, clock, truth = self._server, self._clock, self._truth
+        self._tables = GlobalTables(server, clock, truth, self._settings["dynamodb.lag_s"])
+        self._aurora = RdsGlobal(
+            server, clock, truth, self._settings["rds.switchover_s"], self._settings["rds.failover_s"]
+        )
+        self._aurora.attach(names.GLOBAL_CLUSTER, Aurora(pair))
+        self._closers.callback(self._aurora.stop)
+        self._functions = Functions(server, clock, truth)
+        journeys = {names.canary_name(region): self._journey(region) for region in PLACES}
+        for engine in (
+            self._tables,
+            self._functions,
+            StateMachines(server, clock, truth),
+            Events(server, clock, truth),
+            AlarmEngine(server, clock, truth),
+            EcsAgent(server, Machines(runner), clock, truth),
+            CanaryRunner(server, clock, truth, journeys),
+        ):
+            self._closers.callback(engine.stop)
+            engine.start()
+
+    def _journey(self, region: str) -> Journey:
+        return Journey(names.API_NAME, self._resolvers[region], self._http_port)
+
+    # -- resources --------------------------------------------------------------------------------------------
+
+    def _create(self) -> None:
+        client = self._server.client
+        infra.tables(client)
+        infra.database(client)
+        self._networks = {region: infra.network(client, region) for region in SERVING}
+        self._lbs = {region: infra.balancing(client, region, self._networks[region]) for region in SERVING}
+        for region, lb in self._lbs.items():
+            self._elb.assign(lb.name, region, list(PLACES[region].balancers))
+            self._groups.update({(region, service): arn for service, arn in lb.groups.items()})
+        route = infra.routing(client)
+        infra.zone(client, self._lbs, route, self._networks)
+        self._automation(route)
+
+    def _automation(self, route: infra.Routing) -> None:
+        """The functions, the three state machines and the rule, all in Osaka."""
+        register, client = self._functions.register, self._server.client
+        machines = {}
+        for kind, target in (("Failover", OSAKA), ("Failback", TOKYO)):
+            name = PROXY_FUNCTIONS[kind]
+            proxy = register(OSAKA, name, functions.proxy, functions.PROXY_TIMEOUT_S)
+            definition = render(kind.lower(), **_machine_values(route, proxy, target))
+            machines[kind] = infra.machine(client, kind, definition)
+        alarms = {region: names.alarm_name(region) for region in (OSAKA, OREGON)}
+        running = functions.check_running_status(list(machines.values()))
+        both = functions.check_two_region_alarms(alarms)
+        values = {
+            "check_running_status": register(OSAKA, "check_running_status", running, functions.CHECK_TIMEOUT_S),
+            "check_two_region_alarms": register(OSAKA, "check_two_region_alarms", both, functions.CHECK_TIMEOUT_S),
+            "failover_state_machine": machines["Failover"],
+        }
+        initiator = infra.machine(client, "FailoverInitiator", render("initiator", **values))
+        infra.rule(client, initiator)
+
+    def _services(self) -> None:
+        tokyo = {"Transaction": int(self._settings["ecs.transaction_desired_count"])}
+        for region in SERVING:
+            desired = tokyo if region == TOKYO else {}
+            infra.services(self._server.client, region, self._networks[region], self._lbs[region], desired)
+
+    # -- readiness --------------------------------------------------------------------------------------------
+
+    def _await(self, what: str, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not condition():
+            if self._over.wait(0.1):
+                raise WorldError("the owner of the lab ended while it was starting")
+            if time.monotonic() > deadline:
+                raise WorldError(f"the lab is not ready after {READY_TIMEOUT_S:g} s: not yet true that {what}")
+
+    def _tasks_up(self) -> bool:
+        """Every service has its desired tasks, each of them healthy."""
+        for region in SERVING:
+            for service in names.SERVICES:
+                wanted = 1
+                if (region, service) == (TOKYO, "Transaction"):
+                    wanted = int(self._settings["ecs.transaction_desired_count"])
+                if len(self._runner.running(region, names.service_name(region, service))) < wanted:
+                    return False
+        return self._runner.await_healthy(1.0)
+
+    def _deposit_settles(self) -> bool:
+        """A customer's journey in Tokyo succeeds: name, load balancer, services, tables and database work."""
+        try:
+            self._journey(TOKYO)(_Opening(self._clock))
+        except (CanaryFailure, OSError):
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """The run that the lab itself makes before it is open."""
+
+    clock: LabClock
+
+    def sleep(self, lab_s: float) -> None:
+        """Wait without an end of the run: the caller has a deadline."""
+        time.sleep(max(0.02, self.clock.wall_s(lab_s)))
+
+
+class Machines:
+    """The task processes as ECS wants them: their errors are TaskError."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+
+    def start(self, region: str, service: str, task_id: str) -> None:
+        """See Tasks."""
+        self._do(self._tasks.start, region, service, task_id)
+
+    def stop(self, region: str, service: str, task_id: str) -> None:
+        """See Tasks."""
+        self._do(self._tasks.stop, region, service, task_id)
+
+    def running(self, region: str, service: str) -> list[str]:
+        """See Tasks."""
+        return self._tasks.running(region, service)
+
+    @staticmethod
+    def _do(step: Callable[[str, str, str], None], region: str, service: str, task_id: str) -> None:
+        try:
+            step(region, service, task_id)
+        except ChildError as error:
+            raise TaskError(str(error)) from error
+
+
+class Aurora:
+    """The database pair as the global cluster wants it: its errors are PairError."""
+
+    def __init__(self, pair: PostgresPair) -> None:
+        self._pair = pair
+
+    def healthy(self, region: str) -> bool:
+        """See PostgresPair."""
+        return self._pair.healthy(region)
+
+    def writer_region(self) -> str | None:
+        """See PostgresPair."""
+        return self._pair.writer_region()
+
+    def quiesce(self, region: str) -> None:
+        """See PostgresPair."""
+        self._do(self._pair.quiesce, region)
+
+    def promote(self, region: str) -> None:
+        """See PostgresPair."""
+        self._do(self._pair.promote, region)
+
+    def follow(self, region: str) -> None:
+        """See PostgresPair."""
+        self._do(self._pair.follow, region)
+
+    @staticmethod
+    def _do(step: Callable[[str], None], region: str) -> None:
+        try:
+            step(region)
+        except (PostgresError, psycopg.Error, OSError) as error:
+            raise PairError(str(error)) from error
+
+
+def _targets(targets: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    return [{"Id": host, "Port": port} for host, port in sorted(targets)]
+
+
+def _machine_values(route: infra.Routing, proxy: str, target: str) -> dict[str, str]:
+    """What the failover and failback definitions leave open; `target` is the Region that they promote."""
+    cluster = f"arn:aws:rds:{target}:{names.ACCOUNT}:cluster:{names.database_cluster(target)}"
+    return {
+        "arc_endpoints": ",".join(url for _, url in route.endpoints),
+        "arc_regions": ",".join(region for region, _ in route.endpoints),
+        "control_tokyo": route.controls[TOKYO],
+        "control_osaka": route.controls[OSAKA],
+        f"db_cluster_{PLACES[target].city}": cluster,
+        "global_cluster": names.GLOBAL_CLUSTER,
+        "param_table_tokyo": names.param_table(TOKYO),
+        "param_table_osaka": names.param_table(OSAKA),
+        "proxy_function": proxy,
+    }

@@ -1,0 +1,294 @@
+"""Creates the system's resources in the lab's AWS API, as its stacks would, through the API itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.core_banking import names
+from lab.core_banking.names import OSAKA, PATHS, PLACES, SERVING, TOKYO
+
+Client = Callable[[str, str], Any]
+"""client(service, region): a boto3 client of the lab's API."""
+
+CHECK_INTERVAL_S, HEALTHY_THRESHOLD, DEREGISTRATION_DELAY_S = 15, 2, 10
+ENGINE = {"Engine": "aurora-postgresql", "EngineVersion": "11.9"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A Region's VPC with two subnets and a security group (ids)."""
+
+    vpc: str
+    subnets: tuple[str, str]
+    security_group: str
+
+
+@dataclass(frozen=True)
+class Balancing:
+    """A Region's load balancer: its name, DNS name, hosted zone id, and target group ARNs by service."""
+
+    name: str
+    dns_name: str
+    zone_id: str
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """ARC: cluster and panel ARN, the controls' ARNs by Region, and the five (region, endpoint URL) pairs."""
+
+    cluster: str
+    panel: str
+    controls: Mapping[str, str]
+    endpoints: tuple[tuple[str, str], ...]
+
+
+def network(client: Client, region: str) -> Network:
+    """The Region's VPC."""
+    place, ec2 = PLACES[region], client("ec2", region)
+    vpc = ec2.create_vpc(CidrBlock=place.cidr)["Vpc"]["VpcId"]
+    prefix = place.cidr.rsplit(".", 2)[0]
+    blocks = [(f"{prefix}.{third}.0/22", zone) for third, zone in ((4, "a"), (8, "c"))]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{region}{zone}")["Subnet"]["SubnetId"]
+        for block, zone in blocks
+    ]
+    group = ec2.create_security_group(GroupName="alb", Description="load balancer", VpcId=vpc)["GroupId"]
+    return Network(vpc, (subnets[0], subnets[1]), group)
+
+
+def balancing(client: Client, region: str, net: Network) -> Balancing:
+    """The Region's load balancer, target groups, listener and path rules."""
+    place, elb = PLACES[region], client("elbv2", region)
+    name = f"BLEAF-Sampl-{names.logical_id(place.stack)[-8:]}"
+    balancer = elb.create_load_balancer(
+        Name=name, Subnets=list(net.subnets), SecurityGroups=[net.security_group], Scheme="internal"
+    )["LoadBalancers"][0]
+    groups = {service: _target_group(elb, region, net, service) for service in PATHS}
+    fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "400", "ContentType": "text/plain"}}
+    listener = elb.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[fixed]
+    )["Listeners"][0]["ListenerArn"]
+    for priority, (service, path) in enumerate(PATHS.items(), start=1):
+        elb.create_rule(
+            ListenerArn=listener,
+            Priority=priority,
+            Conditions=[{"Field": "path-pattern", "Values": [f"{path}*"]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": groups[service]}],
+        )
+    return Balancing(name, balancer["DNSName"], balancer["CanonicalHostedZoneId"], groups)
+
+
+def _target_group(elb: Any, region: str, net: Network, service: str) -> str:
+    created = elb.create_target_group(
+        Name=f"BLEAF-{service}-{names.logical_id(PLACES[region].stack + service)[-8:]}",
+        Protocol="HTTP",
+        Port=80,
+        VpcId=net.vpc,
+        TargetType="ip",
+        HealthCheckPath="/health",
+        HealthCheckIntervalSeconds=CHECK_INTERVAL_S,
+        HealthyThresholdCount=HEALTHY_THRESHOLD,
+    )
+    arn = str(created["TargetGroups"][0]["TargetGroupArn"])
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(DEREGISTRATION_DELAY_S)}
+    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
+    return arn
+
+
+def services(client: Client, region: str, net: Network, lb: Balancing, desired: Mapping[str, int]) -> None:
+    """The Region's ECS cluster, task definitions and services; `desired` has counts other than 1."""
+    ecs, cluster = client("ecs", region), names.cluster_name(region)
+    ecs.create_cluster(clusterName=cluster)
+    vpc = {"subnets": list(net.subnets), "securityGroups": [net.security_group], "assignPublicIp": "DISABLED"}
+    for service in names.SERVICES:
+        family = names.service_name(region, service)
+        container = {"name": "app", "image": f"{service.lower()}:latest", "memory": 512, "essential": True}
+        ecs.register_task_definition(
+            family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+            containerDefinitions=[container],
+        )  # fmt: skip
+        group = lb.groups.get(service)
+        balancers = [{"targetGroupArn": group, "containerName": "app", "containerPort": 80}] if group else []
+        ecs.create_service(
+            cluster=cluster,
+            serviceName=family,
+            taskDefinition=family,
+            desiredCount=desired.get(service, 1),
+            launchType="FARGATE",
+            loadBalancers=balancers,
+            networkConfiguration={"awsvpcConfiguration": vpc},
+        )
+
+
+def tables(client: Client) -> None:
+    """The global table (created in Tokyo, with a replica in Osaka) and each Region's parameter table."""
+    strings = [{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK", "GSI1")]
+    index = {
+        "IndexName": "GSI1",
+        "KeySchema": [{"AttributeName": "GSI1", "KeyType": "HASH"}],
+        "Projection": {"ProjectionType": "ALL"},
+    }
+    client("dynamodb", TOKYO).create_table(
+        TableName=names.main_table(),
+        AttributeDefinitions=strings,
+        KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "SK", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[index],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )
+    client("dynamodb", TOKYO).update_table(
+        TableName=names.main_table(), ReplicaUpdates=[{"Create": {"RegionName": OSAKA}}]
+    )
+    for region, stopped in ((TOKYO, "false"), (OSAKA, "true")):
+        table = names.param_table(region)
+        client("dynamodb", region).create_table(
+            TableName=table,
+            AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        client("dynamodb", region).put_item(TableName=table, Item={"PK": {"S": "stopFlag"}, "value": {"S": stopped}})
+
+
+def database(client: Client) -> None:
+    """The Aurora global cluster with its writer in Tokyo and its reader in Osaka."""
+    client("rds", TOKYO).create_global_cluster(GlobalClusterIdentifier=names.GLOBAL_CLUSTER, **ENGINE)
+    for region, size in ((TOKYO, "db.r6g.large"), (OSAKA, "db.r5.large")):
+        rds, cluster = client("rds", region), names.database_cluster(region)
+        admin = {"MasterUsername": "postgres", "MasterUserPassword": "only-in-the-lab"}
+        rds.create_db_cluster(
+            DBClusterIdentifier=cluster,
+            GlobalClusterIdentifier=names.GLOBAL_CLUSTER,
+            **ENGINE,
+            **(admin if region == TOKYO else {}),
+        )
+        rds.create_db_instance(
+            DBInstanceIdentifier=f"{cluster}-instance1",
+            DBClusterIdentifier=cluster,
+            DBInstanceClass=size,
+            Engine=ENGINE["Engine"],
+        )
+
+
+def routing(client: Client) -> Routing:
+    """The ARC cluster, panel and one control per serving Region; both controls are Off, as after a deployment."""
+    arc = client("route53-recovery-control-config", names.ARC_REGION)
+    cluster = arc.create_cluster(ClusterName=names.ARC_CLUSTER)["Cluster"]["ClusterArn"]
+    panel = arc.create_control_panel(ClusterArn=cluster, ControlPanelName=names.ARC_PANEL)["ControlPanel"]
+    controls = {
+        region: arc.create_routing_control(
+            ClusterArn=cluster,
+            ControlPanelArn=panel["ControlPanelArn"],
+            RoutingControlName=f"rc-{PLACES[region].city}",
+        )["RoutingControl"]["RoutingControlArn"]
+        for region in SERVING
+    }
+    endpoints = arc.describe_cluster(ClusterArn=cluster)["Cluster"]["ClusterEndpoints"]
+    pairs = tuple((str(endpoint["Region"]), str(endpoint["Endpoint"])) for endpoint in endpoints)
+    return Routing(cluster, panel["ControlPanelArn"], controls, pairs)
+
+
+def zone(client: Client, lbs: Mapping[str, Balancing], route: Routing, nets: Mapping[str, Network]) -> str:
+    """The private hosted zone with the failover pair and the two regional names; its id."""
+    r53 = client("route53", TOKYO)
+    created = r53.create_hosted_zone(
+        Name=names.ZONE,
+        CallerReference="core-banking",
+        VPC={"VPCRegion": TOKYO, "VPCId": nets[TOKYO].vpc},
+        HostedZoneConfig={"PrivateZone": True, "Comment": "core banking"},
+    )["HostedZone"]["Id"]
+    zone_id = str(created).rsplit("/", 1)[-1]
+    records = [_failover_record(r53, region, lbs[region], route) for region in SERVING]
+    records += [_alias(f"api.{region}.{names.ZONE}", lbs[region]) for region in SERVING]
+    changes = [{"Action": "CREATE", "ResourceRecordSet": record} for record in records]
+    r53.change_resource_record_sets(HostedZoneId=zone_id, ChangeBatch={"Changes": changes})
+    return zone_id
+
+
+def _alias(name: str, lb: Balancing) -> dict[str, Any]:
+    target = {"HostedZoneId": lb.zone_id, "DNSName": lb.dns_name, "EvaluateTargetHealth": False}
+    return {"Name": name, "Type": "A", "AliasTarget": target}
+
+
+def _failover_record(r53: Any, region: str, lb: Balancing, route: Routing) -> dict[str, Any]:
+    city = PLACES[region].city
+    check = r53.create_health_check(
+        CallerReference=f"hc-{city}",
+        HealthCheckConfig={"Type": "RECOVERY_CONTROL", "RoutingControlArn": route.controls[region]},
+    )["HealthCheck"]["Id"]
+    r53.change_tags_for_resource(
+        ResourceType="healthcheck", ResourceId=check, AddTags=[{"Key": "Name", "Value": f"hc-{city}"}]
+    )
+    role = "PRIMARY" if region == TOKYO else "SECONDARY"
+    return {
+        **_alias(names.API_NAME, lb),
+        "SetIdentifier": city,
+        "Failover": role,
+        "HealthCheckId": check,
+    }
+
+
+def canaries(client: Client) -> None:
+    """A canary in each Region, running, and an alarm on Osaka's and Oregon's."""
+    for region in PLACES:
+        _canary(client("synthetics", region), region)
+    for region in (OSAKA, names.OREGON):
+        client("cloudwatch", region).put_metric_alarm(
+            AlarmName=names.alarm_name(region),
+            Namespace="CloudWatchSynthetics",
+            MetricName="SuccessPercent",
+            Dimensions=[{"Name": "CanaryName", "Value": names.canary_name(region)}],
+            Statistic="Average",
+            Period=60,
+            EvaluationPeriods=2,
+            DatapointsToAlarm=2,
+            Threshold=100.0,
+            ComparisonOperator="LessThanThreshold",
+            TreatMissingData="missing",
+        )
+
+
+def _canary(synthetics: Any, region: str) -> None:
+    role = f"arn:aws:iam::{names.ACCOUNT}:role/canary"
+    synthetics.create_canary(
+        Name=names.canary_name(region),
+        Code={"Handler": "index.handler", "S3Bucket": "canary-code", "S3Key": "canary.zip"},
+        ArtifactS3Location=f"s3://canary-{region}",
+        ExecutionRoleArn=role,
+        Schedule={"Expression": "rate(1 minute)"},
+        RuntimeVersion="syn-nodejs-puppeteer-7.0",
+    )
+    synthetics.start_canary(Name=names.canary_name(region))
+
+
+def machine(client: Client, kind: str, definition: str) -> str:
+    """A state machine in Osaka; its ARN."""
+    created = client("stepfunctions", OSAKA).create_state_machine(
+        name=names.state_machine_name(kind),
+        definition=definition,
+        roleArn=f"arn:aws:iam::{names.ACCOUNT}:role/{kind.lower()}",
+    )
+    return str(created["stateMachineArn"])
+
+
+def rule(client: Client, initiator: str) -> str:
+    """The automatic-failover rule, DISABLED as published; its name."""
+    name = names.physical_name(names.FAILOVER_STACK, "FailoverInitiatorRule", limit=64)
+    pattern = {
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {
+            "state": {"value": ["ALARM"]},
+            "previousState": {"value": ["OK"]},
+            "alarmName": [names.alarm_name(OSAKA)],
+        },
+    }
+    events = client("events", OSAKA)
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="DISABLED")
+    role = f"arn:aws:iam::{names.ACCOUNT}:role/events"
+    events.put_targets(Rule=name, Targets=[{"Id": "Target0", "Arn": initiator, "RoleArn": role}])
+    return name

@@ -1,0 +1,155 @@
+"""The keeper: a small process that owns a lab's world and leaves nothing behind, however anyone ends.
+
+The owner holds the keeper's stdin, the keeper holds the world's. The owner's end closes the one, the keeper then
+closes the other, waits a bounded time, kills whatever descends from it and removes the state folder. When the
+keeper itself is killed the world reads EOF and does the same for itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from lab import processes
+
+STOP_GRACE_S = 5.0
+"""How long the world may take to end orderly (wall seconds)."""
+OWNER_CHECK_S = 1.0
+"""How often the keeper looks whether its owner still lives: the pipe alone may have leaked to a sibling of it."""
+KILL_ROUNDS = 50
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line that the keeper and the world share."""
+    lines = argparse.ArgumentParser(prog="python -m lab", description="Run a lab until stdin closes.")
+    lines.add_argument("system", help="the system to stand in for, e.g. core-banking")
+    lines.add_argument("--speed", type=float, default=10.0, help="lab seconds per wall second")
+    lines.add_argument("--port-base", type=int, default=None, help="N: AWS API on N, DNS on N+1, HTTP on N+2")
+    lines.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
+    lines.add_argument("--state-dir", type=Path, default=None, help="made by the lab and removed at its end")
+    return lines
+
+
+def _make_state_dir(wanted: Path | None) -> Path:
+    """A new, empty folder; FileExistsError when the wanted one exists, since the keeper will remove it."""
+    if wanted is None:
+        folder = Path(tempfile.mkdtemp(prefix="drill-lab-"))
+    else:
+        folder = wanted.absolute()
+        folder.mkdir(parents=True, mode=0o700)
+    if os.geteuid() == 0:
+        folder.chmod(0o711)  # PostgreSQL may run as nobody, who must be able to pass through
+    return folder
+
+
+class Keeper:
+    """Watches the owner and the world; `run` returns when the world is gone and cleaned up."""
+
+    def __init__(self, argv: list[str], state_dir: Path) -> None:
+        self._owner = os.getppid()
+        self._state_dir = state_dir
+        self._asked_to_stop = False
+        self._reaps = processes.adopt_orphans()
+        self._wake, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._stop_asked)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        command = processes.python("-m", "lab.world", *argv, "--state-dir", str(state_dir))
+        self._world = processes.spawn(command)
+
+    def run(self) -> int:
+        """Relay what the world says, until the owner ends or the world does; 0 when the owner ended it."""
+        said = self._world.stdout
+        assert said is not None
+        watched = [0, self._wake, said.fileno()]
+        while self._alive():
+            ready, _, _ = select.select(watched, [], [], OWNER_CHECK_S)
+            if said.fileno() in ready and not self._relay(said.fileno()):
+                watched.remove(said.fileno())
+            if self._wake in ready:
+                os.read(self._wake, 512)
+            if (0 in ready and not os.read(0, 4096)) or os.getppid() != self._owner:
+                self._asked_to_stop = True
+        self._clean_up()
+        return 0 if self._asked_to_stop else self._world.returncode or 1
+
+    def _stop_asked(self, *_: object) -> None:
+        self._asked_to_stop = True
+
+    def _relay(self, fd: int) -> bool:
+        data = os.read(fd, 65536)
+        with contextlib.suppress(OSError):
+            os.write(1, data)
+        return bool(data)
+
+    def _alive(self) -> bool:
+        if self._reaps:
+            self._reap_orphans()
+        return not self._asked_to_stop and self._world.poll() is None
+
+    def _reap_orphans(self) -> None:
+        """Reap descendants that became ours, but leave the world's exit code to Popen."""
+        while True:
+            try:
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None or ended.si_pid == self._world.pid:
+                return
+            os.waitpid(ended.si_pid, 0)
+
+    def _clean_up(self) -> None:
+        assert self._world.stdin is not None
+        with contextlib.suppress(OSError):
+            self._world.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._world.wait(timeout=STOP_GRACE_S)
+        kill_descendants()
+        self._world.wait(timeout=STOP_GRACE_S)
+        shutil.rmtree(self._state_dir, ignore_errors=True)
+
+
+def kill_descendants() -> None:
+    """SIGKILL and reap every process that descends from this one; bounded."""
+    import psutil  # late: the keeper's start does not wait for it
+
+    me = psutil.Process()
+    for _ in range(KILL_ROUNDS):
+        left = me.children(recursive=True)
+        if not left:
+            return
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(left, timeout=0.1)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.02)
+
+
+def main(argv: list[str]) -> int:
+    """Run the keeper with the arguments of `python -m lab`; the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        state_dir = _make_state_dir(args.state_dir)
+    except OSError as error:
+        sys.stdout.write(json.dumps({"error": f"the state folder {error.filename}: {error.strerror}"}) + "\n")
+        return 2
+    onward = [args.system, "--speed", str(args.speed)]
+    onward += [] if args.port_base is None else ["--port-base", str(args.port_base)]
+    for setting in args.settings:
+        onward += ["--set", setting]
+    return Keeper(onward, state_dir).run()

@@ -1,0 +1,154 @@
+"""Start a lab and hold it: the one entry for the commands, the drills and the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from lab import processes
+from lab.clock import LabClock
+
+STOP_TIMEOUT_S = 12.0
+
+
+class LabError(Exception):
+    """The lab did not start or is gone; one sentence that says what to type next."""
+
+
+@dataclass(frozen=True)
+class LabInfo:
+    """How to reach a running lab.
+
+    speed: lab seconds per wall second; the two origins tie lab time to CLOCK_MONOTONIC (see LabClock).
+    dns_authoritative and resolvers (by Region) are (host, port); http_port is the load balancers' on all addresses.
+    truth, overruns: JSON lines files (see lab.truth). pid: the world process; state_dir goes away with the lab.
+    """
+
+    system: str
+    speed: float
+    origin_monotonic_s: float
+    origin_epoch_s: float
+    account: str
+    aws_endpoint: str
+    dns_authoritative: tuple[str, int]
+    resolvers: Mapping[str, tuple[str, int]]
+    http_port: int
+    state_dir: Path
+    truth: Path
+    overruns: Path
+    pid: int
+
+    @property
+    def clock(self) -> LabClock:
+        """The lab's clock, right in every process of this machine."""
+        return LabClock(self.speed, self.origin_monotonic_s, self.origin_epoch_s)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        paths = {name: str(fields[name]) for name in ("state_dir", "truth", "overruns")}
+        return {**fields, **paths}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> LabInfo:
+        """What `to_json` gave, perhaps after a trip through a file."""
+        host, port = fields["dns_authoritative"]
+        return cls(
+            **{
+                **fields,
+                "dns_authoritative": (host, port),
+                "resolvers": {region: (host, port) for region, (host, port) in fields["resolvers"].items()},
+                "state_dir": Path(fields["state_dir"]),
+                "truth": Path(fields["truth"]),
+                "overruns": Path(fields["overruns"]),
+            }
+        )
+
+
+class Lab:
+    """A running lab; a context manager that stops it. It also ends when this process does."""
+
+    def __init__(self, keeper: subprocess.Popen[bytes], info: LabInfo) -> None:
+        self._keeper = keeper
+        self.info = info
+
+    @property
+    def keeper_pid(self) -> int:
+        """The keeper's process id."""
+        return self._keeper.pid
+
+    def alive(self) -> bool:
+        """Whether the lab still runs."""
+        return self._keeper.poll() is None
+
+    def stop(self) -> None:
+        """Stop the lab and wait until it left nothing behind."""
+        processes.stop(self._keeper, STOP_TIMEOUT_S)
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def launch(
+    system: str,
+    speed: float,
+    port_base: int | None = None,
+    settings: Sequence[str] = (),
+    timeout_s: float = 60.0,
+) -> Lab:
+    """Start a lab of `system` and return when it serves.
+
+    speed: lab seconds per wall second. port_base: AWS API there, DNS one higher, HTTP two higher, the databases
+    three higher; None takes free ports. settings: "NAME=VALUE" texts. timeout_s: wall seconds. LabError otherwise.
+    """
+    argv = [system, "--speed", repr(speed)]
+    argv += [] if port_base is None else ["--port-base", str(port_base)]
+    for setting in settings:
+        argv += ["--set", setting]
+    keeper = processes.spawn(processes.python("-m", "lab", *argv))
+    try:
+        return Lab(keeper, LabInfo.from_json(_first_line(keeper, timeout_s)))
+    except BaseException:
+        processes.stop(keeper, STOP_TIMEOUT_S)
+        raise
+
+
+def _first_line(keeper: subprocess.Popen[bytes], timeout_s: float) -> Mapping[str, Any]:
+    """The keeper's `ready`; LabError for its `error`, for silence and for an end without a word."""
+    line = _read_line(keeper, time.monotonic() + timeout_s)
+    if line is None:
+        raise LabError(f"the lab was not ready after {timeout_s:g} s: is the machine busy? Try again")
+    if not line:
+        raise LabError(f"the lab ended before it was ready, with exit code {keeper.wait(STOP_TIMEOUT_S)}")
+    said = json.loads(line)
+    if "error" in said:
+        raise LabError(said["error"])
+    return dict(said["ready"])
+
+
+def _read_line(keeper: subprocess.Popen[bytes], deadline_s: float) -> bytes | None:
+    """One line; b"" at EOF before it, None at the deadline (monotonic seconds)."""
+    assert keeper.stdout is not None
+    fd, got = keeper.stdout.fileno(), b""
+    while b"\n" not in got:
+        ready, _, _ = select.select([fd], [], [], max(0.0, deadline_s - time.monotonic()))
+        if not ready:
+            return None
+        data = os.read(fd, 65536)
+        if not data:
+            return b""
+        got += data
+    return got.partition(b"\n")[0]

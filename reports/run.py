@@ -1,0 +1,253 @@
+"""A drill's run as the reports see it: its history and judgement, in target seconds from the start of the run.
+
+Everything here is a pure reading of the run folder: nothing is judged again, nothing is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from drill.ledger import read_lines
+from drill.target import Target
+from drill.timeline import Event, History, Observation, load_history
+from drill.verdict import Finding, Judgement
+from reports.summary import read_verdict
+
+CITIES = {
+    "ap-northeast-1": "Tokyo",
+    "ap-northeast-2": "Seoul",
+    "ap-northeast-3": "Osaka",
+    "ap-south-1": "Mumbai",
+    "ap-southeast-1": "Singapore",
+    "ap-southeast-2": "Sydney",
+    "ca-central-1": "Montreal",
+    "eu-central-1": "Frankfurt",
+    "eu-north-1": "Stockholm",
+    "eu-west-1": "Dublin",
+    "eu-west-2": "London",
+    "eu-west-3": "Paris",
+    "us-east-1": "N. Virginia",
+    "us-east-2": "Ohio",
+    "us-west-1": "N. California",
+    "us-west-2": "Oregon",
+}
+"""Region code -> the place that AWS publishes for it; only to be read by people."""
+
+
+ONSET, RECOVERY = "onset_monotonic_s", "recovery_monotonic_s"
+"""Where a finding's data carries the judged instants: [low, high], null for an open end."""
+ENDS = {"fault.injected": "fault.restored", "action": "action.ended"}
+"""The mark that ends what another mark began."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the run: [low_s, high_s] in target seconds from its start.
+
+    open_ended: nothing closed it; effect: what clients were to see of it, "" when it is no fault;
+    name: what it is ("fault", "action", "phase").
+    """
+
+    low_s: float
+    high_s: float
+    label: str
+    open_ended: bool = False
+    effect: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One recovery window, in target seconds from the start of the run.
+
+    onset, recovery: [low, high] of the instants as judged (the fault's and the drill's own marks where the
+    judgement names none); recovery None when clients did not recover inside the window.
+    """
+
+    name: str
+    begin_s: float
+    end_s: float
+    onset: tuple[float, float] | None
+    recovery: tuple[float, float] | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One drill, ready to be shown. folder: where it lies; journal: the records of journal.jsonl, may be empty."""
+
+    folder: Path
+    history: History
+    judgement: Judgement
+    journal: tuple[dict[str, Any], ...] = ()
+    _regions: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def target(self) -> Target | None:
+        """The target of the header; None when the header carries none that this version understands."""
+        try:
+            return Target.model_validate(self.history.header.get("target"))
+        except ValidationError:
+            return None
+
+    @cached_property
+    def start_s(self) -> float:
+        """Monotonic wall second of the first evidence; 0.0 of every axis."""
+        return min(self._stamps(0), default=0.0)
+
+    @cached_property
+    def length_s(self) -> float:
+        """Target seconds from the first evidence to the last."""
+        return self.at(max(self._stamps(1), default=self.start_s))
+
+    @property
+    def lab(self) -> bool:
+        """Whether the run was against the embedded lab."""
+        return str(self.history.header.get("target_kind", "")) == "lab"
+
+    @property
+    def unit(self) -> str:
+        """The name of a target second: "lab s" in the lab, "s" on AWS."""
+        return "lab s" if self.lab else "s"
+
+    @property
+    def title(self) -> str:
+        """Scenario and target, for headings."""
+        header = self.history.header
+        return f"{header.get('scenario', 'drill')} on {header.get('target_name', 'an unnamed target')}"
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Region -> its role in the target ("primary", "standby", "observer")."""
+        if self.target is None:
+            return {}
+        return {str(getattr(self.target.regions, role)): role for role in ("primary", "standby", "observer")}
+
+    def at(self, monotonic_s: float) -> float:
+        """Target seconds from the start of the run."""
+        return (monotonic_s - self.start_s) * self.history.speed
+
+    def region(self, address: str) -> str | None:
+        """The Region of an address by the target's CIDRs, remembered; None when unknown."""
+        if address not in self._regions:
+            self._regions[address] = self.target.region_of(address) if self.target else None
+        return self._regions[address]
+
+    def regions(self, addresses: str) -> str:
+        """The Regions of a comma-joined list of addresses, joined by " + "; "elsewhere" for foreign ones."""
+        found = sorted({self.region(a) or "elsewhere" for a in addresses.split(",") if a})
+        return " + ".join(found)
+
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """The recovery windows in order."""
+        return tuple(_window(self, begin) for begin in self.history.named("window.begin"))
+
+    def phases(self) -> tuple[Span, ...]:
+        """The drill's phases, each until the next begins."""
+        marks = self.history.named("phase")
+        ends = [self.at(m.at_s) for m in marks[1:]] + [self.length_s] * bool(marks)
+        return tuple(
+            Span(self.at(m.at_s), end, str(m.data.get("phase", "?")), name="phase")
+            for m, end in zip(marks, ends, strict=True)
+        )
+
+    def faults(self) -> tuple[Span, ...]:
+        """From each fault's injection to its restore, and each action's start to its declared end state.
+
+        Open-ended when no end is on record.
+        """
+        begins = self.history.named("fault.injected", "action")
+        return tuple(_fault(self, mark, ENDS[mark.name]) for mark in begins)
+
+    def findings_of(self, window: str) -> Iterable[Finding]:
+        """The findings about one window, by its name at the end of theirs."""
+        return (f for f in self.judgement.findings if f.name.endswith(f", {window}"))
+
+    def _stamps(self, side: int) -> Iterable[float]:
+        history = self.history
+        yield from (event.at_s for event in history.events)
+        yield from ((o.sent_s, o.done_s)[side] for o in history.observations)
+        yield from ((r.sent_s, r.done_s)[side] for r in history.requests)
+
+
+def load_run(folder: Path) -> Run:
+    """A judged run folder. ValueError when it cannot be read or carries no verdict.json yet."""
+    journal = folder / "journal.jsonl"
+    records = tuple(read_lines(journal)) if journal.exists() else ()
+    return Run(folder, load_history(folder), read_verdict(folder), records)
+
+
+def where(region: str) -> str:
+    """A Region as people read it: "ap-northeast-1 (Tokyo)"; what is not a Region stays as it is."""
+    return f"{region} ({CITIES[region]})" if region in CITIES else region
+
+
+def place(region: str) -> str:
+    """The short name of a Region, for narrow places: its city where one is published."""
+    return CITIES.get(region, region)
+
+
+def lost_writes(judgement: Judgement) -> list[dict[str, Any]]:
+    """The named lost writes of all findings, each with the finding it comes from under "finding"."""
+    return [{"finding": f.name, **row} for f in judgement.findings for row in f.data.get("lost", ())]
+
+
+def _fault(run: Run, mark: Event, ends: str) -> Span:
+    later = (e for e in run.history.named(ends) if e.at_s >= mark.at_s and _same(e, mark))
+    end = next(later, None)
+    end_s = run.length_s if end is None else run.at(end.at_s)
+    kind, effect = str(mark.data.get("kind", "fault")), str(mark.data.get("effect", ""))
+    return Span(run.at(mark.at_s), end_s, kind, end is None, effect, mark.name.partition(".")[0])
+
+
+def _same(one: Event, other: Event) -> bool:
+    keys = {"change", "kind", "window"} & one.data.keys() & other.data.keys()
+    return all(one.data[key] == other.data[key] for key in keys)
+
+
+def _window(run: Run, begin: Event) -> Window:
+    name = str(begin.data.get("window", "window"))
+    after = [e for e in run.history.events if e.at_s >= begin.at_s and e.data.get("window") == name]
+    end = next((e for e in after if e.name == "window.end"), None)
+    end_s = run.length_s if end is None else run.at(end.at_s)
+    judged = _judged(run, name)
+    onset = _bounds(run, judged.get(ONSET)) if judged else _first_bad(run, run.at(begin.at_s), end_s)
+    recovery = _bounds(run, judged.get(RECOVERY)) if judged else _marked(run, after)
+    reason = "" if end is None else str(end.data.get("reason", ""))
+    return Window(name, run.at(begin.at_s), end_s, onset, recovery, reason)
+
+
+def _judged(run: Run, window: str) -> Mapping[str, Any]:
+    """The data of the finding that names the window's instants; empty when none does."""
+    return next((f.data for f in run.findings_of(window) if ONSET in f.data), {})
+
+
+def _bounds(run: Run, stamps: Any) -> tuple[float, float] | None:
+    # None, or an open end (null in JSON): there was none, or it is not known when.
+    if not isinstance(stamps, list | tuple) or len(stamps) != 2 or None in stamps:
+        return None
+    low, high = (run.at(float(stamp)) for stamp in stamps)
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def _first_bad(run: Run, begin_s: float, end_s: float) -> tuple[float, float] | None:
+    looks: tuple[Observation, ...] = run.history.of("write.settle")
+    bad = (run.at(o.done_s) for o in looks if o.outcome.value == "FAIL" and begin_s <= run.at(o.done_s) <= end_s)
+    first = min(bad, default=None)
+    return None if first is None else (first, first)
+
+
+def _marked(run: Run, after: list[Event]) -> tuple[float, float] | None:
+    mark = next((e for e in after if e.name == "window.recovered"), None)
+    if mark is None:
+        return None
+    at = run.at(float(mark.data.get("first_good_s") or mark.at_s))
+    return at, at

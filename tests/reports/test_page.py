@@ -1,0 +1,151 @@
+"""The report is one file that opens offline and survives hostile names; pytest-html gets its heart."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from drill.verdict import Finding, Interval, Verdict, conclude
+from reports.bars import bar, reach
+from reports.page import extras, page, render, session_prefix
+from reports.run import load_run
+from reports.summary import write_summary
+from tests.reports.runs import history, judgement, run, wall, write_folder
+
+VOID = {"meta", "br"}
+
+
+class Balanced(HTMLParser):
+    """Fails on tags that do not nest, and remembers tags, attributes and texts."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self.feed(content)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_page_is_rendered_from_the_folder_alone(tmp_path: Path) -> None:
+    """A judged folder gives a report with verdict, sentence, table, phases, picture and command line."""
+    folder = write_folder(tmp_path / "run", history())
+    write_summary(folder, judgement(rto_s=5))
+    text = render(folder).read_text()
+    seen = " ".join(Balanced(text).texts)
+    for words in ("✗ FAIL", "misses the limit of 5 s", "LAB run", "detected", "pytest -m failover", "locust 2.47.0"):
+        assert words in seen
+    assert "<svg" in text
+
+
+def test_report_is_the_same_each_time(tmp_path: Path) -> None:
+    """Rendering again changes nothing: the page is a function of the folder."""
+    folder = write_folder(tmp_path / "run", history())
+    write_summary(folder, judgement())
+    assert render(folder).read_bytes() == render(folder).read_bytes()
+
+
+def test_page_asks_for_nothing_outside() -> None:
+    """No script, no link, no image: the page loads nothing and its policy forbids it."""
+    found = Balanced(page(run()))
+    assert not {"script", "link", "img", "iframe", "object"} & found.tags
+    assert not [value for name, value in found.attributes if name in ("href", "src", "action")]
+    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
+
+
+def test_hostile_names_stay_text() -> None:
+    """Whatever the system under test calls its writes and errors, the page shows it as text."""
+    evil = "<script>alert(1)</script>\"'&\x00"
+    found = Finding(evil, Verdict.FAIL, evil, 5.0, Interval(6.0, 7.0), evil, {"lost": [{"key": evil, evil: evil}]})
+    text = page(run(judgement=conclude([found], ((evil, None, evil),), {evil: {evil: 1}}, (evil,))))
+    assert "script" not in Balanced(text).tags
+    assert "\x00" not in text
+
+
+def test_rows_behind_a_finding_are_shown() -> None:
+    """Accounts that do not add up are listed with their balances."""
+    rows = [{"account": "drill-7", "expected": 850.0, "balance": 1850.0, "duplicates": 1}]
+    found = Finding("balances, failover", Verdict.FAIL, "1 account does not add up", data={"rows": rows})
+    assert {"drill-7", "850.0", "1850.0"} <= set(Balanced(page(run(judgement=conclude([found])))).texts)
+
+
+def test_calls_are_shown_as_lines_to_type(tmp_path: Path) -> None:
+    """What was called is listed from the journal, with the line that puts it back."""
+    call = {"service": "ecs", "operation": "UpdateService", "params": {"desiredCount": 0}, "region": "ap-northeast-1"}
+    change = {"kind": "EcsServiceCount", "resources": ["arn:x"], "inject": [call], "restore": [call]}
+    records = [
+        {"at_s": wall(80), "wall": "2026-01-01T00:00:08+00:00", "number": 1, "state": "prepared", "change": change},
+        {"at_s": wall(430), "wall": "2026-01-01T00:00:43+00:00", "number": 1, "state": "restored"},
+    ]
+    folder = write_folder(tmp_path / "run", history())
+    (folder / "journal.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    write_summary(folder, judgement())
+    texts = Balanced(page(load_run(folder))).texts
+    assert "aws ecs update-service --desired-count 0 --region ap-northeast-1" in texts
+    assert "to put back: aws ecs update-service --desired-count 0 --region ap-northeast-1" in texts
+    assert "restored" in texts
+
+
+def test_folder_without_verdict_says_what_to_type(tmp_path: Path) -> None:
+    """A run that was never judged is not rendered as if it had been."""
+    folder = write_folder(tmp_path / "run", history())
+    with pytest.raises(ValueError, match="drill verify"):
+        render(folder)
+
+
+def test_session_prefix_shows_every_drill_with_ids_of_its_own() -> None:
+    """Two drills in one session share a page without sharing ids."""
+    runs = [run(history=history(run_id=name)) for name in ("r1", "r2")]
+    text = "".join(session_prefix(runs))
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert text.count("LAB run") == 2
+    assert Balanced(text).tags >= {"svg", "table", "section"}
+
+
+def test_session_without_drills_adds_nothing() -> None:
+    """A session that ran no drill leaves pytest-html's page alone."""
+    assert session_prefix([]) == []
+
+
+def test_extras_carry_details_and_closing_table() -> None:
+    """Under the drill's row stand the details and the closing table."""
+    found = {extra["format_type"]: str(extra["content"]) for extra in extras(run(), Path("reports/runs"))}
+    assert "The split of the recovery" in found["html"]
+    assert "recovery time, failover" in found["text"]
+    assert found["url"] == "latest/report.html"
+    assert "url" not in {extra["format_type"] for extra in extras(run())}
+
+
+def test_bars_are_to_scale() -> None:
+    """The limit and the interval share one axis that holds both."""
+    finding = Finding("recovery time, failover", Verdict.FAIL, "r", 5.0, Interval(200.0, 400.0))
+    assert reach(finding) == pytest.approx(460.0)
+    assert 'd="M191.3 22h191.3v14h-191.3z"' in bar(finding, "lab s", 1)
+    assert 'd="M4.8 15L4.8 43"' in bar(finding, "lab s", 1)
+
+
+def test_unmeasured_objective_has_no_bar() -> None:
+    """What was not measured is said, not drawn as zero."""
+    assert "not measured" in bar(Finding("recovery time, failover", Verdict.INVALID, "r", 5.0, None), "s", 1)
