@@ -17,6 +17,7 @@ import pytest
 
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
 from commands.world import RUNS, Options, open_world, resolve_target
+from drill.child import REPOSITORY
 from drill.drill import Drill
 from drill.errors import Refused, UsageError
 from drill.interrupt import Interrupts
@@ -110,6 +111,8 @@ def pytest_configure(config: pytest.Config) -> None:
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[KEY] = session
+    if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
+        config.args = [str(REPOSITORY / "scenarios")]  # the harness's own tests have no drill among them
     if not config.option.htmlpath:
         session.options.runs.mkdir(parents=True, exist_ok=True)
         config.option.htmlpath = str(session.options.runs / "session.html")

@@ -48,21 +48,6 @@ def _refuses_blind(guard: Callable[P, T]) -> Callable[P, T]:
     return wrapper
 
 
-def before_failover(aws: Clients, target: Target, clock: Clock) -> dict[str, Callable[[], object]]:
-    """What must be in order before a failover drill, by name, in the order in which to look.
-
-    What would mean the wrong place comes first, what has to be waited for last.
-    """
-    return {
-        "account": lambda: account_matches(aws, target),
-        "regions": lambda: regions_known(target),
-        "resources": lambda: ", ".join(f"{key}={found.name}" for key, found in all_found(aws, target).items()),
-        "standby able": lambda: standby_able(aws, target),
-        "primary serving": lambda: primary_serving(target, clock),
-        "alarms armed": lambda: alarms_armed(aws, target, clock),
-    }
-
-
 @_refuses_blind
 def account_matches(aws: Clients, target: Target) -> str:
     """The account that the credentials belong to, which must be the target's. Refused otherwise."""

@@ -67,7 +67,7 @@ class Outage:
 
     def longest_s(self, gap_s: float) -> float:
         """The upper bound of the duration; gap_s: the widest gap between good looks (wall seconds)."""
-        if self.delimited or math.isinf(self.duration.high_s):
+        if self.delimited or math.isinf(self.recovery.high_s):
             return self.duration.high_s
         return max(self.duration.low_s, min(gap_s, self.duration.high_s))
 
@@ -152,6 +152,9 @@ def measure(
     if problem or not successes + len(bads):
         return RecoveryTime(problem or "no probe has a result in the window", failures=len(bads), successes=successes)
     sure = outages(goods, bads, sustained_s)
+    if any(math.isinf(o.onset.low_s) for o in sure):
+        problem = "the first probe to fail was sent before any that succeeded was answered: no baseline to fall from"
+        return RecoveryTime(problem, failures=len(bads), successes=successes)
     doubted = outages(*_doubting(looks, goods, bads, (begin_s, end_s), silence_s), sustained_s)
     return _joined(sure, doubted, gap_s, len(bads), successes)
 
@@ -260,14 +263,12 @@ class _Group:
     @property
     def delimited(self) -> bool:
         """Whether a look was sent after the first failure was known."""
-        if math.isinf(self.first_sure_s):
-            return self.last_sent_s > self.first_silence_s
-        return self.last_sent_s >= self.first_sure_s
+        return self.last_sent_s >= self.first_sure_s or self.last_sent_s > self.first_silence_s
 
     @property
     def good_again_after_s(self) -> float:
         """Good looks sent after this instant were sent after the onset."""
-        return self.last_sent_s if self.delimited else math.nextafter(self.last_done_s, -math.inf)
+        return self.last_sent_s if self.delimited else max(self.last_sent_s, math.nextafter(self.last_done_s, -math.inf))
 
 
 def outages(goods: Sequence[Look], bads: Sequence[Look], sustained_s: float) -> list[Outage]:

@@ -100,4 +100,4 @@ A write, as a client in Tokyo makes it (port {info.http_port} stands for 80):
     http://$(dig +short @{host} -p {port} api.example.com | head -1):{info.http_port}/transaction/deposit
 
 Drill this very lab:
-  pytest -m failover --target {info.system} --lab-attach {state}"""
+  pytest -m failover --target {info.system} --lab-attach={state}"""

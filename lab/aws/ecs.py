@@ -121,6 +121,8 @@ class EcsAgent:
     def end_task(self, task: EcsTask, reason: str) -> EcsTask:
         """StopTask: stop this one; its service starts another in its place."""
         with self._lock:
+            if not self._tasks[task.task_id].alive:  # it ended, or another caller ends it already
+                return self._tasks[task.task_id]
             stopping = self._change(task.task_id, state=DEACTIVATING, reason=reason)
         self._work(self._stop_one, stopping)
         return stopping
@@ -253,10 +255,11 @@ class EcsAgent:
                 self.end_task(task, "Service deleted")
 
     def _work(self, fn: Callable[[EcsTask], None], task: EcsTask) -> None:
-        self._workers = {worker for worker in self._workers if worker.is_alive()}
         worker = threading.Thread(target=fn, args=(task,), name=f"ecs-{task.task_id[:8]}", daemon=True)
-        self._workers.add(worker)
-        worker.start()
+        with self._lock:
+            self._workers = {known for known in self._workers if known.is_alive()}
+            worker.start()
+            self._workers.add(worker)
 
     def _note_steady(self, service: Service) -> None:
         before = [deployment["rolloutState"] for deployment in service.deployments[:1]]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from moto.core.responses import ActionResult
@@ -289,8 +290,8 @@ class RdsGlobal:
         waiting = member["DBClusterArn"] in self._pending
         return {**member, "SynchronizationStatus": PENDING_RESYNC if waiting else CONNECTED}
 
-    def now_naive(self) -> Any:
-        """Lab time now, for DescribeEvents."""
+    def now(self) -> datetime:
+        """Lab time now, to which DescribeEvents looks back."""
         return self._clock.now()
 
 
@@ -345,4 +346,4 @@ class _Rds(RDSResponse):
             raise AwsError("InvalidParameterCombination", what)
         names = ("StartTime", "EndTime", "Duration", "SourceIdentifier", "SourceType", "EventCategories")
         wanted = {name: self.params.get(name) for name in names}
-        return ActionResult({"Events": select(self.backend.events, self.world.now_naive(), wanted)})
+        return ActionResult({"Events": select(self.backend.events, self.world.now(), wanted)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,6 +83,3 @@ class Journey:
         except dns.exception.DNSException as error:
             raise CanaryFailure(f"{self.name} does not resolve: {error}") from error
         return str(answer[0])
-
-
-Journeys = Mapping[str, Callable[[Any], None]]

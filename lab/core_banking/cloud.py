@@ -32,7 +32,8 @@ from lab.core_banking.names import OREGON, OSAKA, PLACES, SERVING, TOKYO
 from lab.dns import Authoritative, CachingResolver
 from lab.launch import LabInfo
 from lab.plan import Plan, WorldError
-from lab.postgres import PostgresError, PostgresPair
+from lab.postgres import PostgresPair
+from lab.postgres_programs import PostgresError
 from lab.processes import ChildError
 from lab.tasks import Tasks
 from lab.truth import Truth

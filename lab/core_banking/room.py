@@ -23,7 +23,8 @@ from lab.core_banking.database import SCHEMA
 from lab.core_banking.names import PATHS, PLACES, SERVING
 from lab.launch import LabInfo
 from lab.plan import Plan, WorldError
-from lab.postgres import PostgresError, PostgresPair
+from lab.postgres import PostgresPair
+from lab.postgres_programs import PostgresError
 from lab.processes import ChildError
 from lab.truth import Truth
 

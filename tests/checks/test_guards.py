@@ -152,10 +152,10 @@ def test_a_reader_that_is_missing_is_not_able(tmp_path: Path) -> None:
 def test_the_place_is_looked_at_before_the_things_in_it(made: Cloud) -> None:
     """Before a failover the account comes first and the alarms, which may have to be waited for, last."""
     looks = guards.before_failover(made.aws, made.target, CLOCK)
-    order = ["account", "regions", "resources", "standby able", "primary serving", "alarms armed"]
+    order = ["account", "regions", "exactly one match each", "primary serving", "standby able", "alarms armed"]
     assert list(looks) == order
     assert looks["account"]() == "111111111111"
-    assert "failback_machine=FailbackStateMachineE5" in str(looks["resources"]())
+    assert made.controls["rc-osaka"] in str(looks["exactly one match each"]())
     assert looks["standby able"]() == f"{OSAKA} can take over"
 
 

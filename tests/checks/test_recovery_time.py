@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from histories import FAIL, OK, OSAKA, TOKYO, UNKNOWN, Story
-
 from checks.recovery_time import Look, RecoveryTime, measure, recovery_time, widest_gap_s
 from checks.windows import settings_of, windows_of
+from tests.checks.histories import FAIL, OK, OSAKA, TOKYO, UNKNOWN, Story
 
 
 def measured(story: Story) -> RecoveryTime:
@@ -212,7 +207,7 @@ def planted(draw: st.DrawFn) -> tuple[list[Look], float, float]:
     return sorted(looks, key=lambda k: (k.sent_s, k.done_s)), onset_s, recovery_s
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(planted(), st.floats(0.1, 40), st.floats(0.5, 20))
 def test_the_bounds_contain_the_planted_outage(
     plant: tuple[list[Look], float, float], sustained_s: float, silence_s: float
@@ -230,7 +225,7 @@ def test_the_bounds_contain_the_planted_outage(
         assert found.recovery.low_s <= recovery_s <= found.recovery.high_s
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(planted(), st.floats(0, 220), st.floats(0.01, 30), st.floats(0.1, 40))
 def test_another_failure_never_shortens_a_recovery(
     plant: tuple[list[Look], float, float], sent_s: float, took_s: float, sustained_s: float
@@ -245,7 +240,7 @@ def test_another_failure_never_shortens_a_recovery(
     assert after.duration.high_s >= before.duration.high_s - 1e-9
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.booleans(), min_size=40, max_size=80), st.sets(st.integers(0, 79)), st.floats(2, 30))
 def test_evidence_that_is_taken_away_never_lowers_the_upper_bound(
     pattern: list[bool], removed: set[int], sustained_s: float

@@ -13,7 +13,8 @@ import psutil
 import psycopg
 import pytest
 
-from lab.postgres import PostgresError, PostgresPair, installation
+from lab.postgres import PostgresPair
+from lab.postgres_programs import PostgresError, installation
 
 WEST, EAST = "west", "east"
 
