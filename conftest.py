@@ -19,7 +19,7 @@ from commands.running import Run, Scenario, require_nothing_outstanding, session
 from commands.world import RUNS, Options, open_world, resolve_target
 from drill.child import REPOSITORY
 from drill.drill import Drill
-from drill.errors import Refused, UsageError
+from drill.errors import DrillError, Refused, UsageError
 from drill.interrupt import Interrupts
 from drill.target import Target
 from drill.timeline import load_history
@@ -163,18 +163,20 @@ def target(drill: Drill) -> Target:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A scenario passes only if its drill's verdict is PASS."""
+    runs = _runs_of(item)
     try:
         yield
     except BaseException as error:
-        for run in _runs_of(item):
+        for run in runs:
             run.blame(error)
             run.finish()
+        if runs and isinstance(error, DrillError):
+            pytest.fail(_sentence(runs), pytrace=False)
         raise
-    for run in _runs_of(item):
-        judgement = run.finish()
-        if judgement.verdict is not Verdict.PASS:
-            worst = next(f for f in judgement.findings if f.verdict is judgement.verdict)
-            pytest.fail(f"{judgement.verdict.value}: {worst.name}: {worst.reason}", pytrace=False)
+    for run in runs:
+        run.finish()
+    if any(run.judgement is None or run.judgement.verdict is not Verdict.PASS for run in runs):
+        pytest.fail(_sentence(runs), pytrace=False)
 
 
 @pytest.hookimpl(trylast=True)
@@ -216,7 +218,8 @@ def _check_markers(config: pytest.Config) -> None:
     unknown = set(re.findall(r"[A-Za-z_]\w*", config.option.markexpr or "")) - known - MARK_WORDS
     if unknown:
         raise pytest.UsageError(
-            f"-m {config.option.markexpr!r}: unknown marker {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+            f"-m {config.option.markexpr!r}: unknown marker {', '.join(sorted(unknown))}; "
+            f"known: {', '.join(sorted(known))}"
         )
 
 
@@ -224,6 +227,19 @@ def _runs_of(item: pytest.Item) -> list[Run]:
     session = item.config.stash.get(KEY, None)
     drill = getattr(item, "funcargs", {}).get("drill")
     return [run for run in session.runs if run.drill is drill] if session and drill is not None else []
+
+
+def _sentence(runs: list[Run]) -> str:
+    """Why it did not pass, in one line per run."""
+    lines = []
+    for run in runs:
+        judged = run.finish()
+        if run.refused:
+            lines.append(f"REFUSED: {run.refused}")
+            continue
+        worst = next(f for f in judged.findings if f.verdict is judged.verdict)
+        lines.append(f"{judged.verdict.value}: {worst.name}: {worst.reason}")
+    return "\n".join(lines)
 
 
 def _scenario(node: pytest.Item) -> Scenario:

@@ -30,7 +30,7 @@ def _silences(looks: Sequence[Look], silence_s: float) -> list[float]:
 def _first_sustained(looks: Sequence[Look], silence_s: float, sustained_s: float) -> Look | None:
     """The first good look that is followed by good looks only, without a pause, for sustained_s (wall seconds)."""
     bads = [k for k in looks if not (k.good and k.landed)]
-    # The result counts as well as the send: one slow failure says only at its result that it was one.
+    # The judge wants the whole sustained time after the last failure became known as well.
     edges = sorted(
         [-math.inf, *(t for k in bads for t in (k.sent_s, k.done_s)), *_silences(looks, silence_s), math.inf]
     )

@@ -14,8 +14,8 @@ first failure was known (D <= L). When none was (one slow failure, good looks on
 nobody knows where inside that look the failure lay: onset and recovery are then bounded by its whole length, and
 the duration by the widest gap in which no good look fits, which holds for every outage.
 
-A recovery is sustained when no bad look was sent from the first good result on until the sustained time later, and
-a good result came after that time. A stretch without looks is neither: it cannot shorten an outage, so it counts
+A recovery is sustained when no bad look was sent or became known from the first good result on until the sustained
+time later, and a good result came after that time. A stretch without looks is neither: it cannot shorten an outage, so it counts
 as a failure for the upper bound and as nothing for the lower one.
 
 The number judged is the longest outage of the window, from its first failure to its sustained end.
@@ -258,17 +258,12 @@ class _Group:
         else:
             self.first_silence_s = min(self.first_silence_s, bad.sent_s)
         self.last_sent_s = max(self.last_sent_s, bad.sent_s)
-        self.last_done_s = max(self.last_done_s, bad.done_s)
+        self.last_done_s = max(self.last_done_s, bad.done_s, bad.sent_s)
 
     @property
     def delimited(self) -> bool:
         """Whether a look was sent after the first failure was known."""
         return self.last_sent_s >= self.first_sure_s or self.last_sent_s > self.first_silence_s
-
-    @property
-    def good_again_after_s(self) -> float:
-        """Good looks sent after this instant were sent after the onset."""
-        return self.last_sent_s if self.delimited else max(self.last_sent_s, math.nextafter(self.last_done_s, -math.inf))
 
 
 def outages(goods: Sequence[Look], bads: Sequence[Look], sustained_s: float) -> list[Outage]:
@@ -283,25 +278,32 @@ def outages(goods: Sequence[Look], bads: Sequence[Look], sustained_s: float) -> 
     for number, bad in enumerate(bads):
         group.add(bad)
         until_s = bads[number + 1].sent_s if number + 1 < len(bads) else math.inf
-        after = bisect.bisect_right(sends, group.good_again_after_s)
-        before = bisect.bisect_left(sends, until_s)
-        first = first_sustained(goods[after:before], until_s, sustained_s) if after < before else None
+        after, before = bisect.bisect_right(sends, group.last_sent_s), bisect.bisect_left(sends, until_s)
+        between = goods[after:before] if after < before else []
+        first = first_sustained(between, until_s, sustained_s, group.last_done_s)
+        if first is not None and not group.delimited:
+            # Only a good look sent after the slow failure was known was surely sent after the onset.
+            first = min((k for k in between if k.sent_s >= group.last_done_s), key=lambda k: k.done_s, default=None)
         if first is not None:
             found.append(_outage(goods, group, first))
             group = _Group()
     return found if math.isinf(group.first_sent_s) else [*found, _outage(goods, group, None)]
 
 
-def first_sustained(goods: Sequence[Look], until_s: float, sustained_s: float) -> Look | None:
-    """The first good result that was sustained: good evidence spans the time, no failure was sent in it.
+def first_sustained(
+    goods: Sequence[Look], until_s: float, sustained_s: float, known_s: float = -math.inf
+) -> Look | None:
+    """The first good result that was sustained: no failure was sent or known in the time, good evidence spans it.
 
-    goods: the good looks between two failures; until_s: the send of the next failure, infinite when there is none.
+    goods: the good looks sent between two failures; until_s: the send of the next failure, infinite when there is
+    none; known_s: when the last failure before became known. Wall seconds.
     """
     first = min(goods, key=lambda k: k.done_s, default=None)
-    if first is None or first.done_s + sustained_s >= until_s:
+    if first is None:
         return None
-    spanned = any(k.done_s >= first.done_s + sustained_s for k in goods)
-    return first if spanned else None
+    long_enough_s = max(first.done_s, known_s) + sustained_s
+    spanned = any(k.done_s >= long_enough_s for k in goods)
+    return first if spanned and long_enough_s < until_s else None
 
 
 def _outage(goods: Sequence[Look], group: _Group, first_good: Look | None) -> Outage:

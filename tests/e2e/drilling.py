@@ -1,0 +1,149 @@
+"""Run the real command in a process of its own, as a person would, and look at everything it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_S = 300.0
+"""Wall seconds for one drill: about four times what the longest takes on an idle machine."""
+
+
+@dataclass(frozen=True)
+class Drilled:
+    """How a drill session ended: exit code, everything printed, the run folder (None when there is none)."""
+
+    code: int
+    output: str
+    runs: Path
+
+    @property
+    def folder(self) -> Path:
+        """The newest run folder."""
+        return (self.runs / "latest").resolve()
+
+    @property
+    def verdict(self) -> dict[str, Any]:
+        """verdict.json."""
+        return dict(json.loads((self.folder / "verdict.json").read_text()))
+
+    def finding(self, name: str) -> dict[str, Any]:
+        """The finding of that name."""
+        (found,) = [f for f in self.verdict["findings"] if f["name"] == name]
+        return dict(found)
+
+    def journal(self) -> dict[str, str]:
+        """The last state of every change and action, by number."""
+        lines = (self.folder / "journal.jsonl").read_text().splitlines()
+        return {str(record["number"]): record["state"] for record in map(json.loads, lines)}
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The data of all events of that name."""
+        records = map(json.loads, (self.folder / "events.jsonl").read_text().splitlines())
+        return [record["data"] for record in records if record["name"] == name]
+
+
+def command(runs: Path, *arguments: str) -> list[str]:
+    """The command line of a drill session whose run folders land in `runs`."""
+    return [sys.executable, "-m", "pytest", f"--runs={runs}", *arguments]
+
+
+def drill(runs: Path, *arguments: str) -> Drilled:
+    """Run a drill session to its end; nothing of it is left behind."""
+    before = lab_folders()
+    process = start(runs, *arguments)
+    try:
+        output, _ = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    assert_nothing_left(process.pid, before)
+    return Drilled(process.returncode, output, runs)
+
+
+def start(runs: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a drill session."""
+    environment = {k: v for k, v in os.environ.items() if k != "CI"}
+    return subprocess.Popen(
+        command(runs, *arguments),
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def interrupted(runs: Path, number: signal.Signals, phase: str, *arguments: str) -> Drilled:
+    """Run a drill session and send it a signal once it is in `phase`."""
+    before = lab_folders()
+    process = start(runs, *arguments)
+    try:
+        wait_for_phase(runs, phase)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+    assert_nothing_left(process.pid, before)
+    return Drilled(process.returncode, output, runs)
+
+
+def wait_for_phase(runs: Path, phase: str) -> None:
+    """Wait until the running drill has marked `phase`."""
+    deadline = time.monotonic() + LIMIT_S
+    while time.monotonic() < deadline:
+        events = runs / "latest" / "events.jsonl"
+        if events.exists() and f'"phase": "{phase}"' in events.read_text():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"phase {phase} was not reached within {LIMIT_S:g} s")
+
+
+def lab_folders() -> set[Path]:
+    """State folders of labs in the temporary directory."""
+    return set(Path("/tmp").glob("drill-lab-*"))
+
+
+def assert_nothing_left(session: int, folders_before: set[Path]) -> None:
+    """No process of that session's descendants, and no lab folder, outlives it (labs of other tests may run)."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        left = [*_descended_from(session), *_of_dead_labs(folders_before)]
+        if not left:
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"left behind: {left}")
+
+
+def _descended_from(session: int) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "environ"]):
+        try:
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(f"{process.pid} {' '.join(process.info['cmdline'] or [])}")
+        except (ProcessLookupError, psutil.Error):
+            continue
+    return found
+
+
+def _of_dead_labs(before: set[Path]) -> list[str]:
+    """Lab folders that appeared meanwhile and that no process uses."""
+    return [str(path) for path in lab_folders() - before if not _in_use(path)]
+
+
+def _in_use(folder: Path) -> bool:
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in word for word in process.info["cmdline"] or []):
+            return True
+    return False

@@ -1,0 +1,167 @@
+"""The core-banking drill, whole: one that passes, and one per verdict that must not."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from checks.judge import judge
+from drill.timeline import load_history
+from lab.launch import launch
+from tests.e2e.drilling import Drilled, drill, interrupted
+
+DRILL = ("-m", "failover and headline", "--target", "core-banking")
+TWIN = ("--twin", "tests/twins/core_banking.py", "-k")
+RESTORED = {"restored", "reached"}
+
+
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Drilled, list[dict[str, object]]]:
+    """One drill that passes, in a lab of ours whose record of the truth is read before it goes."""
+    runs = tmp_path_factory.mktemp("passed")
+    with launch("core-banking", 10.0) as lab:
+        state = runs / "lab.json"
+        state.write_text(json.dumps(lab.info.to_json()))
+        drilled = drill(runs, *DRILL, f"--lab-attach={state}")
+        truth = [json.loads(line) for line in Path(lab.info.truth).read_text().splitlines()]
+    return drilled, truth
+
+
+def test_the_drill_passes_and_exits_zero(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
+    """Failover and failback within their limits, nothing lost, everything put back."""
+    drilled, _ = passed
+    assert drilled.code == 0, drilled.output
+    assert drilled.verdict["verdict"] == "PASS"
+    assert set(drilled.journal().values()) == RESTORED
+    for half in ("failover", "failback"):
+        assert drilled.finding(f"recovery point, {half}")["data"]["lost"] == []
+
+
+def test_the_closing_table_says_what_was_measured(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
+    """Objective, limit, interval and verdict; the split by phase; the writes; LAB and its speed."""
+    output = passed[0].output
+    for words in (
+        "recovery time, failover",
+        "600 lab s",
+        "LAB run",
+        "10 times faster",
+        "data promoted",
+        "acknowledged",
+    ):
+        assert words in output
+
+
+def test_the_onset_holds_the_instant_at_which_the_service_really_stopped(
+    passed: tuple[Drilled, list[dict[str, object]]],
+) -> None:
+    """The lab's record of the truth, which no drill reads, lies inside the measured bounds."""
+    drilled, truth = passed
+    low, high = drilled.finding("recovery time, failover")["data"]["onset_monotonic_s"]
+    stopping = [float(str(t["monotonic_s"])) for t in truth if t["what"] == "task.stopping" and _transaction(t)]
+    assert low <= min(stopping) <= high
+
+
+def test_recovery_comes_after_the_data_was_really_promoted(
+    passed: tuple[Drilled, list[dict[str, object]]],
+) -> None:
+    """No credit before the truth: clients recover only after Osaka's database took over."""
+    drilled, truth = passed
+    _, high = drilled.finding("recovery time, failover")["data"]["recovery_monotonic_s"]
+    promoted = [float(str(t["monotonic_s"])) for t in truth if "promot" in str(t["what"])]
+    assert promoted
+    assert min(promoted) < high
+
+
+def test_the_same_folder_gives_the_same_verdict(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
+    """The judgement is a pure function of the run folder."""
+    drilled, _ = passed
+    history = load_history(drilled.folder)
+    assert judge(history) == judge(history)
+    assert judge(history).verdict.value == drilled.verdict["verdict"]
+
+
+def test_the_report_is_in_the_run_folder_and_opens_offline(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
+    """One self-contained page per run, and pytest-html's page of the session with the picture in it."""
+    drilled, _ = passed
+    page = (drilled.folder / "report.html").read_text()
+    session = (drilled.runs / "session.html").read_text()
+    for text in (page, session):
+        assert "<svg" in text
+        assert 'src="http' not in text
+        assert "PASS" in text
+
+
+def test_lost_writes_are_named_and_a_missed_objective_fails(tmp_path: Path) -> None:
+    """Tokyo's writes never leave it and the RTO is below what the system can do: both fail, each by itself."""
+    cut = ("--lab-set", "dynamodb.cut_from=ap-northeast-1", "--lab-set", "dynamodb.lag_s=120")
+    drilled = drill(tmp_path, *DRILL, *cut, "--set", "objectives.rto_s=5")
+    assert drilled.code == 1, drilled.output
+    time, point = drilled.finding("recovery time, failover"), drilled.finding("recovery point, failover")
+    assert time["verdict"] == "FAIL"
+    assert point["verdict"] == "FAIL"
+    lost = point["data"]["lost"]
+    named = json.loads((drilled.folder / "missing-transactions.json").read_text())
+    acked = {w.id for w in load_history(drilled.folder).writes if w.result == "acked"}
+    assert lost
+    assert {row["id"] for row in lost} <= acked
+    assert lost[0]["id"] in json.dumps(named)
+    assert lost[0]["id"] in drilled.output
+    assert set(drilled.journal().values()) <= RESTORED
+
+
+def test_a_rule_left_disabled_never_recovers_and_everything_is_put_back(tmp_path: Path) -> None:
+    """FAIL with [window, infinity), within the window."""
+    limits = [f"--set=objectives.{name}=100" for name in ("rto_s", "failback_rto_s")]
+    drilled = drill(tmp_path, *TWIN, "rule_left_disabled", *limits, "--set=timings.window_s=140")
+    assert drilled.code == 1, drilled.output
+    time = drilled.finding("recovery time, failover")
+    assert time["verdict"] == "FAIL"
+    assert time["interval"]["low_s"] > 100
+    assert time["interval"]["high_s"] is None
+    assert "infinity" in drilled.output
+    assert set(drilled.journal().values()) == {"restored"}
+
+
+def test_a_system_that_is_down_already_is_invalid(tmp_path: Path) -> None:
+    """Nothing is touched, and nothing is proven."""
+    drilled = drill(tmp_path, *DRILL, "--lab-set", "ecs.transaction_desired_count=0")
+    assert drilled.code == 11, drilled.output
+    assert drilled.verdict["verdict"] == "INVALID"
+    assert drilled.journal() == {}
+
+
+def test_a_fault_that_nobody_feels_is_invalid(tmp_path: Path) -> None:
+    """In force in the control plane, yet no deposit needs it: no credit without a bite."""
+    target = _with_count_service(tmp_path)
+    drilled = drill(tmp_path, *TWIN, "fault_that_nobody_feels", f"--target={target}", "--set=timings.bite_s=30")
+    assert drilled.code == 11, drilled.output
+    assert "without bite" in drilled.output
+    assert set(drilled.journal().values()) == {"restored"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_puts_everything_back(tmp_path: Path, number: signal.Signals) -> None:
+    """The drill ends in order: restored, INVALID with its reason, nothing left behind."""
+    drilled = interrupted(tmp_path, number, "in_force", *DRILL)
+    assert drilled.code == 11, drilled.output
+    assert any("aborted" in event["reason"] for event in drilled.events("invalid"))
+    assert set(drilled.journal().values()) == {"restored"}
+
+
+def _transaction(record: dict[str, object]) -> bool:
+    return record["region"] == "ap-northeast-1" and "AppTransactionFargateService" in str(record["service"])
+
+
+def _with_count_service(tmp_path: Path) -> Path:
+    text = Path("targets/core-banking.toml").read_text()
+    count = '{ region = "ap-northeast-1", within = "*SampleMultiRegionAppCluster*", name = "*CountFargateService*" }'
+    text = text.replace("[resources]\n", f"[resources]\ncount = {count}\n", 1)
+    text = text.replace(
+        'ap-northeast-1 = ["*SampleMulti', 'ap-northeast-1 = ["*CountFargateService*", "*SampleMulti', 1
+    )
+    path = tmp_path / "with-count.toml"
+    path.write_text(text)
+    return path
