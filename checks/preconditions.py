@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from checks.recovery_time import RecoveryTime
-from checks.windows import FAILOVER, PROBE, TIMEOUT_FLOOR_S, Settings, Window
+from checks.windows import FAILOVER, PROBE, TIMEOUT_FLOOR_S, Places, Settings, Window
 from drill.timeline import Event, History, Observation, Outcome, Request
 
 MIN_BASELINE = 5
@@ -152,17 +152,18 @@ def moved(history: History, window: Window, settings: Settings, measured: Recove
 
     A system that never served again did not move; that is a failed recovery and no reason to discard it.
     """
-    source, survivor = settings.places.other(window.survivor), window.survivor
+    places, survivor = settings.places, window.survivor
+    source = places.other(survivor)
     goods = [o for o in history.of(PROBE) if o.outcome is Outcome.OK]
-    before = _last_region([o for o in goods if o.done_s < window.begin_s], settings)
-    if before != source:
-        yield f"clients were served from {before or 'nowhere known'} before the {window.name}, expected {source}"
+    before = _last(o for o in goods if o.done_s < window.begin_s)
+    if before is None or places.region_of(before.value) != source:
+        yield f"clients were not served from {source} before the {window.name}: {_place(before, places)}"
     after_s = _last_failure_s(history, window)
-    after = _last_region([o for o in goods if o.sent_s > after_s and o.done_s <= window.end_s], settings)
-    if after is not None and after != survivor:
+    after = _last(o for o in goods if o.sent_s > after_s and o.done_s <= window.end_s)
+    if after is not None and places.region_of(after.value) != survivor:
         yield (
-            f"clients were served again from {after}, not from {survivor}: the fault did not stay in force, or "
-            "nothing was switched"
+            f"clients were served again, not from {survivor} ({_place(after, places)}): the fault did not stay in "
+            "force, or nothing was switched"
         )
     if after is None and measured.recovered:
         yield f"no address shows that clients were served from {survivor} after the {window.name}"
@@ -174,9 +175,16 @@ def _last_failure_s(history: History, window: Window) -> float:
     return max(window.begin_s, *failed, window.begin_s)
 
 
-def _last_region(goods: Sequence[Observation], settings: Settings) -> str | None:
-    last = max(goods, key=lambda o: o.done_s, default=None)
-    return None if last is None else settings.places.region_of(last.value)
+def _last(goods: Iterable[Observation]) -> Observation | None:
+    return max(goods, key=lambda o: o.done_s, default=None)
+
+
+def _place(look: Observation | None, places: Places) -> str:
+    if look is None:
+        return "no good probe"
+    return (
+        f"the last good probe went to {look.value or 'no address'} in {places.region_of(look.value) or 'no Region'}"
+    )
 
 
 def observer_sees(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:

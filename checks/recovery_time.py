@@ -15,8 +15,8 @@ nobody knows where inside that look the failure lay: onset and recovery are then
 the duration by the widest gap in which no good look fits, which holds for every outage.
 
 A recovery is sustained when no bad look was sent or became known from the first good result on until the sustained
-time later, and a good result came after that time. A stretch without looks is neither: it cannot shorten an outage, so it counts
-as a failure for the upper bound and as nothing for the lower one.
+time later, and a good result came after that time. A stretch without looks is neither good nor bad: it cannot end
+an outage, so it counts as a failure for the upper bound and as nothing for the lower one.
 
 The number judged is the longest outage of the window, from its first failure to its sustained end.
 """

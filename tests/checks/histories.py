@@ -51,7 +51,7 @@ class Story:
         """The monotonic instant of a time of the story."""
         return self.zero_s + target_s / self.speed
 
-    def mark(self, target_s: float, name: str, **data: Any) -> Story:
+    def mark(self, target_s: float, name: str, /, **data: Any) -> Story:
         """A mark of the drill."""
         self.events.append(Event(self.at(target_s), name, data))
         return self
@@ -156,15 +156,19 @@ class Story:
         )
 
 
-def good_failover(onset_s: float = 10.0, recovery_s: float = 250.0, **options: Any) -> Story:
-    """A failover that passes with the usual objectives: down from onset_s to recovery_s, nothing lost."""
+def good_failover(onset_s: float = 10.0, recovery_s: float = 250.0, fate: str = "settled", **options: Any) -> Story:
+    """A failover that passes with the usual objectives: down from onset_s to recovery_s, nothing lost.
+
+    Write u1-2, acknowledged 2.5 s before the onset, is late: a test may read it back as something else.
+    """
     end_s = recovery_s + 40
     story = Story(**options).window(0, end_s)
     story.looks(-60, onset_s).looks(onset_s, recovery_s, FAIL).looks(recovery_s, end_s + 30, region=OSAKA)
     story.load(-60, onset_s).load(onset_s, recovery_s, FAIL, "").load(recovery_s, end_s + 30, region=OSAKA)
     story.write("u1-1", -20, -19.5).write("u1-2", onset_s - 3, onset_s - 2.5, account="drill-2")
     story.write("u1-3", onset_s + 5, onset_s + 5.1, "refused", account="drill-3")
-    return story.read(end_s + 1, {"u1-1": "settled", "u1-2": "settled"}, "recovery")
+    story.read(end_s + 1, {"u1-1": "settled", "u1-2": "pending"}, "recovery")
+    return story.read(end_s + 90, {"u1-2": fate})
 
 
 def verdicts(findings: Sequence[Any]) -> dict[str, str]:

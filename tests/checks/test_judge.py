@@ -45,7 +45,7 @@ def with_failback(story: Story) -> Story:
     """`good_failover` and a failback that passes too: out from 420 to 500."""
     story.window(400, 560, "failback").looks(320, 420, region=OSAKA).looks(420, 500, FAIL).looks(500, 590)
     story.load(320, 420, region=OSAKA).load(420, 500, FAIL, "").load(500, 590).write("u2-1", 350, 351)
-    return story.read(561, {key: "settled" for key in ("u1-1", "u1-2", "u2-1")}, window="failback")
+    return story.read(561, dict.fromkeys(("u1-1", "u1-2", "u2-1"), "settled"), window="failback")
 
 
 def test_a_good_failover_passes_with_its_numbers() -> None:
@@ -92,9 +92,7 @@ def test_never_recovered_fails_and_has_no_upper_bound() -> None:
 
 def test_a_lost_write_fails_and_is_named() -> None:
     """An objective of 0 allows none."""
-    story = good_failover()
-    story.read(400, {"u1-2": "absent"})
-    found = finding(judged(story), POINT)
+    found = finding(judged(good_failover(fate="absent")), POINT)
     assert found.verdict is Verdict.FAIL
     assert [row["key"] for row in found.data["lost"]] == ["u1-2"]
     assert found.interval is not None and found.interval.high_s > 0
@@ -102,7 +100,7 @@ def test_a_lost_write_fails_and_is_named() -> None:
 
 def test_a_lost_write_fails_even_when_the_measurement_is_invalid() -> None:
     """Nothing flowed and nobody looked, but the loss is a loss."""
-    story = good_failover().read(400, {"u1-2": "absent"}).mark(50, "witness.died", name="prober")
+    story = good_failover(fate="absent").mark(50, "witness.died", name="prober")
     found = judged(story)
     assert finding(found, POINT).verdict is Verdict.FAIL
     assert finding(found, TIME).verdict is Verdict.INVALID
@@ -112,7 +110,7 @@ def test_a_lost_write_fails_even_when_the_measurement_is_invalid() -> None:
 def test_a_loss_within_the_objective_passes_and_one_that_may_be_beyond_does_not() -> None:
     """With an objective above 0 the interval decides."""
     for rpo_s, verdict in ((30.0, "PASS"), (3.0, "INCONCLUSIVE"), (0.1, "FAIL")):
-        story = good_failover().read(400, {"u1-2": "absent"})
+        story = good_failover(fate="absent")
         story.objectives["rpo_s"] = rpo_s
         assert finding(judged(story), POINT).verdict.value == verdict
 
@@ -126,7 +124,7 @@ def test_no_objective_covers_a_write_that_was_accepted_after_the_onset_and_lost(
 
 def test_a_write_that_could_not_be_read_back_keeps_the_recovery_point_from_passing() -> None:
     """Unknown is never good."""
-    story = good_failover().read(400, {"u1-2": "unknown"})
+    story = good_failover(fate="unknown")
     assert verdicts(judged(story).findings) == {TIME: "PASS", POINT: "INVALID", EVIDENCE: "PASS"}
 
 
@@ -230,8 +228,8 @@ SPOILS: list[tuple[Spoil, str]] = [
     (_not_in_force, "never showed ecs.scale in force"),
     (_came_back, "did not stay in force: aws.ecs.transaction showed 1/1"),
     (_no_bite, "did not bite"),
-    (_healed_at_home, f"served again from {TOKYO}"),
-    (_not_from_home, f"served from {OSAKA} before"),
+    (_healed_at_home, "served again, not from"),
+    (_not_from_home, f"not served from {TOKYO} before"),
     (_blind, "observer was blind"),
     (_unknown, "observer was blind"),
     (lambda s: s.mark(10, "witness.died", name="prober"), "witness prober died"),
@@ -337,8 +335,8 @@ def _spoiled() -> list[History]:
     late = good_failover(recovery_s=610.0)
     flapping = good_failover().look(275, 275.5, FAIL)
     flapping.objectives["rto_s"] = 250.0
-    lost = good_failover().read(400, {"u1-2": "absent"})
-    unread = good_failover().read(400, {"u1-2": "unknown"})
+    lost = good_failover(fate="absent")
+    unread = good_failover(fate="unknown")
     return [s.history() for s in (late, flapping, lost, unread, Story())]
 
 
