@@ -331,34 +331,46 @@ def _thinned(history: History, kind: str, keep: set[int]) -> History:
     return dataclasses.replace(history, **{kind: tuple(e for n, e in enumerate(evidence) if n // size in keep)})
 
 
-def _spoiled() -> list[History]:
-    late = good_failover(recovery_s=610.0)
-    flapping = good_failover().look(275, 275.5, FAIL)
-    flapping.objectives["rto_s"] = 250.0
-    lost = good_failover(fate="absent")
-    unread = good_failover(fate="unknown")
-    return [s.history() for s in (late, flapping, lost, unread, Story())]
+def _flapping() -> Story:
+    """One scheduled probe of the sustained time failed; without it the objective would be met."""
+    story = good_failover()
+    story.objectives["rto_s"] = 250.0
+    flap_s = story.at(274)
+    story.observations = [
+        dataclasses.replace(o, outcome=FAIL, value="") if abs(o.sent_s - flap_s) < 1e-6 else o
+        for o in story.observations
+    ]
+    return story
 
 
-@settings(max_examples=150, deadline=None)
+BAD = {
+    "late": good_failover(recovery_s=610.0).history(),
+    "flapping": _flapping().history(),
+    "lost": good_failover(fate="absent").history(),
+    "unread": good_failover(fate="unknown").history(),
+    "empty": Story().history(),
+}
+
+
+@settings(max_examples=100, deadline=None)
 @given(
-    st.sampled_from(_spoiled()),
+    st.sampled_from(sorted(BAD)),
     st.sampled_from(["observations", "requests", "events", "readbacks"]),
     st.sets(st.integers(0, 20)),
 )
-def test_evidence_that_is_taken_away_never_makes_a_drill_pass(history: History, kind: str, keep: set[int]) -> None:
+def test_evidence_that_is_taken_away_never_makes_a_drill_pass(name: str, kind: str, keep: set[int]) -> None:
     """Whole stretches of any kind of evidence removed: what did not pass still does not."""
-    assert judge(history).verdict is not Verdict.PASS
-    assert judge(_thinned(history, kind, keep)).verdict is not Verdict.PASS
+    assert judge(BAD[name]).verdict is not Verdict.PASS
+    assert judge(_thinned(BAD[name], kind, keep)).verdict is not Verdict.PASS
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.integers(0, 400), st.sampled_from(_spoiled()[:2]))
-def test_one_look_that_is_taken_away_never_makes_a_drill_pass(number: int, history: History) -> None:
-    """Not even a single failed probe can go missing unnoticed."""
-    looks: list[Observation] = sorted(history.observations, key=lambda o: o.sent_s)
-    fewer = tuple(looks[:number] + looks[number + 1 :])
-    assert judge(dataclasses.replace(history, observations=fewer)).verdict is not Verdict.PASS
+@pytest.mark.parametrize("name", ["late", "flapping"])
+def test_no_single_look_that_is_taken_away_makes_a_drill_pass(name: str) -> None:
+    """Not even one failed probe can go missing unnoticed."""
+    looks: list[Observation] = sorted(BAD[name].observations, key=lambda o: o.sent_s)
+    for number in range(len(looks)):
+        fewer = tuple(looks[:number] + looks[number + 1 :])
+        assert judge(dataclasses.replace(BAD[name], observations=fewer)).verdict is not Verdict.PASS
 
 
 def test_addresses_outside_all_cidrs_prove_no_move() -> None:
