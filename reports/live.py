@@ -75,6 +75,7 @@ class LiveLine:
         self._phase: str | None = None
         self._said_s = float("-inf")
         self._open = False
+        self._begun = False
 
     def update(self, snapshot: Snapshot) -> None:
         """Show a snapshot, or not, as the kind of stream demands."""
@@ -98,8 +99,10 @@ class LiveLine:
         self._write(f"\r{words[: max(self._columns() - 1, 10)]}\x1b[K")
 
     def _write(self, words: str) -> None:
+        # The line that pytest has begun for the test stays as it is.
+        lead, self._begun = "" if self._begun else "\n", True
         try:
-            self._stream.write(words)
+            self._stream.write(lead + words)
             self._stream.flush()
         except (OSError, ValueError):
             self._quiet = True

@@ -114,7 +114,7 @@ def _summary(run: Run, heading: str, number: int) -> str:
     verdict = run.judgement.verdict
     badge = _badge(verdict)
     lab = f'<p class="lab">{safe(banner(run))}</p>' if run.lab else ""
-    said = sentence(run.judgement, run.unit).removeprefix(f"{verdict.value}: ")
+    said = sentence(run.judgement).removeprefix(f"{verdict.value}: ")
     objectives = _table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"

@@ -55,7 +55,7 @@ def summary_text(judgement: Judgement) -> str:
         "exit_code": judgement.verdict.exit_code,
         "findings": [_finding_record(f) for f in judgement.findings],
         "phases": [{"name": n, "interval": _interval_record(i), "clock": c} for n, i, c in judgement.phases],
-        "writes": _plain(judgement.writes),
+        "writes": {window: _plain(counts) for window, counts in judgement.writes.items()},
         "notes": list(judgement.notes),
     }
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
@@ -123,7 +123,7 @@ def _number(value: float) -> float | None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(value[key]) for key in value}
+        return {str(key): _plain(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float):

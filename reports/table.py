@@ -44,16 +44,16 @@ def table(run: Run) -> str:
         _phases(run),
         _writes(run.judgement),
         _lost(run.judgement),
-        _wrapped(sentence(run.judgement, run.unit)),
+        _wrapped(sentence(run.judgement)),
         _more(run),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def sentence(judgement: Judgement, unit: str = "s") -> str:
+def sentence(judgement: Judgement) -> str:
     """The verdict in one sentence: the worst finding's reason, and what to do about it."""
     if judgement.verdict is Verdict.PASS:
-        return f"{MEETS} ({'; '.join(_measured(f, unit) for f in judgement.findings if f.limit_s is not None)})."
+        return f"{MEETS}."
     worst = next((f for f in judgement.findings if f.verdict is judgement.verdict), None)
     if worst is None:
         return f"{judgement.verdict.value}: nothing was judged, so nothing is proven."
@@ -145,10 +145,6 @@ def _lost_line(row: dict[str, object]) -> str:
 
 def _more(run: Run) -> str:
     return f"Everything behind this: {run.folder}\nThe report: {run.folder / 'report.html'}"
-
-
-def _measured(finding: Finding, unit: str) -> str:
-    return f"{finding.name} {shown(finding.interval, unit)}, limit {finding.limit_s:g} {unit}"
 
 
 def _tabled(header: Sequence[str], rows: Sequence[Sequence[object]], widths: Sequence[int] | None) -> str:
