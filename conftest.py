@@ -25,7 +25,7 @@ from drill.target import Target
 from drill.timeline import load_history
 from drill.verdict import Verdict
 from reports.live import LiveLine, snapshot
-from reports.page import session_prefix
+from reports.page import extras, session_prefix
 from reports.run import load_run
 from reports.table import closing_table
 
@@ -177,6 +177,17 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         run.finish()
     if any(run.judgement is None or run.judgement.verdict is not Verdict.PASS for run in runs):
         pytest.fail(_sentence(runs), pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """The row of a drill on the pytest-html page carries its details and a link to its own report."""
+    report = yield
+    if call.when == "call":
+        beside = Path(item.config.option.htmlpath).resolve().parent if item.config.option.htmlpath else None
+        shown = [extra for run in _runs_of(item) if run.judgement for extra in extras(load_run(run.folder), beside)]
+        report.extras = getattr(report, "extras", []) + shown
+    return report
 
 
 @pytest.hookimpl(trylast=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import signal
-import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from commands.say import say
 from commands.world import MAX_SPEED
 from drill.errors import UsageError
-from lab.launch import LabError, LabInfo, launch
+from lab.launch import Lab, LabError, LabInfo, launch
 
 FIXED_PORT = 5050
 DEFAULT_SPEED = 10.0
+ALIVE_CHECK_S = 0.5
 
 
 def register(verbs: Any) -> None:
@@ -35,25 +38,47 @@ def run(args: argparse.Namespace) -> int:
     """Run until a signal; 0 then. UsageError when the lab cannot start."""
     if not 0 < args.lab_speed <= MAX_SPEED:
         raise UsageError(f"--lab-speed {args.lab_speed:g}: must be above 0 and at most {MAX_SPEED:g}; example: 10")
-    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, _interrupt)
     try:
-        lab = launch(args.system, args.lab_speed, port_base=args.lab_port, settings=tuple(args.lab_set))
+        with _launched(args) as lab, _state_file(lab.info, args.state) as state:
+            say(_how_to(lab.info, state))
+            while lab.alive():
+                time.sleep(ALIVE_CHECK_S)
+            raise UsageError("the lab ended by itself; start it again, and look at what it printed")
+    except KeyboardInterrupt:
+        say("the lab is stopped")
+    return 0
+
+
+def _interrupt(*_: object) -> None:
+    """End once, also while the lab is still starting; a second signal must not cut the ending short."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _launched(args: argparse.Namespace) -> Lab:
+    try:
+        return launch(args.system, args.lab_speed, port_base=args.lab_port, settings=tuple(args.lab_set))
     except LabError as error:
         raise UsageError(str(error)) from error
-    with lab:
-        state = args.state or Path(lab.info.state_dir) / "lab.json"
-        state.write_text(json.dumps(lab.info.to_json()))
-        say(_how_to(lab.info, state))
-        while lab.alive() and not stop.wait(0.5):
-            pass
-        if not lab.alive():
-            raise UsageError("the lab ended by itself; start it again, and look at what it printed")
-        say("stopping the lab")
-    if args.state:
-        args.state.unlink(missing_ok=True)
-    return 0
+
+
+@contextlib.contextmanager
+def _state_file(info: LabInfo, wanted: Path | None) -> Iterator[Path]:
+    """Write what --lab-attach reads; a file outside the lab's own folder is removed at the end."""
+    path = wanted.absolute() if wanted else info.state_dir / "lab.json"
+    try:
+        path.write_text(json.dumps(info.to_json()))
+    except OSError as error:
+        raise UsageError(
+            f"--state {path}: {error.strerror}; name a file in a folder that you may write to"
+        ) from error
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _how_to(info: LabInfo, state: Path) -> str:
@@ -67,7 +92,8 @@ def _how_to(info: LabInfo, state: Path) -> str:
 {info.system} is up, {info.speed:g} times faster than real time (pid {info.pid}). Ctrl-C stops it.
 
 In another terminal (the stock AWS CLI, in an environment of its own: version 1 pins botocore):
-  export AWS_ENDPOINT_URL={info.aws_endpoint} AWS_ACCESS_KEY_ID=lab AWS_SECRET_ACCESS_KEY=lab
+  export AWS_ENDPOINT_URL={info.aws_endpoint} AWS_DEFAULT_REGION=ap-northeast-1
+  export AWS_ACCESS_KEY_ID=lab AWS_SECRET_ACCESS_KEY=lab
 
 Where the name points:
   dig @{host} -p {port} api.example.com    # authoritative

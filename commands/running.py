@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from checks.judge import judge
 from checks.harvest import harvest
+from checks.judge import judge
 from checks.written_data import read_back, read_balances
 from commands.world import World
 from drill.drill import Drill, Instrument

@@ -58,6 +58,11 @@ class BalancerConfig:
     deregistration_delay_s: float = 10.0
     idle_timeout_s: float = 60.0
 
+    @property
+    def check_pause_s(self) -> float:
+        """Wall seconds between two health checks of a target."""
+        return max(CHECK_FLOOR_S, self.clock.wall_s(self.check_interval_s))
+
     @classmethod
     def from_json(cls, text: str) -> BalancerConfig:
         """The configuration that `to_json` wrote."""
@@ -175,7 +180,7 @@ class Balancer:
         say({"event": "drained", "group": target.group, "id": target.id, "port": target.port})
 
     async def _check_forever(self, target: Target) -> None:
-        pause_s = max(CHECK_FLOOR_S, self._clock.wall_s(self._config.check_interval_s))
+        pause_s = self._config.check_pause_s
         while True:
             good = await self._check(target)
             if target.note(good, self._config.healthy_threshold, self._config.unhealthy_threshold):
@@ -327,7 +332,9 @@ async def _stdin_lines() -> asyncio.StreamReader:
 def main() -> None:
     """Run one balancer process."""
     processes.die_with_parent(int(sys.argv[1]))
-    config = BalancerConfig.from_json(sys.stdin.readline())
+    if not (first := sys.stdin.readline()):
+        return  # the owner ended, or gave up, before it said what to balance
+    config = BalancerConfig.from_json(first)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(Balancer(config).run())
 

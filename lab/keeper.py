@@ -12,15 +12,13 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from lab import processes
+from lab import processes, state_folder
 
 STOP_GRACE_S = 5.0
 """How long the world may take to end orderly (wall seconds)."""
@@ -33,23 +31,12 @@ def parser() -> argparse.ArgumentParser:
     """The command line that the keeper and the world share."""
     lines = argparse.ArgumentParser(prog="python -m lab", description="Run a lab until stdin closes.")
     lines.add_argument("system", help="the system to stand in for, e.g. core-banking")
-    lines.add_argument("--speed", type=float, default=10.0, help="lab seconds per wall second")
-    lines.add_argument("--port-base", type=int, default=None, help="N: AWS API on N, DNS on N+1, HTTP on N+2")
-    lines.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
+    # The names are those of the options by which people ask for a lab, so that messages can name them.
+    lines.add_argument("--lab-speed", type=float, default=10.0, help="lab seconds per wall second")
+    lines.add_argument("--lab-port", type=int, default=None, help="N: AWS API on N, DNS on N+1, HTTP on N+2")
+    lines.add_argument("--lab-set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     lines.add_argument("--state-dir", type=Path, default=None, help="made by the lab and removed at its end")
     return lines
-
-
-def _make_state_dir(wanted: Path | None) -> Path:
-    """A new, empty folder; FileExistsError when the wanted one exists, since the keeper will remove it."""
-    if wanted is None:
-        folder = Path(tempfile.mkdtemp(prefix="drill-lab-"))
-    else:
-        folder = wanted.absolute()
-        folder.mkdir(parents=True, mode=0o700)
-    if os.geteuid() == 0:
-        folder.chmod(0o711)  # PostgreSQL may run as nobody, who must be able to pass through
-    return folder
 
 
 class Keeper:
@@ -118,7 +105,7 @@ class Keeper:
             self._world.wait(timeout=STOP_GRACE_S)
         kill_descendants()
         self._world.wait(timeout=STOP_GRACE_S)
-        shutil.rmtree(self._state_dir, ignore_errors=True)
+        state_folder.remove(self._state_dir)
 
 
 def kill_descendants() -> None:
@@ -144,12 +131,12 @@ def main(argv: list[str]) -> int:
     """Run the keeper with the arguments of `python -m lab`; the exit code."""
     args = parser().parse_args(argv)
     try:
-        state_dir = _make_state_dir(args.state_dir)
+        state_folder.sweep()  # of labs whose every process was killed at once
+        state_dir = state_folder.make(args.state_dir)
     except OSError as error:
         sys.stdout.write(json.dumps({"error": f"the state folder {error.filename}: {error.strerror}"}) + "\n")
         return 2
-    onward = [args.system, "--speed", str(args.speed)]
-    onward += [] if args.port_base is None else ["--port-base", str(args.port_base)]
-    for setting in args.settings:
-        onward += ["--set", setting]
+    onward = [args.system, f"--lab-speed={args.lab_speed}"]
+    onward += [] if args.lab_port is None else [f"--lab-port={args.lab_port}"]
+    onward += [f"--lab-set={setting}" for setting in args.settings]
     return Keeper(onward, state_dir).run()

@@ -114,10 +114,9 @@ def launch(
     speed: lab seconds per wall second. port_base: AWS API there, DNS one higher, HTTP two higher, the databases
     three higher; None takes free ports. settings: "NAME=VALUE" texts. timeout_s: wall seconds. LabError otherwise.
     """
-    argv = [system, "--speed", repr(speed)]
-    argv += [] if port_base is None else ["--port-base", str(port_base)]
-    for setting in settings:
-        argv += ["--set", setting]
+    argv = [system, f"--lab-speed={speed!r}"]
+    argv += [] if port_base is None else [f"--lab-port={port_base}"]
+    argv += [f"--lab-set={setting}" for setting in settings]
     keeper = processes.spawn(processes.python("-m", "lab", *argv))
     try:
         return Lab(keeper, LabInfo.from_json(_first_line(keeper, timeout_s)))

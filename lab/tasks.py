@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from lab import processes
 from lab.balancer import BalancerProcess
 from lab.clock import LabClock
+from lab.ports import bindable
 from lab.talker import Event, Talker
 from lab.truth import Truth
 
@@ -22,6 +22,11 @@ STOP_TIMEOUT_LAB_S = 30.0
 """ECS sends SIGKILL this long after SIGTERM (the agent's default stop timeout, lab seconds)."""
 STOP_FLOOR_S = 2.0
 """But never sooner than this (wall seconds): the process's own work does not get faster with the lab."""
+
+
+def shared_host(network: str) -> str:
+    """The address of all tasks of a Region, by its network, on a machine where each cannot have its own."""
+    return f"{network}.2.10"
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,6 @@ class _Task:
     pid: int | None = None
     stopping: bool = False
     exited: bool = False
-
-
-def bindable(host: str) -> bool:
-    """Whether this machine has the loopback address `host` (macOS has only those that were added)."""
-    with socket.socket() as sock:
-        try:
-            sock.bind((host, 0))
-        except OSError:
-            return False
-    return True
 
 
 class Tasks:
@@ -169,7 +164,7 @@ class Tasks:
         with self._changed:
             self._next_host = self._next_host + 1 if self._next_host < 250 else 10
             host = f"{self._networks[region]}.2.{self._next_host}"
-        return host if bindable(host) else f"{self._networks[region]}.2.10"
+        return host if bindable(host) else shared_host(self._networks[region])
 
     def _drain(self, task: _Task) -> None:
         if task.spec.group is None or task.port is None:

@@ -10,14 +10,13 @@ import importlib
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab import processes
+from lab import processes, state_folder
 from lab.keeper import parser
 from lab.plan import Plan, Room, WorldError
 
@@ -29,12 +28,10 @@ HARD_STOP_S = 8.0
 MAX_SPEED = 1000.0
 
 
-def explain(error: OSError, plan: Plan) -> str:
+def explain(error: OSError) -> str:
     """One sentence for what the operating system refused."""
     if error.errno == errno.EADDRINUSE:
-        base = plan.port_base
-        ports = f"one of the ports {base} to {base + 3}" if base is not None else "a port"
-        return f"{ports} is taken ({error}): `ss -ltnp` shows by whom; choose another --port-base, or none"
+        return f"a port was taken meanwhile ({error}): start again, or choose others with --lab-port"
     return f"the operating system refused: {error}"
 
 
@@ -43,9 +40,9 @@ def _checked(plan: Plan) -> str:
     if plan.system not in SYSTEMS:
         raise WorldError(f"there is no lab for {plan.system!r}; there is one for: {', '.join(sorted(SYSTEMS))}")
     if not 0 < plan.speed <= MAX_SPEED:
-        raise WorldError(f"--speed {plan.speed:g} is not above 0 and up to {MAX_SPEED:g}")
+        raise WorldError(f"--lab-speed {plan.speed:g}: must be above 0 and at most {MAX_SPEED:g}; example: 10")
     if plan.port_base is not None and not 1024 <= plan.port_base <= 65000:
-        raise WorldError(f"--port-base {plan.port_base} is not from 1024 to 65000")
+        raise WorldError(f"--lab-port {plan.port_base}: must lie in 1024..65000; example: --lab-port 5050")
     return SYSTEMS[plan.system]
 
 
@@ -68,7 +65,7 @@ def _end(room: Room | None, state_dir: Path) -> None:
         if room is not None:
             room.close()
     finally:
-        shutil.rmtree(state_dir, ignore_errors=True)
+        state_folder.remove(state_dir)
 
 
 def run(plan: Plan) -> int:
@@ -86,7 +83,7 @@ def run(plan: Plan) -> int:
         _say({"error": str(error)})
         return 2
     except OSError as error:
-        _say({"error": explain(error, plan)})
+        _say({"error": explain(error)})
         return 2
     finally:
         _end(room, plan.state_dir)
@@ -96,8 +93,9 @@ def run(plan: Plan) -> int:
 def main(argv: list[str]) -> int:
     """Run the world with the keeper's arguments."""
     args = parser().parse_args(argv)
+    state_folder.hold(args.state_dir)
     logging.basicConfig(filename=args.state_dir / "lab.log", level=logging.WARNING)
-    return run(Plan(args.system, args.speed, args.port_base, tuple(args.settings), args.state_dir))
+    return run(Plan(args.system, args.lab_speed, args.lab_port, tuple(args.settings), args.state_dir))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ from lab.truth import Truth
 
 POLL_S = 5.0
 """Lab seconds after which a task that died is noticed and replaced at the latest."""
-POLL_FLOOR_WALL_S = 0.25
+POLL_FLOOR_WALL_S = 0.1
+START_S = 60.0
+"""Lab seconds that a task's start may take: it is real work here, and about a minute on Fargate."""
 STOP_WALL_S = 5.0
 MAX_EVENTS = 100
 """Service events that DescribeServices returns (ECS API reference)."""
@@ -125,6 +127,10 @@ class EcsAgent:
                 return self._tasks[task.task_id]
             stopping = self._change(task.task_id, state=DEACTIVATING, reason=reason)
         self._work(self._stop_one, stopping)
+        if (service := self._service_of(task)) is not None:
+            if service.load_balancers:
+                self._say(service, "has begun draining connections on 1 tasks.")
+            self._say(service, f"has stopped 1 running tasks: (task {task.task_id}).")
         return stopping
 
     def refresh(self, service: Service) -> None:
@@ -214,12 +220,14 @@ class EcsAgent:
         self._work(self._start_one, task)
 
     def _start_one(self, task: EcsTask) -> None:
+        began_s = self._clock.now_s()
         try:
             self._runner.start(task.region, task.service, task.task_id)
         except (TaskError, OSError) as error:
             self._truth.record("ecs.start_failed", region=task.region, service=task.service, why=str(error))
             self._finish(task, f"CannotStartContainerError: {error}")
             return
+        self._truth.took("task start", START_S, self._clock.now_s() - began_s)
         self._truth.record("ecs.task_started", region=task.region, service=task.service, task=task.task_id)
         with self._lock:
             # A task that was told to stop while it was starting stays DEACTIVATING.
@@ -247,6 +255,10 @@ class EcsAgent:
     def _change(self, task_id: str, **changes: Any) -> EcsTask:
         self._tasks[task_id] = replace(self._tasks[task_id], **changes)
         return self._tasks[task_id]
+
+    def _service_of(self, task: EcsTask) -> Service | None:
+        mine = (s for s in self._services() if (s.region_name, s.name) == (task.region, task.service))
+        return next(mine, None)
 
     def _stop_orphans(self) -> None:
         known = {(service.region_name, service.name) for service in self._services()}

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import datetime as real_datetime
 import json
-import os
 import random
 import re
 import threading
@@ -27,7 +26,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -56,7 +54,7 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend import activity, execution
 
 from lab.aws.patching import replace, replace_everywhere
-from lab.aws.server import LAB_ACCESS_KEY
+from lab.aws.server import AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
 
@@ -73,11 +71,11 @@ _SERVICES = {"sfn": "stepfunctions", "states": "stepfunctions", "eventbridge": "
 
 @dataclass(frozen=True)
 class Settings:
-    """What the interpreter runs on: the lab's clock and truth, and the URL of its API."""
+    """What the interpreter runs on: the lab's clock and truth, and its API."""
 
     clock: LabClock
     truth: Truth
-    url: str
+    server: AwsServer
 
 
 _settings: Settings | None = None
@@ -179,11 +177,16 @@ def _wait_interval(_self: Any, env: Any, wait_seconds: float) -> None:
 
 def client_for(region: str, service: str, state_credentials: Any = None) -> Any:
     """The client with which a task calls `service` (Step Functions' or botocore's name) in `region`."""
-    key = (_boto_name(service), region, _now().url)
+    server = _now().server
+    key = (_boto_name(service), region, server.url)
     with _clients_lock:
         if key not in _clients:
-            _clients[key] = _new_client(*key)
+            _clients[key] = server.client_at(key[0], region, config=_CONFIG)
         return _clients[key]
+
+
+_CONFIG = Config(parameter_validation=False, retries={"total_max_attempts": 1}, read_timeout=READ_TIMEOUT_WALL_S)
+"""No retries, because a state machine declares its own; a read timeout that outlasts the longest Lambda function."""
 
 
 def forget(url: str) -> None:
@@ -191,24 +194,6 @@ def forget(url: str) -> None:
     with _clients_lock:
         for key in [key for key in _clients if key[2] == url]:
             _clients.pop(key).close()
-
-
-def _new_client(service: str, region: str, url: str) -> Any:
-    # Keys and files as in AwsServer; no retries, because a state machine declares its own, and a read timeout
-    # that outlasts the longest Lambda function.
-    core = botocore.session.Session()
-    core.set_config_variable("config_file", os.devnull)
-    core.set_config_variable("credentials_file", os.devnull)
-    config = Config(
-        parameter_validation=False,
-        inject_host_prefix=False,
-        retries={"total_max_attempts": 1},
-        connect_timeout=3,
-        read_timeout=READ_TIMEOUT_WALL_S,
-        proxies={},
-    )
-    session = boto3.Session(LAB_ACCESS_KEY, "lab", botocore_session=core)
-    return session.client(service, region_name=region, endpoint_url=url, config=config)
 
 
 @lru_cache(maxsize=128)

@@ -106,12 +106,15 @@ class AwsServer:
                 self._clients[key] = self._new_client(service, region, self.url)
             return self._clients[key]
 
-    def client_at(self, service: str, region: str, endpoint_url: str) -> Any:
-        """As `client`, but at another address of this API and not cached: the caller closes it."""
-        with self._client_lock:
-            return self._new_client(service, region, endpoint_url)
+    def client_at(self, service: str, region: str, endpoint_url: str = "", config: Config | None = None) -> Any:
+        """As `client`, but not cached: at another address of this API, or with a `config` over the lab's own.
 
-    def _new_client(self, service: str, region: str, url: str) -> Any:
+        The caller closes it. All clients share one session, which has read each service's model once.
+        """
+        with self._client_lock:
+            return self._new_client(service, region, endpoint_url or self.url, config)
+
+    def _new_client(self, service: str, region: str, url: str, over: Config | None = None) -> Any:
         # `proxies={}` and explicit keys: nothing of the user's own AWS or proxy settings may reach the lab.
         config = Config(
             inject_host_prefix=False,
@@ -121,7 +124,8 @@ class AwsServer:
             max_pool_connections=32,
             proxies={},
         )
-        return self._session.client(service, region_name=region, endpoint_url=url, config=config)
+        merged = config if over is None else config.merge(over)
+        return self._session.client(service, region_name=region, endpoint_url=url, config=merged)
 
     def serve(self, service: str, handler: Service) -> None:
         """Answer every call of `service` (botocore's name) with `handler` in place of moto."""

@@ -62,7 +62,7 @@ class StateMachines:
         """Switch moto's interpreter on and serve Step Functions in this process from now on."""
         global _live  # noqa: PLW0603 (moto's backends are global to the process, so is who serves them)
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
-        interpreter.use(interpreter.Settings(self._clock, self._truth, self._server.url))
+        interpreter.use(interpreter.Settings(self._clock, self._truth, self._server))
         _live = self
         _patch_backend()
         _patch_api()

@@ -17,7 +17,7 @@ import math
 import re
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 
 from lab.aws import events
+from lab.aws.canary_script import CanaryContext, Script, Work, no_script, run_script
 from lab.aws.server import AwsError, AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
@@ -36,42 +37,13 @@ MAX_TIMEOUT_S = 840.0
 """RunConfig.TimeoutInSeconds: the default is the frequency of the canary, at most 14 minutes."""
 KEPT_RUNS = 1_000
 RUNS_PAGE = 100
+SCRIPT_WORK_S = 20.0
+"""What a script's own work in one run may take, its waits aside (lab seconds): about what a browser canary takes."""
 LATE_WALL_S = 2.0
 """How long (wall) a script that missed its deadline may take to notice it."""
 
 log = logging.getLogger(__name__)
 _RATE = re.compile(r"rate\((\d+) (minute|hour)s?\)")
-Script = Callable[["CanaryContext"], None]
-
-
-class CanaryTimeoutError(Exception):
-    """The run's time is up; raised inside the script by `CanaryContext.sleep` and `.check`."""
-
-
-@dataclass(frozen=True)
-class CanaryContext:
-    """What a script is given: where it runs, until when (lab seconds since the epoch), and how to wait."""
-
-    name: str
-    region: str
-    run_id: str
-    deadline_s: float
-    clock: LabClock
-    _over: threading.Event = field(repr=False)
-
-    def remaining_s(self) -> float:
-        """Lab seconds until the run is out of time, never below 0."""
-        return max(0.0, self.deadline_s - self.clock.now_s())
-
-    def check(self) -> None:
-        """Raise CanaryTimeoutError when the run is out of time or the lab stops."""
-        if self._over.is_set() or self.remaining_s() <= 0:
-            raise CanaryTimeoutError(f"run of {self.name} is out of time")
-
-    def sleep(self, lab_s: float) -> None:
-        """Wait `lab_s` lab seconds; raises CanaryTimeoutError when the run ends before."""
-        self.clock.wait(self._over, min(lab_s, self.remaining_s()))
-        self.check()
 
 
 @dataclass(frozen=True)
@@ -240,6 +212,7 @@ class CanaryRunner:
             # Fixed phase. A run at its timeout ends when the next one is due, so "just passed" still counts.
             missed = math.floor((self._clock.now_s() - due_s) / canary.period_s - 0.25)
             due_s += canary.period_s * max(1, missed)
+            self._truth.took(f"canary {canary.name} period", canary.period_s, canary.period_s * max(1, missed))
             self._clock.wait(halt, due_s - self._clock.now_s())
 
     def _run(self, canary: Canary, halt: threading.Event) -> None:
@@ -260,12 +233,15 @@ class CanaryRunner:
     def _outcome(self, canary: Canary, run: Run, halt: threading.Event) -> str | None:
         """Run the script; None when it passed, otherwise the reason why not."""
         deadline_s = run.started.timestamp() + canary.timeout_s
-        context = CanaryContext(canary.name, canary.region, run.run_id, deadline_s, self._clock, halt)
+        work = Work(run.started.timestamp())
+        context = CanaryContext(canary.name, canary.region, run.run_id, deadline_s, self._clock, halt, work)
         results: list[str | None] = []
-        script = self._scripts.get(canary.name, _no_script)
-        thread = threading.Thread(target=_call, args=(script, context, results), daemon=True)
+        script = self._scripts.get(canary.name, no_script)
+        thread = threading.Thread(target=run_script, args=(script, context, results), daemon=True)
         thread.start()
         thread.join(self._clock.wall_s(canary.timeout_s))
+        # A machine too slow for the speed makes runs fail by its own slowness: that is no finding about the system.
+        self._truth.took(f"canary {canary.name} work", SCRIPT_WORK_S, work.done_s)
         if thread.is_alive():
             # Timed out. The script notices at its next wait; no further run starts beside it.
             self._truth.took(
@@ -294,19 +270,6 @@ class CanaryRunner:
             # As in a Region whose CloudWatch is down: the run happened, its metric is missing.
             log.warning("metrics of canary %s are lost: %s", canary.name, error)
         events.publish(self._server.account, self._clock, _event(self._server.account, canary, run))
-
-
-def _no_script(context: CanaryContext) -> None:
-    raise LookupError(f"no script for canary {context.name}")
-
-
-def _call(script: Script, context: CanaryContext, results: list[str | None]) -> None:
-    try:
-        script(context)
-        results.append(None)
-    # Whatever a script raises is its verdict, as an exception in a canary's handler is in AWS.
-    except Exception as error:  # noqa: BLE001
-        results.append(f"{type(error).__name__}: {error}"[:500])
 
 
 def _event(account: str, canary: Canary, run: Run) -> events.ServiceEvent:

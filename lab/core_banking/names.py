@@ -7,6 +7,8 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab.tasks import shared_host
+
 ACCOUNT = "111111111111"
 TOKYO, OSAKA, OREGON = "ap-northeast-1", "ap-northeast-3", "us-west-2"
 ARC_REGION = "us-west-2"
@@ -56,10 +58,17 @@ FAILOVER_STACK = "BLEAFSI-CoreBanking-failover-Dev"
 
 
 def addresses() -> list[str]:
-    """Every loopback address that the lab listens on (tasks aside, which take what there is)."""
-    fixed = [AWS_HOST, DNS_HOST, *(place.resolver for place in PLACES.values())]
+    """Every loopback address that the lab cannot do without."""
+    fixed = [AWS_HOST, *dns_addresses()]
     serving = [PLACES[region] for region in SERVING]
-    return fixed + [a for place in serving for a in (*place.balancers, place.database)]
+    return fixed + [
+        address for place in serving for address in (*place.balancers, place.database, shared_host(place.network))
+    ]
+
+
+def dns_addresses() -> list[str]:
+    """Where DNS answers: the authority and each Region's resolver."""
+    return [DNS_HOST, *(place.resolver for place in PLACES.values())]
 
 
 def _digest(text: str) -> bytes:

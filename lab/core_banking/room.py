@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import errno
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lab import tasks
+from lab import ports, tasks
 from lab.balancer import BalancerConfig, BalancerProcess, Rule
 from lab.clock import LabClock
 from lab.core_banking import names, settings
 from lab.core_banking.database import SCHEMA
 from lab.core_banking.names import PATHS, PLACES, SERVING
+from lab.core_banking.service import PAUSE_FLOOR_S
 from lab.launch import LabInfo
+from lab.metronome import Metronome
 from lab.plan import Plan, WorldError
 from lab.postgres import PostgresPair
 from lab.postgres_programs import PostgresError
@@ -44,7 +45,7 @@ def open_room(plan: Plan, over: threading.Event) -> CoreBanking:
     `over` is set when the owner ended meanwhile: the opening is then given up.
     """
     values = settings.read(plan.settings)
-    _check_addresses(names.addresses())
+    _require_loopback(plan)
     room = CoreBanking(plan, values, over)
     try:
         room.open()
@@ -57,26 +58,18 @@ def open_room(plan: Plan, over: threading.Event) -> CoreBanking:
     return room
 
 
-def _check_addresses(addresses: Iterable[str]) -> None:
-    """WorldError that says how to add the loopback addresses that this machine lacks."""
-    missing = [address for address in addresses if not tasks.bindable(address)]
-    if missing:
-        commands = "; ".join(f"sudo ifconfig lo0 alias {address}" for address in missing)
-        raise WorldError(f"this machine lacks {len(missing)} loopback addresses; type: {commands}")
-
-
-def free_port_on(addresses: Iterable[str]) -> int:
-    """A TCP port that is free on all addresses now; OSError when none of several tries was."""
-    hosts = list(addresses)
-    for _ in range(20):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            port = 0
-            for host in hosts:
-                sock = stack.enter_context(socket.socket())
-                sock.bind((host, port))
-                port = int(sock.getsockname()[1])
-            return port
-    raise OSError(errno.EADDRINUSE, f"no port is free on all of {', '.join(hosts)}")
+def _require_loopback(plan: Plan) -> None:
+    """WorldError when the machine lacks an address, or a fixed port is taken, before anything is started."""
+    ports.require_addresses(names.addresses())
+    if plan.port_base is None:
+        return
+    tcp, both = (socket.SOCK_STREAM,), (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+    serving = [PLACES[region] for region in SERVING]
+    balancers = [address for place in serving for address in place.balancers]
+    databases = [place.database for place in serving]
+    wanted = (([names.AWS_HOST], tcp), (names.dns_addresses(), both), (balancers, tcp), (databases, tcp))
+    for offset, (hosts, kinds) in enumerate(wanted):
+        ports.require_free(plan.port(offset), hosts, plan.port_base, kinds)
 
 
 class CoreBanking:
@@ -105,7 +98,19 @@ class CoreBanking:
         self._cloud.open(pair, runner, self._balancers)
         self._database_up.result(DATABASE_TIMEOUT_S)
         self._cloud.run()
+        self._truth.begin()
+        self._admit_floors()
+        metronome = Metronome(self._clock, self._truth)
+        self._closers.callback(metronome.stop)
+        metronome.start()
         self._truth.record("lab.ready")
+
+    def _admit_floors(self) -> None:
+        """Some loops have a shortest pause in wall time; at a high speed it is longer than what it stands for."""
+        speed, pause_s = self._clock.speed, self._settings["worker.pause_s"]
+        check = BalancerConfig("", (), 0, (), self._clock)
+        self._truth.took("health check interval", check.check_interval_s, check.check_pause_s * speed)
+        self._truth.took("worker pause", pause_s, max(pause_s, PAUSE_FLOOR_S * speed))
 
     def describe(self) -> Mapping[str, Any]:
         """The LabInfo of this lab, as JSON."""
@@ -161,13 +166,14 @@ class CoreBanking:
             "api_port": self._balancers[region].port,
             "conninfo": pair.conninfo(region),
             "worker_pause_s": self._settings["worker.pause_s"],
+            "truth_dir": str(self._plan.state_dir),
         }
 
     def _start_balancers(self, runner: tasks.Tasks) -> None:
         """One port for all addresses of both Regions, since api.example.com moves between them."""
         for attempt in range(HTTP_ATTEMPTS):
             addresses = [address for region in SERVING for address in PLACES[region].balancers]
-            port = self._plan.port(2) or free_port_on(addresses)
+            port = self._plan.port(2) or ports.free_port_on(addresses)
             try:
                 self._balancers = self._balancers_on(port)
                 break

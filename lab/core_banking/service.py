@@ -22,7 +22,7 @@ CALL_TIMEOUT_S = 5.0
 @dataclass(frozen=True)
 class ServiceConfig:
     """What every task is told at its start. `conninfo` is the Region's own database endpoint,
-    `worker_pause_s` the worker's pause between two rounds (lab seconds)."""
+    `worker_pause_s` the worker's pause between two rounds (lab seconds), `truth_dir` the lab's state folder."""
 
     region: str
     task: str
@@ -36,6 +36,7 @@ class ServiceConfig:
     api_port: int
     conninfo: str
     worker_pause_s: float
+    truth_dir: str
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> ServiceConfig:

@@ -66,9 +66,9 @@ def read(texts: Sequence[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if name not in SETTINGS or not equals:
             known = ", ".join(f"{name}={setting.default}" for name, setting in SETTINGS.items())
-            raise WorldError(f"--set {text!r} is not a setting of core-banking; the settings are: {known}")
+            raise WorldError(f"--lab-set {text!r} is not a setting of core-banking; the settings are: {known}")
         try:
             values[name] = SETTINGS[name].read(value)
         except ValueError as error:
-            raise WorldError(f"--set {name}: found {value!r}, expected {error}") from error
+            raise WorldError(f"--lab-set {name}: found {value!r}, expected {error}") from error
     return values

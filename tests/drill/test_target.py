@@ -42,7 +42,7 @@ def test_the_longest_prefix_names_the_region(tmp_path: Path) -> None:
 
 def test_an_unknown_target_names_the_known_ones() -> None:
     """A typo costs one look."""
-    with pytest.raises(UsageError, match="unknown target 'core-bank'.*known targets: core-banking"):
+    with pytest.raises(UsageError, match=r"unknown target 'core-bank'.*known targets: core-banking"):
         load_target(TARGETS / "core-bank.toml")
 
 
@@ -129,3 +129,13 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     path.write_text("name = ")
     with pytest.raises(UsageError, match=r"broken\.toml: cannot be read as TOML"):
         load_target(path)
+
+
+def test_the_example_for_a_real_account_is_valid_and_breaks_the_same_things() -> None:
+    """The same scenario runs on AWS: only where and how it is reached differs."""
+    lab = load_target(TARGETS / "core-banking.toml")
+    real = load_target(TARGETS / "core-banking.example.toml")
+    assert real.kind == "aws"
+    assert real.region_of("10.101.5.165") == "ap-northeast-3"
+    assert (real.resources, real.writes, real.objectives) == (lab.resources, lab.writes, lab.objectives)
+    assert real.blast_radius == lab.blast_radius

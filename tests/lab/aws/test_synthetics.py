@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lab.aws.canary_script import CanaryContext, Script
 from lab.aws.cloudwatch import AlarmEngine
 from lab.aws.events import Events
 from lab.aws.server import AwsServer
-from lab.aws.synthetics import CanaryContext, CanaryRunner, Script
+from lab.aws.synthetics import CanaryRunner
 from lab.clock import LabClock
 from lab.truth import Truth
 
