@@ -26,9 +26,10 @@ class Interrupts:
         self._former: dict[signal.Signals, Any] = {}
 
     def install(self) -> None:
-        """Take over the three signals (main thread only, else ValueError)."""
+        """Take over the three signals (main thread only, else ValueError). Idempotent until `uninstall`."""
         for number in SIGNALS:
-            self._former[number] = signal.signal(number, self._handle)
+            if number not in self._former:
+                self._former[number] = signal.signal(number, self._handle)
 
     def uninstall(self) -> None:
         """Give the signals back to who had them."""

@@ -10,16 +10,18 @@ process with the file can restore. A lock on the file keeps two processes from r
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from drill.change import Action, Change, change_from
 from drill.clock import Clock
-from drill.errors import Refused
+from drill.errors import DrillError, Refused
 from drill.ledger import read_lines
 
 State = Literal[
@@ -38,6 +40,10 @@ BACK: tuple[State, ...] = ("restored",)
 UNTOUCHED: tuple[State, ...] = ("prepared",)
 
 
+class Unreadable(DrillError, ValueError):
+    """A journal has a line that says nothing: nobody knows any more what is changed, so nobody may go on."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A Change with the last state the journal knows of it. number: its place in the journal, from 1."""
@@ -50,7 +56,8 @@ class Entry:
 class Journal:
     """An open, locked journal.
 
-    Refused when another process holds it.
+    Refused when another process holds it; Unreadable names a line that is no record. What a death left of a line
+    that was being written is cut off: that state was never on disk, so its call was never made.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -63,7 +70,12 @@ class Journal:
             os.close(self._fd)
             raise Refused(f"journal {path} is held by another process; wait for it, or end it") from None
         _sync_folder(path.parent)
-        self._numbers = max((int(str(r["number"])) for r in read_lines(path)), default=0)
+        try:
+            _cut_torn_line(self._fd, path)
+            self._numbers = max((number for number, _, _ in _records(path)), default=0)
+        except (OSError, Unreadable):
+            os.close(self._fd)
+            raise
 
     def open_change(self, change: Change) -> int:
         """Record a prepared Change, whole; returns its number."""
@@ -74,7 +86,7 @@ class Journal:
         return self._open("intended", {"action": action.to_json()})
 
     def record(self, number: int, state: State, **data: Any) -> None:
-        """Record a new state. On disk when this returns."""
+        """Record a new state. On disk, whole, when this returns; OSError when it cannot be (a full disk)."""
         self._append({"number": number, "state": state, **data})
 
     def outstanding(self) -> list[Entry]:
@@ -92,26 +104,55 @@ class Journal:
 
     def _append(self, record: dict[str, Any]) -> None:
         stamp = {"at_s": self._clock.monotonic_s(), "wall": self._clock.wall().isoformat()}
-        os.write(self._fd, (json.dumps(stamp | record) + "\n").encode())
+        line = (json.dumps(stamp | record) + "\n").encode()
+        if os.write(self._fd, line) != len(line):
+            _cut_torn_line(self._fd, self.path)
+            raise OSError(errno.ENOSPC, f"the journal's line could not be written whole: {self.path}")
         os.fsync(self._fd)
 
 
 def outstanding(path: Path) -> list[Entry]:
     """Changes in a journal file that may have been injected and are not restored, newest first.
 
-    ValueError names an unreadable line.
+    Unreadable names the file and the line that is no record.
     """
     if not path.exists():
         return []
     changes: dict[int, Change] = {}
     states: dict[int, str] = {}
-    for record in read_lines(path):
-        number = int(str(record["number"]))
-        states[number] = str(record["state"])
-        if isinstance(record.get("change"), dict):
-            changes[number] = change_from(record["change"])  # type: ignore[arg-type]
+    for number, state, record in _records(path):
+        states[number] = state
+        if "change" in record:
+            changes[number] = _change(path, number, record["change"])
     open_ = [n for n in changes if states[n] not in BACK + UNTOUCHED]
     return [Entry(n, states[n], changes[n]) for n in sorted(open_, reverse=True)]
+
+
+def _records(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """(number, state, record) of every whole line."""
+    try:
+        records = read_lines(path)
+    except ValueError as error:
+        raise Unreadable(f"journal {path.parent}: {error}") from error
+    for line, record in enumerate(records, start=1):
+        number, state = record.get("number"), record.get("state")
+        if type(number) is not int or not isinstance(state, str):
+            raise Unreadable(f"journal {path}, line {line}: no number and state")
+        yield number, state, record
+
+
+def _change(path: Path, number: int, record: Any) -> Change:
+    try:
+        return change_from(record)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreadable(f"journal {path}, change {number} is none ({type(error).__name__}: {error})") from error
+
+
+def _cut_torn_line(fd: int, path: Path) -> None:
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole != len(data):
+        os.ftruncate(fd, whole)
 
 
 def _sync_folder(folder: Path) -> None:

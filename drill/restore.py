@@ -6,6 +6,7 @@ meanwhile: it is left alone, and the error carries both values and the lines to 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from drill.aws import Aws, AwsFailed
@@ -23,7 +24,8 @@ def put_back(
     """Restore `change` (number in `journal`) and verify by reading back.
 
     sleep takes target seconds; timeout_s: target seconds to wait until everything runs as before.
-    RestoreFailed, with the lines to type, when it is not as before afterwards; journaled as dirty.
+    RestoreFailed, with the lines to type, when it is not as before afterwards; journaled as dirty. A journal that
+    cannot be written (a full disk) never keeps anything from being put back; OSError then, after it was.
     """
     try:
         _compare_and_set(aws, journal, number, change)
@@ -44,14 +46,21 @@ def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Change) ->
     if all(reading.holds for reading in before):
         return
     faulted = aws.read(change.faulted)
-    if not all(reading.holds for reading in faulted):
+    if not _ours(faulted, before):
         raise _LeftAlone(
             "is neither as we broke it nor as before, so it was left alone. Observed: "
             f"{_shown(faulted)}. As we broke it: {_expected(faulted)}. As before: {_expected(before)}"
         )
-    journal.record(number, "restoring")
+    with contextlib.suppress(OSError):
+        journal.record(number, "restoring")
     for call in change.restore:
         aws.run(call)
+
+
+def _ours(faulted: list[Reading], before: list[Reading]) -> bool:
+    """Whether every value is either what we made it or what it was: an injection that stopped half way is ours."""
+    as_before = {(str(r.fact.call), r.fact.path) for r in before if r.holds}
+    return all(r.holds or (str(r.fact.call), r.fact.path) in as_before for r in faulted)
 
 
 def _verify(aws: Aws, change: Change, sleep: Callable[[float], None], timeout_s: float) -> None:
@@ -63,7 +72,8 @@ def _verify(aws: Aws, change: Change, sleep: Callable[[float], None], timeout_s:
 
 def _dirty(journal: Journal, number: int, change: Change, aws: Aws, why: str) -> None:
     lines = tuple(call.cli(aws.endpoint_url) for call in change.restore)
-    journal.record(number, "dirty", reason=why)
+    with contextlib.suppress(OSError):
+        journal.record(number, "dirty", reason=why)
     what = f"{change.kind} on {', '.join(change.resources)}"
     raise RestoreFailed(f"{what} {why}. To put it back, type:\n  " + "\n  ".join(lines), lines)
 

@@ -22,6 +22,8 @@ from lab import processes, state_folder
 
 STOP_GRACE_S = 5.0
 """How long the world may take to end orderly (wall seconds)."""
+OPENING_GRACE_S = 0.5
+"""The same for a world that is still opening: it has nothing to lose, and cannot look up from it."""
 OWNER_CHECK_S = 1.0
 """How often the keeper looks whether its owner still lives: the pipe alone may have leaked to a sibling of it."""
 KILL_ROUNDS = 50
@@ -45,7 +47,7 @@ class Keeper:
     def __init__(self, argv: list[str], state_dir: Path) -> None:
         self._owner = os.getppid()
         self._state_dir = state_dir
-        self._asked_to_stop = False
+        self._asked_to_stop = self._opened = False
         self._reaps = processes.adopt_orphans()
         self._wake, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
@@ -79,6 +81,7 @@ class Keeper:
         data = os.read(fd, 65536)
         with contextlib.suppress(OSError):
             os.write(1, data)
+        self._opened = self._opened or bool(data)
         return bool(data)
 
     def _alive(self) -> bool:
@@ -102,7 +105,7 @@ class Keeper:
         with contextlib.suppress(OSError):
             self._world.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._world.wait(timeout=STOP_GRACE_S)
+            self._world.wait(timeout=STOP_GRACE_S if self._opened else OPENING_GRACE_S)
         kill_descendants()
         self._world.wait(timeout=STOP_GRACE_S)
         state_folder.remove(self._state_dir)
