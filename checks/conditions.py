@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from checks.recovery_time import SILENCE_INTERVALS, Look, first_sustained, looks_of
+from checks.recovery_time import SILENCE_INTERVALS, Look, first_sustained, looks_of, outages, silence
 from checks.windows import INTERVAL_FLOOR_S, PROBE, Places
 from drill.target import Target
 from drill.timeline import Observation, Outcome, Timeline
@@ -21,26 +21,35 @@ def _since(timeline: Timeline, since_s: float, landed: Callable[[str], bool]) ->
     return looks_of((o for o in timeline.observations if o.probe == PROBE and o.done_s >= since_s), landed)
 
 
-def _silences(looks: Sequence[Look], silence_s: float) -> list[float]:
-    """The ends of the pauses longer than silence_s, as the last instants at which a failure may have been sent."""
+def _good(look: Look) -> bool:
+    return look.good and look.landed
+
+
+def _bads(looks: Sequence[Look], silence_s: float) -> list[Look]:
+    """What counts against: failures, success in the wrong place, and silences in which a failure may lie hidden."""
     pairs = itertools.pairwise(looks)
-    return [math.nextafter(b.sent_s, -math.inf) for a, b in pairs if b.sent_s - a.sent_s > silence_s]
+    silences = [silence(a, b) for a, b in pairs if b.sent_s - a.sent_s > silence_s]
+    return sorted([*(k for k in looks if not _good(k)), *silences], key=lambda k: k.sent_s)
 
 
-def _first_sustained(looks: Sequence[Look], silence_s: float, sustained_s: float) -> Look | None:
-    """The first good look that is followed by good looks only, without a pause, for sustained_s (wall seconds)."""
-    bads = [k for k in looks if not (k.good and k.landed)]
-    # The judge wants the whole sustained time after the last failure became known as well.
-    edges = sorted(
-        [-math.inf, *(t for k in bads for t in (k.sent_s, k.done_s)), *_silences(looks, silence_s), math.inf]
-    )
-    goods = [k for k in looks if k.good and k.landed]
-    for after_s, until_s in itertools.pairwise(edges):
-        between = [k for k in goods if after_s < k.sent_s < until_s] if until_s - after_s > sustained_s else []
-        found = first_sustained(between, until_s, sustained_s)
-        if found is not None:
-            return found
-    return None
+def _first_sustained(looks: Sequence[Look], silence_s: float, sustained_s: float) -> float | None:
+    """The first good result that is followed by good ones only, without a pause, for sustained_s (wall seconds).
+
+    By the judge's own arithmetic, so that the instant is the upper bound of the recovery that will be judged.
+    """
+    goods, bads = [k for k in looks if _good(k)], _bads(looks, silence_s)
+    first_bad_s = bads[0].sent_s if bads else math.inf
+    early = first_sustained([k for k in goods if k.sent_s < first_bad_s], first_bad_s, sustained_s)
+    if early is not None:
+        return early.done_s
+    ends = (outage.recovery.high_s for outage in outages(goods, bads, sustained_s))
+    return next((end_s for end_s in ends if math.isfinite(end_s)), None)
+
+
+def _first_sign(looks: Sequence[Look]) -> float | None:
+    """The first good result after the last failure, sustained or not."""
+    last_bad_s = max((k.sent_s for k in looks if not _good(k)), default=-math.inf)
+    return min((k.done_s for k in looks if _good(k) and k.sent_s > last_bad_s), default=None)
 
 
 def served_from(target: Target, region: str) -> Served:
@@ -68,10 +77,15 @@ class Served:
         since_s: monotonic wall seconds; results known before it do not count. The caller refreshes the timeline.
         """
         speed = timeline.clock.speed
-        looks = _since(timeline, since_s, lambda peer: self.region_of(peer) == self.region)
         silence_s = SILENCE_INTERVALS * max(INTERVAL_FLOOR_S, self.interval_s / speed)
-        found = _first_sustained(looks, silence_s, self.sustained_s / speed)
-        return None if found is None else found.done_s
+        return _first_sustained(self._looks(timeline, since_s), silence_s, self.sustained_s / speed)
+
+    def begun(self, timeline: Timeline, since_s: float) -> float | None:
+        """The monotonic instant of the first good write in the Region after the last failure, None without one."""
+        return _first_sign(self._looks(timeline, since_s))
+
+    def _looks(self, timeline: Timeline, since_s: float) -> list[Look]:
+        return _since(timeline, since_s, lambda peer: self.region_of(peer) == self.region)
 
     def progress(self, timeline: Timeline, since_s: float) -> str:
         """One line for people: what the last probe saw and how long it has been good in the Region."""
@@ -112,10 +126,12 @@ class SteadyState:
         bad_s = self._last_failed_request_s(timeline, since_s)
         looks = [k for k in _since(timeline, since_s, lambda peer: True) if k.sent_s > bad_s]
         silence_s = SILENCE_INTERVALS * max(INTERVAL_FLOOR_S, self.interval_s / speed)
-        found = _first_sustained(looks, silence_s, self.for_s / speed)
-        if found is None or not any(r.done_s >= found.done_s for r in timeline.requests):
-            return None
-        return found.done_s
+        found_s = _first_sustained(looks, silence_s, self.for_s / speed)
+        return found_s if found_s is not None and any(r.done_s >= found_s for r in timeline.requests) else None
+
+    def begun(self, timeline: Timeline, since_s: float) -> float | None:
+        """The monotonic instant of the first good write after the last failed one, None without one."""
+        return _first_sign(_since(timeline, since_s, lambda peer: True))
 
     def progress(self, timeline: Timeline, since_s: float) -> str:
         """One line for people: how many looks and requests were good and bad so far."""

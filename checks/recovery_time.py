@@ -186,12 +186,17 @@ def _doubting(
     strays = [k for k in goods if not k.landed and k.sent_s > first_bad_s]
     begin_s, end_s = window
     silences = [
-        Look(math.nextafter(after.sent_s, -math.inf), before.sent_s, False, sure=False)
+        silence(before, after)
         for before, after in itertools.pairwise(looks)
         if after.sent_s - before.sent_s > silence_s and begin_s < after.sent_s <= end_s
     ]
     settled = [k for k in goods if k.landed or k.sent_s <= first_bad_s]
     return settled, sorted([*bads, *strays, *silences], key=lambda k: k.sent_s)
+
+
+def silence(before: Look, after: Look) -> Look:
+    """The failure that a pause between two looks may hide: known as early as the one, sent as late as the other."""
+    return Look(math.nextafter(after.sent_s, -math.inf), before.sent_s, False, sure=False)
 
 
 def _joined(

@@ -30,6 +30,9 @@ class Condition(Protocol):
     def reached(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant since which it holds, None while it does not."""
 
+    def begun(self, timeline: Timeline, since_s: float) -> float | None:
+        """The monotonic instant since which it seems to hold, not yet for long enough; None without any sign."""
+
 
 @dataclass(frozen=True)
 class Instrument:
@@ -66,6 +69,7 @@ class Drill:
     _window_began_s: float = 0.0
     _injected_s: float = 0.0
     _recovered_s: float | None = None
+    _recovering: bool = False
 
     # -- looking before anything is touched
 
@@ -125,22 +129,24 @@ class Drill:
         for call in change.inject + change.restore:
             call.validate()
         number = self.journal.open_change(change)
-        visible = change.effect != "none"
+        visible, in_force = change.effect != "none", False
         if visible:
             self._injected_s = self.timeline.phase("injecting").at_s
         self.journal.record(number, "injecting")
         try:
             self._inject(number, change)
+            in_force = True
             if visible:
                 self._await_bite(change)
             yield change
         finally:
-            self._restore(number, change, visible)
+            self._restore(number, change, visible, in_force)
 
     def perform(self, step: Step) -> Action:
         """Do something that cannot be undone: journal the intent, call, and wait for the declared end state.
 
-        Returns when the end state is reached or its time is over; the journal tells which.
+        Returns when the end state is reached or its time is over; journal and timeline tell which, and the judge
+        fails a window whose action did not reach its end. AwsFailed when it could not be started or looked at.
         """
         action = step.prepare(self.aws, self.target.name, self.run_id)
         for resource in action.resources:
@@ -151,14 +157,16 @@ class Drill:
         if self._window == "failback":
             self.timeline.phase("failback")
         self.timeline.mark("action", window=self._window, kind=action.kind, effect=action.effect)
-        for call in action.calls:
-            self.aws.run(call)
-        self.journal.record(number, "started")
-        readings = self.aws.await_facts(action.end_state, action.timeout_s, self._wait, FACT_STEP_S)
-        reached = all(reading.holds for reading in readings)
+        try:
+            for call in action.calls:
+                self.aws.run(call)
+            self.journal.record(number, "started")
+            readings = self.aws.await_facts(action.end_state, action.timeout_s, self._wait, FACT_STEP_S)
+        except AwsFailed as error:
+            self._action_ended(number, action, False, [], str(error))
+            raise
         seen = [str(reading) for reading in readings]
-        self.journal.record(number, "reached" if reached else "not_reached", observed=seen)
-        self.timeline.mark("action.ended", window=self._window, reached=reached, observed=seen)
+        self._action_ended(number, action, all(reading.holds for reading in readings), seen)
         return action
 
     # -- measuring
@@ -166,7 +174,7 @@ class Drill:
     @contextlib.contextmanager
     def window(self, name: str, survivor: str) -> Iterator[None]:
         """One outage to be judged: from here to recovery at the `survivor` Region. name: failover | failback."""
-        self._window, self._recovered_s = name, None
+        self._window, self._recovered_s, self._recovering = name, None, False
         self._window_began_s = self.timeline.mark("window.begin", window=name, survivor=survivor).at_s
         try:
             yield
@@ -178,19 +186,20 @@ class Drill:
     def until(self, condition: Condition, timeout_s: float) -> None:
         """Wait until `condition` holds, at most `timeout_s` target seconds from the begin of the window.
 
-        Marks `window.recovered` and the phase. NotRecovered, after marking the window's end, when time is over.
+        Marks the phase `recovering` at its first sign; `window.recovered` and the phase when it holds. It is looked
+        at once at least, however long the window has lasted. NotRecovered, after marking the window's end, when
+        time is over.
         """
         deadline_s = self._window_began_s + timeout_s / self.clock.speed
-        while (now_s := self.clock.monotonic_s()) < deadline_s:
-            self._recovered_s = condition.reached(self.timeline, self._window_began_s)
-            if self._recovered_s is not None:
-                self.timeline.mark("window.recovered", window=self._window, first_good_s=self._recovered_s)
-                self.timeline.phase("recovered")
-                self.timeline.mark("window.end", window=self._window, reason="recovered")
-                return
-            self._tick(min(LOOK_WALL_S, deadline_s - now_s))
-        self.timeline.mark("window.end", window=self._window, reason="timeout", window_s=timeout_s)
-        raise NotRecovered(f"{self.target.name} did not recover within {timeout_s:g} s of {self._window}")
+        while not self._recovered(condition):
+            left_s = deadline_s - self.clock.monotonic_s()
+            if left_s <= 0:
+                self.timeline.mark("window.end", window=self._window, reason="timeout", window_s=timeout_s)
+                raise NotRecovered(f"{self.target.name} did not recover within {timeout_s:g} s of {self._window}")
+            self._tick(min(LOOK_WALL_S, left_s))
+        self.timeline.mark("window.recovered", window=self._window, first_good_s=self._recovered_s)
+        self.timeline.phase("recovered")
+        self.timeline.mark("window.end", window=self._window, reason="recovered")
 
     def settle(self, region: str) -> None:
         """Read every write acknowledged before recovery back from `region`: now, and after `timings.settle_s`.
@@ -198,20 +207,27 @@ class Drill:
         What is absent or pending now and there later is late; what is not there later is lost.
         """
         assert self._recovered_s is not None, "settle comes after until"
-        self.read_back(region, self._window, "recovery", self._recovered_s)
+        self._pass("recovery", region, self._recovered_s)
         self._wait(self.target.timings.settle_s)
-        self.read_back(region, self._window, "settled", self._recovered_s)
+        self._pass("settled", region, self._recovered_s)
         if self._window == "failback":
             self.timeline.phase("settled")
 
     def stop(self) -> None:
-        """Stop load and witnesses; idempotent."""
+        """Stop load and witnesses; idempotent. One that cannot be stopped does not keep the others running."""
         self._notice_the_dead()
-        for child in reversed(self._children):
-            child.stop()
-        if self._children:
+        children, self._children = self._children, []
+        with contextlib.ExitStack() as stack:
+            for child in children:
+                stack.callback(child.stop)
+        if children:
             self.timeline.mark("load.stopped")
-        self._children.clear()
+
+    def look_around(self) -> None:
+        """Take in what the witnesses have written, notice those that died, show the progress."""
+        self.timeline.refresh()
+        self._notice_the_dead()
+        self.on_tick()
 
     # -- inside
 
@@ -234,9 +250,19 @@ class Drill:
 
     def _tick(self, wall_s: float) -> None:
         self.clock.sleep(wall_s * self.clock.speed)
-        self.timeline.refresh()
-        self._notice_the_dead()
-        self.on_tick()
+        self.look_around()
+
+    def _recovered(self, condition: Condition) -> bool:
+        self._recovered_s = condition.reached(self.timeline, self._window_began_s)
+        first_s = condition.begun(self.timeline, self._window_began_s)
+        if first_s is not None and not self._recovering:
+            self._recovering = True
+            self.timeline.phase("recovering")
+        return self._recovered_s is not None
+
+    def _pass(self, pass_: str, region: str, until_s: float) -> None:
+        self.timeline.mark("readback", window=self._window, pass_=pass_, region=region)
+        self.read_back(region, self._window, pass_, until_s)
 
     def _notice_the_dead(self) -> None:
         for child in self._children:
@@ -263,6 +289,7 @@ class Drill:
         self.target.require_inside_blast_radius(region, name)
 
     def _inject(self, number: int, change: Change) -> None:
+        began_s = self.clock.monotonic_s()
         for call in change.inject:
             self.aws.run(call)
         timeout_s = self.target.timings.bite_s
@@ -274,8 +301,11 @@ class Drill:
         self.timeline.mark(
             "fault.injected",
             window=self._window,
+            number=number,
             kind=change.kind,
+            resources=list(change.resources),
             effect=change.effect,
+            began_s=began_s,
             in_force=True,
             observed=seen,
         )
@@ -296,23 +326,34 @@ class Drill:
         since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe == WRITE_PROBE)
         return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
-    def _restore(self, number: int, change: Change, visible: bool) -> None:
+    def _action_ended(self, number: int, action: Action, reached: bool, seen: list[str], why: str = "") -> None:
+        self.journal.record(number, "reached" if reached else "not_reached", observed=seen, why=why)
+        self.timeline.mark(
+            "action.ended", window=self._window, kind=action.kind, reached=reached, observed=seen, why=why
+        )
+
+    def _restore(self, number: int, change: Change, visible: bool, in_force: bool) -> None:
         with self.interrupts.shielded():
-            if visible:
-                self._still_in_force(change)
-                self.timeline.phase("restoring")
-            put_back(self.aws, self.journal, number, change, self._wait, self.target.timings.restore_timeout_s)
-            self.timeline.mark("fault.restored", kind=change.kind)
+            try:
+                if visible and in_force:
+                    self._still_in_force(number, change)
+                if visible:
+                    self.timeline.phase("restoring")
+            finally:  # evidence that cannot be written must not keep anything from being put back
+                put_back(self.aws, self.journal, number, change, self._wait, self.target.timings.restore_timeout_s)
+            self.timeline.mark("fault.restored", number=number, kind=change.kind)
             if visible:
                 self.timeline.phase("restored")
 
-    def _still_in_force(self, change: Change) -> None:
+    def _still_in_force(self, number: int, change: Change) -> None:
         """Notice a fault that the world has undone by itself: then nothing was proven."""
         try:
-            readings = self.aws.read(change.faulted)
+            readings = self.aws.read(change.faulted + change.effective)
         except AwsFailed as error:
             self.timeline.mark("invalid", reason=f"could not see whether {change.kind} was still in force: {error}")
             return
         gone = [str(reading) for reading in readings if not reading.holds]
         if gone:
             self.timeline.mark("invalid", reason=f"{change.kind} was undone while the drill ran: {'; '.join(gone)}")
+            return
+        self.timeline.mark("fault.held", number=number, kind=change.kind)
