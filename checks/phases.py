@@ -110,7 +110,7 @@ def _detected(settings: Settings) -> Signal:
 
 
 def _polled(settings: Settings, call: str) -> str:
-    return f"harness clock, poll of {call} every {settings.timings.signals_interval_s:g} s"
+    return f"harness clock, {call} every {settings.timings.signals_interval_s:g} s"
 
 
 def _count_above(history: History, window: Window) -> Callable[[str], bool]:

@@ -31,7 +31,10 @@ def run(args: argparse.Namespace) -> int:
         say(f"{folder}: no verdict.json to compare with; the drill ended before it was judged")
         return Verdict.INVALID.exit_code
     if stored != summary_text(judgement):
-        say(f"{folder}: verdict.json differs from what the evidence says: evidence or verdict was changed since")
+        say(
+            f"{folder}: verdict.json differs from what the evidence says: evidence or verdict was changed, "
+            "or another version of failover-drill judged it"
+        )
         return Verdict.INVALID.exit_code
     say(f"{folder}: verdict.json agrees with the evidence, byte for byte")
     return 0

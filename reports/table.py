@@ -122,7 +122,7 @@ def _remark(finding: Finding) -> str:
 
 
 def _phases(run: Run) -> str:
-    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [30, 28, 44])
+    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [28, 22, 56])
 
 
 def _writes(judgement: Judgement) -> str:
