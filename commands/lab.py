@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import json
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         with _launched(args) as lab, _state_file(lab.info, args.state) as state:
             say(_how_to(lab.info, state))
             while lab.alive():
-                time.sleep(ALIVE_CHECK_S)
+                threading.Event().wait(ALIVE_CHECK_S)
             raise UsageError("the lab ended by itself; start it again, and look at what it printed")
     except KeyboardInterrupt:
         say("the lab is stopped")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,6 +26,14 @@ def installation() -> Path:
     return Path(next(iter(spec.submodule_search_locations))) / "pginstall"
 
 
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
 class Programs:
     """Runs PostgreSQL's programs as a user that they accept (they refuse root)."""
 
@@ -37,11 +46,19 @@ class Programs:
             self.install = self._readable_copy()
 
     def _choose(self) -> str:
-        """Root uses a user namespace of its own (no chown, no copy), or nobody where containers forbid that."""
-        if os.geteuid() != 0:
+        """Root uses a user namespace of its own (no chown, no copy), or nobody where containers forbid that.
+
+        So does a user id without a name, as containers hand them out: initdb insists on a name.
+        """
+        uid = os.geteuid()
+        if uid != 0 and _has_name(uid):
             return "self"
         probe = self.start("namespace", ["/bin/true"], grace_s=1.0)
-        return "namespace" if self._finish(probe) == 0 else "nobody"
+        if self._finish(probe) == 0:
+            return "namespace"
+        if uid != 0:
+            raise PostgresError(f"user id {uid} has no name on this machine: run as a user that /etc/passwd lists")
+        return "nobody"
 
     def _readable_copy(self) -> Path:
         """A copy that nobody can read: a virtual environment below a closed home directory is not.

@@ -126,10 +126,15 @@ def test_two_labs_run_side_by_side() -> None:
     ("arguments", "said"),
     [
         ({"system": "space-banking"}, "there is one for: core-banking"),
-        ({"speed": 0.0}, "--speed 0 is not above 0"),
+        ({"speed": 0.0}, "--lab-speed 0: must be above 0"),
+        ({"speed": float("nan")}, "--lab-speed nan: must be above 0"),
+        ({"speed": -1.0}, "--lab-speed -1: must be above 0"),
         ({"settings": ["dynamodb.lag=3"]}, "the settings are: dynamodb.lag_s=1.0"),
-        ({"settings": ["dynamodb.lag_s=soon"]}, "found 'soon'"),
-        ({"port_base": 80}, "--port-base 80 is not from 1024"),
+        ({"settings": ["dynamodb.lag_s=soon"]}, "--lab-set dynamodb.lag_s: found 'soon'"),
+        ({"settings": ["rds.switchover_s=-5"]}, "found '-5', expected seconds from 0 to 86400"),
+        ({"settings": ["dynamodb.cut_from=nowhere"]}, "expected one of ap-northeast-1, ap-northeast-3"),
+        ({"port_base": 80}, "--lab-port 80: must lie in 1024..65000"),
+        ({"port_base": -1}, "--lab-port -1: must lie in 1024..65000"),
     ],
 )
 def test_a_wrong_wish_is_one_sentence(arguments: dict[str, object], said: str) -> None:
@@ -140,16 +145,67 @@ def test_a_wrong_wish_is_one_sentence(arguments: dict[str, object], said: str) -
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize(("offset", "host"), [(0, "127.102.0.10"), (1, "127.100.0.2"), (2, "127.101.9.84")])
-def test_a_busy_port_is_named(offset: int, host: str) -> None:
-    """A fixed port that is taken ends the start with the port and the command that shows by whom."""
-    with socket.socket() as taken:
+STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+
+
+@pytest.mark.parametrize(
+    ("offset", "host", "kind"),
+    [
+        (0, "127.102.0.10", STREAM),
+        (1, "127.100.0.2", STREAM),
+        (1, "127.102.0.53", DATAGRAM),
+        (2, "127.101.9.84", STREAM),
+        (3, "127.101.1.5", STREAM),
+    ],
+)
+def test_a_busy_port_is_named(offset: int, host: str, kind: socket.SocketKind) -> None:
+    """A fixed port that is taken ends the start with its number, its address and what to type."""
+    with socket.socket(socket.AF_INET, kind) as taken:
         taken.bind((host, 0))
-        taken.listen()
+        if kind == STREAM:
+            taken.listen()
         port = int(taken.getsockname()[1])
-        with pytest.raises(LabError, match=r"ss -ltnp") as caught:
+        with pytest.raises(LabError, match=f"port {port} on {host} is taken .*--lab-port"):
             launch(SYSTEM, SPEED, port_base=port - offset)
-        assert str(port) in str(caught.value)
+
+
+def test_nothing_is_printed_beside_the_sentence(tmp_path: Path) -> None:
+    """A start that fails on a port leaves no traceback of the processes that had started already."""
+    with socket.socket() as taken:
+        taken.bind(("127.101.9.84", 0))
+        taken.listen()
+        argv = processes.python("-m", "lab", SYSTEM, f"--lab-port={taken.getsockname()[1] - 2}")
+        with (tmp_path / "stderr").open("wb") as stderr:
+            keeper = processes.spawn(argv, stderr=stderr)
+        assert keeper.stdout is not None
+        said = keeper.stdout.read()
+        processes.stop(keeper, GONE_S)
+    assert (keeper.returncode, b"is taken" in said) == (2, True)
+    assert (tmp_path / "stderr").read_bytes() == b""
+
+
+def test_a_lab_that_is_starting_ends_soon() -> None:
+    """An owner who ends while the lab opens does not wait for the opening, and nothing is left."""
+    argv = processes.python("-m", "lab", SYSTEM)
+    keeper = processes.spawn(argv)
+    time.sleep(1.5)
+    family = below(keeper.pid)
+    started = time.monotonic()
+    processes.stop(keeper, GONE_S)
+    assert time.monotonic() - started < 4
+    assert until(lambda: not [process for process in family if lives(process)])
+
+
+def test_the_folder_of_a_lab_that_was_killed_at_once_is_swept_by_the_next() -> None:
+    """kill -9 of keeper and world together leaves the folder to the next lab's start; the living keep theirs."""
+    with launch(SYSTEM, SPEED) as dead, launch(SYSTEM, SPEED) as living:
+        family = below(dead.keeper_pid)
+        for pid in (dead.keeper_pid, dead.info.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert until(lambda: not [p for p in family if p.pid != dead.keeper_pid and lives(p)])
+        assert dead.info.state_dir.exists()
+        with launch(SYSTEM, SPEED):
+            assert (dead.info.state_dir.exists(), living.info.state_dir.exists()) == (False, True)
 
 
 def test_an_existing_state_folder_is_refused(tmp_path: Path) -> None:

@@ -109,6 +109,16 @@ def test_scale_to_zero_and_back(room: Room) -> None:
     assert within(5, lambda: len(room.processes.up) == 1 and room.counts() == (1, 1, 0))
 
 
+def test_events_tell_what_was_started_and_stopped(room: Room) -> None:
+    """DescribeServices has, newest first, a line for the stop and one for the steady state after it."""
+    (task,) = room.processes.up
+    room.scale(0)
+    assert within(5, lambda: room.counts() == (0, 0, 0))
+    said = [event["message"] for event in room.service()["events"]]
+    assert said[0] == "(service transaction) has reached a steady state."
+    assert said[1] == f"(service transaction) has stopped 1 running tasks: (task {task[2]})."
+
+
 def test_update_returns_before_the_tasks_move(room: Room) -> None:
     """UpdateService answers at once with the counts that still hold."""
     room.processes.may_start.clear()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +146,29 @@ def test_a_hanging_run_fails_at_the_timeout_and_never_overlaps(
     assert (starts[0] - starts[1]).total_seconds() == pytest.approx(60, abs=12)
 
 
+@pytest.mark.parametrize(("wall_s", "admitted"), [(0.0, False), (0.4, True)])
+def test_a_script_slowed_by_the_machine_is_admitted(
+    server: AwsServer,
+    runner: CanaryRunner,
+    scripts: dict[str, Script],
+    tmp_path: Path,
+    wall_s: float,
+    admitted: bool,
+) -> None:
+    """Work of 40 lab seconds between two waits is an overrun; 30 lab seconds of waiting are none."""
+
+    def work(context: CanaryContext) -> None:
+        context.sleep(15)
+        time.sleep(wall_s)
+        context.sleep(15)
+
+    scripts["teller"] = work
+    canary(server)
+    synthetics(server).start_canary(Name="teller")
+    done(server)
+    assert ("canary teller work" in (tmp_path / "overruns.jsonl").read_text()) is admitted
+
+
 def test_runs_are_metrics(
     server: AwsServer, runner: CanaryRunner, scripts: dict[str, Script], clock: LabClock
 ) -> None:
@@ -154,6 +178,10 @@ def test_runs_are_metrics(
     synthetics(server).start_canary(Name="teller")
     run = done(server)[-1]
     minute = run["Timeline"]["Started"].replace(second=0, microsecond=0)
+    assert until(lambda: points(server, minute) == [(minute, 100.0)], 3.0)  # they come after the run
+
+
+def points(server: AwsServer, minute: datetime) -> list[tuple[datetime, float]]:
     found = server.client("cloudwatch", REGION).get_metric_statistics(
         Namespace="CloudWatchSynthetics",
         MetricName="SuccessPercent",
@@ -163,7 +191,7 @@ def test_runs_are_metrics(
         Period=60,
         Statistics=["Average"],
     )
-    assert [(point["Timestamp"], point["Average"]) for point in found["Datapoints"]] == [(minute, 100.0)]
+    return [(point["Timestamp"], point["Average"]) for point in found["Datapoints"]]
 
 
 def test_a_stopped_canary_runs_no_more(

@@ -214,6 +214,19 @@ def test_a_disabled_rule_never_fails_over() -> None:
         assert addresses(lab.info) == TOKYO_ADDRESSES
 
 
+def test_a_speed_beyond_the_machine_is_admitted() -> None:
+    """At speed 300 the shortest real pauses are longer than what they stand for, and the lab says so."""
+    with launch("core-banking", 300.0) as lab:
+        said = lab.info.overruns.read_text()
+    assert "health check interval" in said
+    assert "worker pause" in said
+
+
+def test_an_ordinary_speed_is_held(lab: Lab) -> None:
+    """A lab that just opened has nothing to admit: its opening does not count."""
+    assert lab.info.overruns.read_text() == ""
+
+
 def test_a_lab_can_start_broken_and_cut_off() -> None:
     """Settings: no transaction task in Tokyo, and Tokyo's writes never reach Osaka."""
     settings = ["ecs.transaction_desired_count=0", f"dynamodb.cut_from={TOKYO}"]
