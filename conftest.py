@@ -5,11 +5,12 @@ Plain `pytest` runs the harness's own tests and injects nothing. `pytest -m fail
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +24,20 @@ from drill.errors import DrillError, Refused, UsageError
 from drill.interrupt import Interrupts
 from drill.target import Target
 from drill.timeline import load_history
-from drill.verdict import Verdict
+from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 from reports.live import LiveLine, snapshot
 from reports.page import extras, session_prefix
 from reports.run import load_run
 from reports.table import closing_table
 
+DEFAULT_TARGET = "core-banking"
 MARK_WORDS = {"and", "or", "not", "True", "False", "None"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a drill."""
     group = parser.getgroup("failover-drill", "drills (pytest -m failover)")
-    group.addoption("--target", default="core-banking", help="name of a file in targets/, or a path to a TOML file")
+    group.addoption("--target", default=DEFAULT_TARGET, help="name of a file in targets/, or a path to a TOML file")
     group.addoption(
         "--set",
         dest="drill_set",
@@ -74,26 +76,30 @@ class Session:
         if option.twin and self.target.lab is None:
             raise UsageError(f"--twin is for a lab; target {self.target.name} is {self.target.kind}")
         self.runs: list[Run] = []
-        self.refusals: list[str] = []
+        self.refusals: list[int] = []
+        self.problems: list[str] = []
         self.interrupts = Interrupts()
         self.worlds = ExitStack()
         self.finished = False
 
     def finish(self) -> None:
-        """Finish every run, then let the worlds go. Idempotent."""
+        """Finish every run, then let the worlds go; what cannot be ended is told, and is no PASS. Idempotent."""
         if self.finished:
             return
         self.finished = True
-        for run in self.runs:
-            run.finish()
-        self.worlds.close()
-        self.interrupts.uninstall()
+        for part in (*(run.finish for run in self.runs), self.worlds.close, self.interrupts.uninstall):
+            try:
+                part()
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the other parts must end all the same
+                self.problems.append(f"the session did not end in order: {type(error).__name__}: {error}")
 
-    def exit_code(self) -> int:
-        """The session's exit code from its drills."""
-        verdicts = [r.judgement.verdict for r in self.runs if r.judgement is not None and r.refused is None]
-        refused = bool(self.refusals) or any(r.refused for r in self.runs)
-        return session_exit_code(verdicts, refused)
+    def exit_code(self, status: int) -> int:
+        """The session's exit code from its drills and pytest's own status."""
+        verdicts = [r.judgement.verdict if r.judgement else None for r in self.runs]
+        refusals = [*self.refusals, *(REFUSED_EXIT_CODE for r in self.runs if r.refused)]
+        if not verdicts and status == pytest.ExitCode.USAGE_ERROR:
+            refusals.append(USAGE_EXIT_CODE)
+        return session_exit_code(verdicts, refusals, status or len(self.problems))
 
 
 KEY = pytest.StashKey[Session]()
@@ -105,16 +111,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
     _check_markers(config)
     if not _drilling(config):
+        _check_no_drill_options(config)
+        if os.environ.get("DRILL_CI_NO_SKIPS") == "1":
+            config.pluginmanager.register(NoSkips(), "drill-no-skips")
         return
+    _check_nothing_repeats(config)
     try:
         session = Session(config)
+        session.options.runs.mkdir(parents=True, exist_ok=True)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+    except OSError as error:
+        raise pytest.UsageError(f"--runs {config.option.runs}: run folders cannot be kept there ({error})") from error
     config.stash[KEY] = session
     if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
         config.args = [str(REPOSITORY / "scenarios")]  # the harness's own tests have no drill among them
-    if not config.option.htmlpath:
-        session.options.runs.mkdir(parents=True, exist_ok=True)
+    if not getattr(config.option, "htmlpath", None):
         config.option.htmlpath = str(session.options.runs / "session.html")
     config.option.self_contained_html = True
 
@@ -143,12 +155,15 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
         world = session.worlds.enter_context(open_world(session.target, session.options))
         require_nothing_outstanding(session.options.runs, world)
     except (UsageError, Refused) as error:
-        session.refusals.append(str(error))
-        pytest.exit(str(error), returncode=12 if isinstance(error, Refused) else 4)
+        session.refusals.append(REFUSED_EXIT_CODE if isinstance(error, Refused) else USAGE_EXIT_CODE)
+        pytest.exit(str(error), returncode=session.refusals[-1])
     run = Run(_scenario(request.node), world, session.options.runs, session.interrupts)
     session.runs.append(run)
-    run.drill.on_tick = _live(request.config, run)
+    stream = sys.__stdout__ or sys.stdout
+    line = LiveLine(stream, isatty=stream.isatty(), quiet=bool(os.environ.get("CI")))
+    run.drill.on_tick = _live(request.config, run, line)
     yield run.drill
+    line.close()
     run.finish()
     session.worlds.close()
     session.interrupts.uninstall()
@@ -184,8 +199,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """The row of a drill on the pytest-html page carries its details and a link to its own report."""
     report = yield
     if call.when == "call":
-        beside = Path(item.config.option.htmlpath).resolve().parent if item.config.option.htmlpath else None
-        shown = [extra for run in _runs_of(item) if run.judgement for extra in extras(load_run(run.folder), beside)]
+        html = getattr(item.config.option, "htmlpath", None)
+        beside = Path(html).resolve().parent if html else None
+        told = [load_run(run.folder) for run in _runs_of(item) if run.judgement and not run.unreported]
+        shown = [extra for run in told for extra in extras(run, beside)]
         report.extras = getattr(report, "extras", []) + shown
     return report
 
@@ -197,31 +214,99 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if shared is None:
         return
     shared.finish()
-    if shared.runs or shared.refusals:
-        session.exitstatus = shared.exit_code()
-    elif session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = Verdict.INVALID.exit_code  # every scenario skipped: nothing was proven
+    session.exitstatus = shared.exit_code(int(session.exitstatus))
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> None:
     """The verdict, the table and the picture of every drill at the top of the pytest-html page."""
     shared = session.config.stash.get(KEY, None)
     if shared is not None:
-        prefix.extend(session_prefix([load_run(run.folder) for run in shared.runs if run.judgement]))
+        prefix.extend(session_prefix([load_run(run.folder) for run in shared.runs if not run.unreported]))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The closing table of every drill."""
+    """The closing table of every drill; a session without one says that it has proven nothing."""
     shared = config.stash.get(KEY, None)
-    for run in shared.runs if shared else ():
-        if run.judgement is not None:
-            terminalreporter.write_line(closing_table(load_history(run.folder), run.judgement, run.folder))
+    if shared is None:
+        return
+    for run in shared.runs:
+        terminalreporter.write_line(_closing(run))
+    if not shared.runs and not shared.refusals:
+        terminalreporter.write_line("INVALID: no drill was run, so nothing is proven")
+    for problem in shared.problems:
+        terminalreporter.write_line(f"INVALID: {problem}")
+
+
+class NoSkips:
+    """Where everything that a test needs is installed (CI), a test that did not run is a failure."""
+
+    def __init__(self) -> None:
+        self.skipped: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a skipped test; one that is expected to fail was run."""
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self.skipped.append(report.nodeid)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note a file that was skipped whole."""
+        if report.skipped:
+            self.skipped.append(report.nodeid)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A session that would have been good is not."""
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Name what did not run."""
+        for name in self.skipped:
+            terminalreporter.write_line(f"DRILL_CI_NO_SKIPS: did not run: {name}")
 
 
 def _drilling(config: pytest.Config) -> bool:
-    expression = config.option.markexpr or ""
-    selected = re.search(r"\bfailover\b", re.sub(r"\bnot\s+failover\b", "", expression))
-    return bool(selected) or bool(config.option.twin)
+    return bool(config.option.twin) or wants_drills(config.option.markexpr or "")
+
+
+def wants_drills(expression: str) -> bool:
+    """Whether a -m expression asks for `failover`, however it is put; "not (failover or slow)" does not."""
+    try:
+        tree = ast.parse(expression.strip(), mode="eval")
+    except (SyntaxError, ValueError):  # pytest says what is wrong with it
+        return False
+    return _asks(tree.body, True)
+
+
+def _asks(node: ast.expr, positive: bool) -> bool:
+    if isinstance(node, ast.UnaryOp):
+        return _asks(node.operand, not positive)
+    if isinstance(node, ast.BoolOp):
+        return any(_asks(value, positive) for value in node.values)
+    name = node.func if isinstance(node, ast.Call) else node
+    return positive and isinstance(name, ast.Name) and name.id == "failover"
+
+
+def _check_no_drill_options(config: pytest.Config) -> None:
+    """A drill's options in a session that does not drill: somebody has forgotten -m failover."""
+    given = {
+        "--target": config.option.target != DEFAULT_TARGET,
+        "--set": config.option.drill_set,
+        "--lab-speed": config.option.lab_speed is not None,
+        "--lab-port": config.option.lab_port is not None,
+        "--lab-set": config.option.lab_set,
+        "--lab-attach": config.option.lab_attach is not None,
+    }
+    named = [name for name, value in given.items() if value]
+    if named:
+        raise pytest.UsageError(f"{', '.join(named)}: for drills, and this session runs none; add -m failover")
+
+
+def _check_nothing_repeats(config: pytest.Config) -> None:
+    """What would run a drill twice, two at once, or cut one off in the middle."""
+    for option, words in {"numprocesses": "-n", "reruns": "--reruns", "timeout": "--timeout"}.items():
+        if getattr(config.option, option, None):
+            raise pytest.UsageError(f"{words}: a drill runs once, alone and to its end; leave it out")
 
 
 def _check_markers(config: pytest.Config) -> None:
@@ -245,7 +330,7 @@ def _sentence(runs: list[Run]) -> str:
     lines = []
     for run in runs:
         judged = run.finish()
-        if run.refused:
+        if run.refused and judged.verdict.rank < Verdict.FAIL.rank:
             lines.append(f"REFUSED: {run.refused}")
             continue
         worst = next(f for f in judged.findings if f.verdict is judged.verdict)
@@ -261,12 +346,18 @@ def _scenario(node: pytest.Item) -> Scenario:
     return Scenario(name, words, tuple(windows))
 
 
-def _live(config: pytest.Config, run: Run) -> Any:
+def _closing(run: Run) -> str:
+    judged = run.finish()
+    if not run.unreported:
+        return closing_table(load_history(run.folder), judged, run.folder)
+    return "\n".join([*(f"{f.verdict.value}: {f.name}: {f.reason}" for f in judged.findings), run.unreported])
+
+
+def _live(config: pytest.Config, run: Run, line: LiveLine) -> Callable[[], None]:
     capture = config.pluginmanager.getplugin("capturemanager")
-    line = LiveLine(sys.__stdout__, isatty=sys.__stdout__.isatty(), quiet=bool(os.environ.get("CI")))
 
     def tick() -> None:
-        with capture.global_and_fixture_disabled():
+        with capture.global_and_fixture_disabled() if capture else nullcontext():
             line.update(snapshot(run.timeline, run.world.target))
 
     return tick

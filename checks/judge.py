@@ -12,13 +12,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from checks.phases import phases_of
-from checks.preconditions import problems_of
-from checks.recovery_point import Balances, RecoveryPoint, recovery_point
+from checks.preconditions import problems_of, same_fault
+from checks.recovery_point import Balances, RecoveryPoint, recovery_point, spoiled_passes
 from checks.recovery_time import RecoveryTime, recovery_time
+from checks.seal import broken_seals
 from checks.windows import Settings, Window, announced, settings_of, windows_of
 from drill.errors import Invalid
 from drill.timeline import History
 from drill.verdict import Finding, Interval, Judgement, Verdict, conclude, judge_interval
+
+NONSENSE = (TypeError, ValueError, KeyError, AttributeError, LookupError, ArithmeticError)
+"""What reading a record of a wrong shape raises: a word where a number belongs, a list where a table does."""
 
 
 @dataclass(frozen=True)
@@ -34,32 +38,52 @@ class Measured:
 def judge(history: History) -> Judgement:
     """The judgement of a run folder. Never raises for what a history says or does not say."""
     try:
-        settings = settings_of(history)
+        return _judged(history, settings_of(history))
     except Invalid as error:
-        return conclude([*run_findings(history), Finding("evidence", Verdict.INVALID, str(error))])
+        return conclude([*_said_of_itself(history), Finding("evidence", Verdict.INVALID, str(error))])
+    except NONSENSE as error:
+        return conclude([*_said_of_itself(history), _nonsense(error)])
+
+
+def _said_of_itself(history: History) -> list[Finding]:
+    """`run_findings`, of a history that may make no sense there either."""
+    try:
+        return list(run_findings(history))
+    except NONSENSE as error:
+        return [_nonsense(error)]
+
+
+def _nonsense(error: Exception) -> Finding:
+    return Finding("evidence", Verdict.INVALID, f"the evidence makes no sense ({type(error).__name__}: {error})")
+
+
+def _judged(history: History, settings: Settings) -> Judgement:
     measured = [measure_window(history, window, settings) for window in windows_of(history, settings.places)]
     findings = [f for m in measured for f in _window_findings(history, m, settings)]
     findings += [*_missing_windows(history, measured), *run_findings(history)]
     phases = tuple(
         row for m in measured for row in phases_of(history, m.window, settings, m.time.onset, m.time.recovery)
     )
-    notes = tuple(note for m in measured for note in _notes(history, m))
+    late = tuple(f"put back only later: {e.data.get('reason', '?')}" for e in history.named("restore.failed"))
+    notes = (*(note for m in measured for note in _notes(history, m)), *late)
     return conclude(findings, phases, {m.window.name: m.point.counts() for m in measured}, notes)
 
 
 def measure_window(history: History, window: Window, settings: Settings) -> Measured:
     """Measure one window: recovery time, recovery point and the preconditions."""
     time = recovery_time(history, window, settings)
-    point = recovery_point(history, window, time.onset, settings.speed)
+    settle_wall_s = settings.wall_s(settings.timings.settle_s)
+    point = recovery_point(history, window, time.onset, settings.speed, settle_wall_s)
     return Measured(window, time, point, problems_of(history, window, settings, time))
 
 
 def _window_findings(history: History, measured: Measured, settings: Settings) -> Iterator[Finding]:
     name = measured.window.name
     yield time_finding(measured, settings.limit_s(name, "time"))
-    yield point_finding(history, measured, settings.limit_s(name, "point"))
+    yield point_finding(history, measured, settings)
     if measured.point.balances is not None:
-        yield balances_finding(measured, measured.point.balances)
+        yield balances_finding(history, measured, measured.point.balances)
+    yield from end_state_findings(history, measured.window)
     yield evidence_finding(measured)
 
 
@@ -107,13 +131,14 @@ def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
-def point_finding(history: History, measured: Measured, limit_s: float | None) -> Finding:
+def point_finding(history: History, measured: Measured, settings: Settings) -> Finding:
     """Recovery point against its objective. A lost write fails on its own, whatever else does not hold."""
     name, point = f"recovery point, {measured.window.name}", measured.point
+    limit_s = settings.limit_s(measured.window.name, "point")
     data: dict[str, object] = {"counts": point.counts(), "lost": [w.row() for w in point.lost]}
     if limit_s is None:
         return Finding(name, Verdict.INVALID, "the target has no objective for it", None, point.interval, data=data)
-    problems = (*measured.problems, *_unread(history, measured))
+    problems = (*measured.problems, *_unread(history, measured, settings))
     if point.lost:
         return _lost_finding(name, point, problems, limit_s, data)
     if problems:
@@ -141,22 +166,32 @@ def _lost_finding(
     return Finding(name, judged.verdict, f"{lost}; {judged.reason}", limit_s, point.interval, judged.advice, data)
 
 
-def _unread(history: History, measured: Measured) -> Iterator[str]:
+def _unread(history: History, measured: Measured, settings: Settings) -> Iterator[str]:
     point = measured.point
+    settle_wall_s = settings.wall_s(settings.timings.settle_s)
+    yield from (why for _, why in spoiled_passes(history, measured.window, settle_wall_s))
     if point.unknown:
         yield f"{point.unknown} of {point.acknowledged} acknowledged writes could not be read back at the survivor"
     if not point.acknowledged:
         yield "no acknowledged write to read back"
+    yield from _strays(history, measured.window)
+
+
+def _strays(history: History, window: Window) -> Iterator[str]:
+    """Whether the ledger is whole, as far as the read-back knows it."""
     acked = {w.key for w in history.writes if w.result == "acked"}
-    strays = sorted({r.key for r in history.readbacks if r.window == measured.window.name} - acked)
+    strays = sorted({r.key for r in history.readbacks if r.window == window.name} - acked)
     if strays:
         yield f"the ledger does not hold {len(strays)} writes that were read back (first: {strays[0]})"
 
 
-def balances_finding(measured: Measured, found: Balances) -> Finding:
+def balances_finding(history: History, measured: Measured, found: Balances) -> Finding:
     """Whether every settled write took effect exactly once, by the accounts' balances."""
     name = f"balances, {measured.window.name}"
     data: dict[str, object] = {"rows": list(found.rows), "checked": found.checked, "unread": found.unread}
+    strays = tuple(_strays(history, measured.window))
+    if strays:
+        return Finding(name, Verdict.INVALID, f"proves nothing: {'; '.join(strays)}", data=data)
     if found.rows:
         reason = (
             f"{len(found.rows)} of {found.checked} accounts do not add up: {found.duplicates} duplicate writes, "
@@ -168,6 +203,28 @@ def balances_finding(measured: Measured, found: Balances) -> Finding:
     if measured.problems:
         return Finding(name, Verdict.INVALID, f"proves nothing: {'; '.join(measured.problems)}", data=data)
     return Finding(name, Verdict.PASS, f"{found.checked} accounts add up, nothing twice, nothing missing", data=data)
+
+
+def end_state_findings(history: History, window: Window) -> Iterator[Finding]:
+    """Whether each action of the window reached the end state that it declares.
+
+    FAIL when the system was seen in another state when its time was over: the way back did not do what it promises,
+    whatever the traffic did. INVALID when nobody saw where it ended.
+    """
+    ends = [e for e in history.named("action.ended") if e.data.get("window") == window.name]
+    actions = [e for e in history.named("action") if e.data.get("window") == window.name]
+    for number, action in enumerate(actions):
+        name, kind = f"end state, {window.name}", str(action.data.get("kind", "the action"))
+        data = ends[number].data if number < len(ends) else {}
+        seen = ", ".join(map(str, data.get("observed") or ()))
+        if data.get("reached") is True:
+            yield Finding(name, Verdict.PASS, f"{kind} reached its declared end state ({seen or 'not recorded'})")
+        elif seen:
+            why = f"{kind} did not reach its declared end state in its time: {seen}"
+            yield Finding(name, Verdict.FAIL, why, advice="look at its own history before drilling again")
+        else:
+            why = str(data.get("why") or "no record of it")
+            yield Finding(name, Verdict.INVALID, f"nobody saw whether {kind} reached its declared end state: {why}")
 
 
 def evidence_finding(measured: Measured) -> Finding:
@@ -194,16 +251,23 @@ def _missing_windows(history: History, measured: Iterable[Measured]) -> Iterator
 
 
 def run_findings(history: History) -> Iterator[Finding]:
-    """What the drill itself said about the run: reasons to discard it, a speed not held, things not put back."""
+    """What the run says of itself: reasons to discard it, a speed not held, a record cut off, things not put back."""
     for event in history.named("invalid"):
         yield Finding("run", Verdict.INVALID, str(event.data.get("reason", "no reason recorded")))
     overruns = history.named("lab.overrun")
     if overruns:
         yield _overrun_finding(overruns[0].data, len(overruns))
-    for event in history.named("dirty"):
-        lines = [str(line) for line in event.data.get("lines", ())]
+    for why in broken_seals(history):
+        yield Finding("run folder", Verdict.INVALID, why)
+    dirty = history.named("dirty")
+    for event in dirty:
+        lines = [str(line) for line in event.data.get("lines") or ()]
         reason = str(event.data.get("reason", "something is not back as it was"))
         yield Finding("clean-up", Verdict.DIRTY, reason, advice="\n".join(lines), data={"lines": lines})
+    for fault in () if dirty else history.named("fault.injected"):
+        if not same_fault(history, "fault.restored", fault):
+            why = f"no record shows that {fault.data.get('kind', 'the fault')} was put back; type: drill restore RUN"
+            yield Finding("clean-up", Verdict.DIRTY, why, data={"lines": []})
 
 
 def _overrun_finding(first: dict[str, object], count: int) -> Finding:
@@ -223,3 +287,8 @@ def _notes(history: History, measured: Measured) -> Iterator[str]:
         yield f"{window.name}: {time.outages} outages; the longest is judged, {time.unavailable} unavailable in all"
     if measured.point.balances is not None and measured.point.balances.unread:
         yield f"{window.name}: {measured.point.balances.unread} balances could not be read"
+    if measured.point.indeterminate:
+        yield (
+            f"{window.name}: {measured.point.indeterminate} indeterminate writes were sent and never answered: they "
+            "may or may not have taken effect, and count neither as acknowledged nor as lost"
+        )

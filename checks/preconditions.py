@@ -6,12 +6,14 @@ reason, never a pass.
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from checks.recovery_time import RecoveryTime
-from checks.windows import FAILOVER, PROBE, TIMEOUT_FLOOR_S, Places, Settings, Window
+from checks.windows import FAILBACK, FAILOVER, PROBE, TIMEOUT_FLOOR_S, Places, Settings, Window
 from drill.timeline import Event, History, Observation, Outcome, Request
 
 MIN_BASELINE = 5
@@ -41,6 +43,8 @@ def problems_of(history: History, window: Window, settings: Settings, measured: 
         effect_proven,
         moved,
         observer_sees,
+        marks_agree,
+        one_run,
     )
     return tuple(itertools.chain.from_iterable(check(history, window, settings, measured) for check in checks))
 
@@ -113,38 +117,68 @@ def caused(history: History, window: Window) -> list[Event]:
 
 
 def fault_in_force(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
-    """Something was done in the window; each fault was seen in force and stayed so until the window ended."""
+    """Something was done in the window; each fault was seen in force, and still so after the window had ended."""
     causes = caused(history, window)
     if not causes:
         yield f"nothing was injected and no action taken in the {window.name} window"
     for fault in (e for e in causes if e.name == "fault.injected"):
         kind = fault.data.get("kind", "the fault")
-        if not fault.data.get("in_force"):
+        if fault.data.get("in_force") is not True:
             yield f"the control plane never showed {kind} in force"
-        restored = (e for e in history.named("fault.restored") if e.data.get("kind") == fault.data.get("kind"))
-        early_s = [window.end_s - e.at_s for e in restored if fault.at_s <= e.at_s < window.end_s]
+        early_s = [
+            window.end_s - e.at_s for e in same_fault(history, "fault.restored", fault) if e.at_s < window.end_s
+        ]
         if early_s:
             yield f"{kind} was restored {max(early_s):.1f} s (wall) before the window ended"
+        if not any(e.at_s >= window.end_s for e in same_fault(history, "fault.held", fault)):
+            yield f"nobody saw that {kind} was still in force when the window had ended"
         yield from _service_back(history, window, fault)
+
+
+def same_fault(history: History, mark: str, fault: Event) -> list[Event]:
+    """The later marks of that name about the same change (by its number in the journal; by kind without one)."""
+    key = "number" if "number" in fault.data else "kind"
+    return [e for e in history.named(mark) if e.at_s >= fault.at_s and e.data.get(key) == fault.data.get(key)]
 
 
 def _service_back(history: History, window: Window, fault: Event) -> Iterator[str]:
     """The watched service had been scaled to 0, and then showed another count while the fault had to hold."""
-    if fault.data.get("kind") != "ecs.scale":
+    if not _is_watched(history, fault):
         return
     looks = [o for o in history.of("aws.ecs.transaction") if o.outcome is Outcome.OK and o.sent_s >= fault.at_s]
     seen = [o.value for o in looks if o.done_s <= window.end_s]
+    if not seen:
+        yield "no witness looked whether the fault stayed in force: aws.ecs.transaction was not seen in the window"
     after = itertools.dropwhile(lambda value: value != "0/0", seen)
     back = next((value for value in after if value != "0/0"), None)
     if back is not None:
         yield f"the fault did not stay in force: aws.ecs.transaction showed {back} (running/desired) in the window"
 
 
+def _is_watched(history: History, fault: Event) -> bool:
+    """Whether the fault scales the service that the witness of signals looks at: the target's `transaction`."""
+    resources = (history.header.get("target") or {}).get("resources") or {}
+    pattern = (resources.get("transaction") or {}).get("name")
+    names = [str(arn).rpartition("/")[2] for arn in fault.data.get("resources", ())]
+    return (
+        fault.data.get("kind") == "ecs.scale"
+        and pattern is not None
+        and any(fnmatch.fnmatchcase(name, pattern) for name in names)
+    )
+
+
 def effect_proven(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
-    """The declared client-visible effect was seen: "errors" means failed probes; "region_moved" is `moved`'s."""
-    effects = {str(e.data.get("effect", "errors")) for e in caused(history, window)}
-    if "errors" in effects and not measured.failures:
+    """The declared client-visible effect was seen, and not before its cause.
+
+    "errors" means failed probes; "region_moved" is for `moved` to see.
+    """
+    causes = caused(history, window)
+    if "errors" in {str(e.data.get("effect", "errors")) for e in causes} and not measured.failures:
         yield "the fault did not bite: no client saw a failure"
+    began_s = min((float(e.data.get("began_s", e.at_s)) for e in causes), default=math.inf)
+    early = [o for o in history.of(PROBE) if o.outcome is Outcome.FAIL and window.begin_s <= o.done_s < began_s]
+    if causes and early:
+        yield f"{len(early)} probes failed in the {window.name} window before anything was done to the system"
 
 
 def moved(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
@@ -210,3 +244,40 @@ def _pauses_s(probes: Sequence[Observation], window: Window) -> tuple[float, flo
     marks = [before, *inside, *(s for s in after if not math.isnan(s))]
     pause_s = max((b - a for a, b in itertools.pairwise(marks)), default=0.0)
     return pause_s, max(0.0, window.end_s - marks[-1])
+
+
+def marks_agree(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """What the drill took for the recovery, and waited and read back by, is what the evidence shows."""
+    regions = settings.places.regions
+    due = regions.primary if window.name == FAILBACK else regions.standby
+    if window.survivor != due:
+        yield f"the survivor of a {window.name} is {due}, the drill went by {window.survivor}"
+    if measured.problem:
+        return
+    if window.reason == "recovered" and not measured.recovered:
+        yield "the drill took its clients for recovered, and the evidence shows no sustained recovery"
+    if window.reason == "timeout" and measured.recovered:
+        yield "the drill gave up waiting, and the evidence shows a sustained recovery"
+    if measured.recovery and window.settled_by_s < measured.recovery.high_s < math.inf:
+        late_s = measured.recovery.high_s - window.settled_by_s
+        yield f"clients recovered {late_s:.3f} s (wall) after the instant that the drill took for the recovery"
+
+
+def one_run(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
+    """All evidence is of this run, and the system gave each write a name of its own."""
+    load = (history.header.get("target") or {}).get("load") or {}
+    prefix, run_id = load.get("synthetic_prefix"), history.header.get("run_id")
+    if prefix and run_id:
+        strange = [w.key for w in history.writes if not w.account.startswith(f"{prefix}{run_id}-")]
+        began_s = min((e.at_s for e in history.events), default=-math.inf)
+        sends = (*(o.sent_s for o in history.observations), *(r.sent_s for r in history.requests))
+        early = sum(sent_s < began_s for sent_s in sends)
+        if early:
+            yield f"{early} looks and requests on record were made before the run began"
+        if strange:
+            yield f"{len(strange)} writes of the ledger were not made by run {run_id} (first: {strange[0]})"
+    keys, ids = Counter(w.key for w in history.writes), Counter(w.id for w in history.writes if w.result == "acked")
+    for what, names in (("ledger key", keys), ("id of the system", ids)):
+        twice = next((name for name, times in names.items() if times > 1), None)
+        if twice is not None:
+            yield f"{names[twice]} writes share the {what} {twice}: reading one back says nothing of the others"

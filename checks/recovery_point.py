@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,17 +102,24 @@ class RecoveryPoint:
         }
 
 
-def recovery_point(history: History, window: Window, onset: Interval | None, speed: float) -> RecoveryPoint:
+def recovery_point(
+    history: History, window: Window, onset: Interval | None, speed: float, settle_wall_s: float = 0.0
+) -> RecoveryPoint:
     """The recovery point of one window.
 
-    onset: instants in monotonic wall seconds; None (no failure) takes the window's begin as the onset. A window
-    answers for every write acknowledged before it recovered, those of earlier windows too: a write that arrived with
-    the failover can still be lost by the failback. What an earlier window lost is not lost again.
+    onset: instants in monotonic wall seconds; None (no failure) takes the window's begin as the onset.
+    settle_wall_s: how long after recovery a write is given to settle (wall seconds). A window answers for every
+    write acknowledged before it recovered, those of earlier windows too: a write that arrived with the failover can
+    still be lost by the failback, so what an earlier window saw settled says nothing here. What an earlier window
+    lost is not lost again.
     """
     instant = onset or Interval(window.begin_s, window.begin_s, ("no failure: the window's begin",))
     writes = writes_of(history, window)
     acked = [w for w in writes if w.result == "acked"]
-    states = _states_up_to(history, window)
+    spoiled = dict(spoiled_passes(history, window, settle_wall_s))
+    states = {} if spoiled.keys() - {SETTLED_PASS} else final_states(history.readbacks, window.name)
+    if SETTLED_PASS in spoiled:  # too early to say what will not arrive
+        states = {key: state if state in TERMINAL else "unknown" for key, state in states.items()}
     early = _states(history.readbacks, window.name, RECOVERY_PASS)
     fate = {w.key: states.get(w.key, "unknown") for w in acked}
     lost = [w for w in acked if fate[w.key] in ("absent", "pending")]
@@ -127,7 +134,7 @@ def recovery_point(history: History, window: Window, onset: Interval | None, spe
         unknown=sum(state == "unknown" for state in fate.values()),
         lost=named,
         lost_after_onset=sum(w.after_onset for w in named),
-        balances=_balances(history, window),
+        balances=_balances(history, window, states, {w.account for w in acked}),
     )
 
 
@@ -153,8 +160,38 @@ def _known_s(write: Write) -> float:
     return write.sent_s if write.result_s is None else write.result_s
 
 
+def spoiled_passes(history: History, window: Window, settle_wall_s: float) -> Iterator[tuple[str, str]]:
+    """(pass, why) of the read-backs of a window that do not say what they should.
+
+    "where": not read from the survivor, or from nobody knows where; "settled": begun before the writes had their
+    time to settle.
+    """
+    passes = [e for e in history.named("readback") if e.data.get("window") == window.name]
+    regions = {str(e.data.get("region")) for e in passes if e.at_s >= window.begin_s} or {"nobody knows where"}
+    read = any(r.window == window.name for r in history.readbacks)
+    if read and regions != {window.survivor}:
+        yield "where", f"writes were read back from {', '.join(sorted(regions))}, not only from {window.survivor}"
+    late = [e.at_s for e in passes if e.data.get("pass_") == SETTLED_PASS]
+    begun_s = min((*late, *(r.at_s for r in history.readbacks if _is_settled_pass(r, window))), default=math.inf)
+    if begun_s < window.settled_by_s + settle_wall_s:
+        yield (
+            SETTLED_PASS,
+            f"the settled pass began {begun_s - window.settled_by_s:.1f} s (wall) after recovery, "
+            f"{settle_wall_s:.1f} s are due (timings.settle_s)",
+        )
+
+
+def _is_settled_pass(readback: Readback, window: Window) -> bool:
+    return readback.window == window.name and readback.pass_ == SETTLED_PASS
+
+
 def _states(readbacks: Iterable[Readback], window: str, pass_: str) -> dict[str, str]:
-    return {r.key: r.state for r in readbacks if r.window == window and r.pass_ == pass_}
+    """Write key -> state in one pass; two different states of one write in one pass are none."""
+    found: dict[str, str] = {}
+    for r in readbacks:
+        if r.window == window and r.pass_ == pass_:
+            found[r.key] = r.state if found.get(r.key, r.state) == r.state else "unknown"
+    return found
 
 
 def final_states(readbacks: Iterable[Readback], window: str) -> dict[str, str]:
@@ -195,33 +232,29 @@ def _lost(write: Write, state: str, onset: Interval, speed: float) -> LostWrite:
     )
 
 
-def _balances(history: History, window: Window) -> Balances | None:
+def _balances(history: History, window: Window, states: dict[str, str], accounts: set[str]) -> Balances | None:
+    """accounts: those that had a write acknowledged; where the target has balances, each must have been read."""
     records = [r for r in history.balances if r.get("window") == window.name]
-    if not records:
+    target = history.header.get("target") or {}
+    promised = (target.get("writes") or {}).get("balance_path") is not None
+    if not records and not promised:
         return None
     by_account: dict[str, list[Write]] = defaultdict(list)
     for write in history.writes:
         by_account[write.account].append(write)
-    states = _states_up_to(history, window)
-    read = {str(r["account"]): r for r in records}
-    readable = {account: r for account, r in read.items() if r.get("balance") is not None}
-    rows = (_balance_row(account, r, by_account[account], states) for account, r in readable.items())
+    readable = [r for r in records if r.get("balance") is not None]
+    read = {str(r["account"]) for r in readable}
+    rows = (_balance_row(str(r["account"]), r, by_account[str(r["account"])], states) for r in readable)
     wrong = tuple(row for row in rows if row is not None)
+    asked = {str(r["account"]) for r in records} | (accounts if promised else set())
     return Balances(
-        checked=len(readable),
-        unread=len(read) - len(readable),
+        checked=len(read),
+        unread=len(asked - read),
         duplicates=sum(int(row["duplicates"]) for row in wrong),
         missing=sum(-row["difference"] for row in wrong if not row["duplicates"] and row["difference"] < 0),
         excess=sum(row["difference"] for row in wrong if not row["duplicates"] and row["difference"] > 0),
         rows=wrong,
     )
-
-
-def _states_up_to(history: History, window: Window) -> dict[str, str]:
-    """States by this window's own read-back, and by what earlier ones saw terminal when it did not look again."""
-    earlier = (r for r in history.readbacks if r.window != window.name and r.at_s < window.begin_s)
-    terminal = {r.key: r.state for r in earlier if r.state in TERMINAL}
-    return terminal | final_states(history.readbacks, window.name)
 
 
 def _balance_row(

@@ -114,7 +114,8 @@ def settings_of(history: History) -> Settings:
         objectives = _numbers(header.get("objectives") or target.get("objectives") or {})
         load_timeout_s = float((target.get("load") or {}).get("timeout_s", 3.0))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
-        raise Invalid(f"run.json does not say what to judge by: {type(error).__name__}: {error}") from error
+        why = " ".join(str(error).split())
+        raise Invalid(f"run.json does not say what to judge by: {type(error).__name__}: {why}") from error
     if not (math.isfinite(speed) and speed > 0):
         raise Invalid(f"run.json: speed is {speed}, expected a number above 0")
     return Settings(speed, timings, objectives, Places(regions), load_timeout_s)

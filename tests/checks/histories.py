@@ -6,10 +6,14 @@ does not say did not happen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from checks.seal import SEAL, seal_of
 from drill.ledger import Result, Write
 from drill.timeline import Event, History, Observation, Outcome, Readback, Request
 
@@ -27,6 +31,9 @@ TARGET: dict[str, Any] = {
     },
     "load": {"timeout_s": 3.0},
 }
+SERVICE = f"arn:aws:ecs:{TOKYO}:111111111111:service/bank/Transaction-1"
+WATCHED = TARGET | {"resources": {"transaction": {"region": TOKYO, "within": "bank", "name": "Transaction-*"}}}
+"""The same target, with the service that the witness of signals looks at."""
 OBJECTIVES = {"rto_s": 600.0, "rpo_s": 0.0, "failback_rto_s": 420.0, "failback_rpo_s": 0.0}
 OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
 
@@ -39,7 +46,9 @@ class Story:
     zero_s: float = 5000.0
     objectives: dict[str, float] = field(default_factory=lambda: dict(OBJECTIVES))
     timings: dict[str, float] = field(default_factory=dict)
+    target: dict[str, Any] = field(default_factory=lambda: TARGET)
     windows: tuple[str, ...] | None = None
+    run_id: str = ""
     events: list[Event] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
@@ -60,10 +69,12 @@ class Story:
         """A window; a failover also has its fault, injected at the begin and restored after the end."""
         self.mark(begin_s, "window.begin", window=name, cause="a test")
         if name == "failover":
-            data = {"kind": "ecs.scale", "effect": "errors", "window": name, "in_force": True}
-            self.mark(begin_s + 0.5, "fault.injected", **data).mark(end_s + 1, "fault.restored", kind="ecs.scale")
+            data = {"kind": "ecs.scale", "effect": "errors", "window": name, "in_force": True, "resources": [SERVICE]}
+            self.mark(begin_s + 0.5, "fault.injected", **data).mark(end_s + 0.5, "fault.held", kind="ecs.scale")
+            self.mark(end_s + 1, "fault.restored", kind="ecs.scale")
         if name == "failback":
             self.mark(begin_s + 0.5, "action", kind="machine", effect="region_moved", window=name)
+            self.mark(end_s, "action.ended", kind="machine", window=name, reached=True, observed=["status: 'DONE'"])
         return self.mark(end_s, "window.end", window=name, reason=reason)
 
     def look(
@@ -117,7 +128,9 @@ class Story:
         return self
 
     def read(self, at_s: float, states: dict[str, str], pass_: str = "settled", window: str = "failover") -> Story:
-        """One pass of the read-back."""
+        """One pass of the read-back, from the window's survivor."""
+        region = TOKYO if window == "failback" else OSAKA
+        self.mark(at_s, "readback", window=window, pass_=pass_, region=region)
         self.readbacks += [Readback(self.at(at_s), window, pass_, key, state) for key, state in states.items()]
         return self
 
@@ -137,14 +150,18 @@ class Story:
         return self
 
     def history(self) -> History:
-        """What `load_history` would read."""
+        """What `load_history` would read of a drill that came to its end."""
+        return sealed(self.unsealed())
+
+    def unsealed(self) -> History:
+        """What it would read of a drill that did not."""
         header: dict[str, Any] = {
             "format": 1,
             "speed": self.speed,
-            "target": TARGET,
+            "target": self.target,
             "objectives": self.objectives,
             "timings": self.timings,
-        }
+        } | ({"run_id": self.run_id} if self.run_id else {})
         return History(
             header if self.windows is None else header | {"windows": list(self.windows)},
             tuple(sorted(self.events, key=lambda e: e.at_s)),
@@ -154,6 +171,14 @@ class Story:
             tuple(self.readbacks),
             tuple(self.balances),
         )
+
+
+def sealed(history: History) -> History:
+    """The history with a seal over what it is now, whatever was changed in it."""
+    events = tuple(e for e in history.events if e.name != SEAL)
+    at_s = max((e.at_s for e in events), default=0.0) + 1
+    bare = dataclasses.replace(history, events=events)
+    return dataclasses.replace(history, events=(*events, Event(at_s, SEAL, seal_of(bare))))
 
 
 def good_failover(onset_s: float = 10.0, recovery_s: float = 250.0, fate: str = "settled", **options: Any) -> Story:
@@ -169,6 +194,61 @@ def good_failover(onset_s: float = 10.0, recovery_s: float = 250.0, fate: str = 
     story.write("u1-3", onset_s + 5, onset_s + 5.1, "refused", account="drill-3")
     story.read(end_s + 1, {"u1-1": "settled", "u1-2": "pending"}, "recovery")
     return story.read(end_s + 90, {"u1-2": fate})
+
+
+COMPLETE = WATCHED | {
+    "load": {"timeout_s": 3.0, "synthetic_prefix": "drill-"},
+    "writes": {"balance_path": "/balance"},
+}
+"""A target that has everything the judge looks at."""
+
+
+def complete() -> History:
+    """A whole drill that passes: failover, failback, signals, balances; out from 10 to 250 and from 420 to 500."""
+    story = good_failover(windows=("failover", "failback"), run_id="r1", target=COMPLETE)
+    story.mark(-70, "looking", name="account").window(400, 560, "failback").write("u2-1", 350, 351, account="drill-5")
+    story.looks(320, 420, region=OSAKA).looks(420, 500, FAIL).looks(500, 590)
+    story.load(320, 420, region=OSAKA).load(420, 500, FAIL, "").load(500, 590)
+    story.read(561, dict.fromkeys(("u1-1", "u1-2", "u2-1"), "settled"), "recovery", "failback")
+    story.mark(625, "readback", window="failback", pass_="settled", region=TOKYO)
+    story.signal("aws.ecs.transaction", [(-5, "1/1"), (5, "0/0"), (100, "0/0"), (290, "0/0")], TOKYO)
+    for window, at_s, accounts in (("failover", 385, (1, 2)), ("failback", 626, (1, 2, 5))):
+        for number in accounts:
+            story.balance(at_s, f"drill-r1-{number}", 1000.0, window)
+    renamed = (dataclasses.replace(w, account=w.account.replace("-", "-r1-", 1)) for w in story.writes)
+    story.writes = list(renamed)
+    return story.history()
+
+
+def write_folder(folder: Path, history: History) -> Path:
+    """The run folder that `load_history` reads as `history`."""
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(history.header, indent=2))
+    _lines(folder / "events.jsonl", map(dataclasses.asdict, history.events))
+    _lines(folder / "obs-p.jsonl", map(_outcome, history.observations))
+    _lines(folder / "requests-l.jsonl", map(_outcome, history.requests))
+    _lines(folder / "readback.jsonl", map(dataclasses.asdict, history.readbacks))
+    _lines(folder / "balances.jsonl", history.balances)
+    for writer in {w.key.partition("-")[0] for w in history.writes}:
+        of_writer = [w for w in history.writes if w.key.startswith(f"{writer}-")]
+        _lines(folder / f"ledger-{writer}.jsonl", (record for w in of_writer for record in _ledger(w)))
+    return folder
+
+
+def _lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def _outcome(look: Observation | Request) -> dict[str, Any]:
+    return dataclasses.asdict(look) | {"outcome": look.outcome.value}
+
+
+def _ledger(write: Write) -> Iterator[dict[str, Any]]:
+    n = int(write.key.partition("-")[2])
+    at = {"n": n, "t_s": write.sent_s}
+    yield {"k": "intent", **at, "write": write.write, "account": write.account, "amount": write.amount}
+    told = {"result": write.result, "id": write.id, "status": write.status, "peer": write.peer}
+    yield {"k": "outcome", "n": n, "t_s": write.result_s, **told}
 
 
 def verdicts(findings: Sequence[Any]) -> dict[str, str]:

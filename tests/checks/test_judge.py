@@ -22,8 +22,10 @@ from tests.checks.histories import (
     TOKYO,
     TOKYO_PEER,
     UNKNOWN,
+    WATCHED,
     Story,
     good_failover,
+    sealed,
     verdicts,
 )
 
@@ -45,7 +47,7 @@ def with_failback(story: Story) -> Story:
     """`good_failover` and a failback that passes too: out from 420 to 500."""
     story.window(400, 560, "failback").looks(320, 420, region=OSAKA).looks(420, 500, FAIL).looks(500, 590)
     story.load(320, 420, region=OSAKA).load(420, 500, FAIL, "").load(500, 590).write("u2-1", 350, 351)
-    return story.read(561, dict.fromkeys(("u1-1", "u1-2", "u2-1"), "settled"), window="failback")
+    return story.read(620, dict.fromkeys(("u1-1", "u1-2", "u2-1"), "settled"), window="failback")
 
 
 def test_a_good_failover_passes_with_its_numbers() -> None:
@@ -152,8 +154,9 @@ def test_no_failure_at_all_may_pass_when_the_effect_is_a_move() -> None:
         .mark(100, "window.end", window="failover", reason="recovered")
     )
     story.mark(1, "action", window="failover", kind="switch", effect="region_moved")
+    story.mark(9, "action.ended", window="failover", kind="switch", reached=True, observed=["status: 'DONE'"])
     story.looks(-60, 30).looks(30, 120, region=OSAKA).load(-60, 120).write("u1-1", -20, -19)
-    found = judged(story.read(101, {"u1-1": "settled"}))
+    found = judged(story.read(160, {"u1-1": "settled"}))
     assert found.verdict is Verdict.PASS, [f.reason for f in found.findings]
     interval = finding(found, TIME).interval
     assert interval is not None and (interval.low_s, interval.high_s) == pytest.approx((0.0, 2.5))
@@ -202,7 +205,28 @@ def _not_in_force(story: Story) -> None:
 
 
 def _came_back(story: Story) -> None:
+    story.target = WATCHED
     story.signal("aws.ecs.transaction", [(5, "1/0"), (10, "0/0"), (100, "0/0"), (200, "1/1")], TOKYO)
+
+
+def _nobody_looked(story: Story) -> None:
+    story.target = WATCHED
+    story.signal("aws.ecs.transaction", [(-5, "1/1"), (10, ""), (100, "")], TOKYO)
+
+
+def _two_keys(story: Story) -> None:
+    story.write("u1-1", -30, -29)
+
+
+def _two_ids(story: Story) -> None:
+    story.writes.append(dataclasses.replace(story.writes[0], key="u1-9"))
+    story.read(400, {"u1-9": "settled"})
+
+
+def _not_ours(story: Story) -> None:
+    story.run_id = "r1"
+    story.target = WATCHED | {"load": {"timeout_s": 3.0, "synthetic_prefix": "drill-"}}
+    story.signal("aws.ecs.transaction", [(5, "0/0"), (100, "0/0")], TOKYO)
 
 
 def _blind(story: Story) -> None:
@@ -226,6 +250,13 @@ SPOILS: list[tuple[Spoil, str]] = [
     (lambda s: _without(s, "fault.injected"), "nothing was injected"),
     (lambda s: s.mark(100, "fault.restored", kind="ecs.scale"), "was restored"),
     (_not_in_force, "never showed ecs.scale in force"),
+    (_nobody_looked, "no witness looked whether the fault stayed in force"),
+    (lambda s: _without(s, "fault.held"), "nobody saw that ecs.scale was still in force"),
+    (lambda s: s.look(0.1, 0.3, FAIL), "failed in the failover window before anything was done"),
+    (lambda s: s.mark(250, "window.recovered", window="failover", first_good_s=s.at(249.0)), "after the instant"),
+    (_two_keys, "share the ledger key u1-1"),
+    (_two_ids, "share the id of the system id-u1-1"),
+    (_not_ours, "were not made by run r1"),
     (_came_back, "did not stay in force: aws.ecs.transaction showed 1/1"),
     (_no_bite, "did not bite"),
     (_healed_at_home, "served again, not from"),
@@ -328,7 +359,8 @@ def test_another_failure_never_improves_a_verdict(sent_s: float, took_s: float, 
 def _thinned(history: History, kind: str, keep: set[int]) -> History:
     evidence = getattr(history, kind)
     size = max(1, len(evidence) // 20)
-    return dataclasses.replace(history, **{kind: tuple(e for n, e in enumerate(evidence) if n // size in keep)})
+    kept = tuple(e for n, e in enumerate(evidence) if n // size in keep)
+    return sealed(dataclasses.replace(history, **{kind: kept}))
 
 
 def _flapping() -> Story:
@@ -370,7 +402,7 @@ def test_no_single_look_that_is_taken_away_makes_a_drill_pass(name: str) -> None
     looks: list[Observation] = sorted(BAD[name].observations, key=lambda o: o.sent_s)
     for number in range(len(looks)):
         fewer = tuple(looks[:number] + looks[number + 1 :])
-        assert judge(dataclasses.replace(BAD[name], observations=fewer)).verdict is not Verdict.PASS
+        assert judge(sealed(dataclasses.replace(BAD[name], observations=fewer))).verdict is not Verdict.PASS
 
 
 def test_addresses_outside_all_cidrs_prove_no_move() -> None:

@@ -167,6 +167,9 @@ def test_never_recovering_ends_the_window_and_restores(make: Any, service: Calla
         def reached(self, timeline: Timeline, since_s: float) -> None:
             return None
 
+        def begun(self, timeline: Timeline, since_s: float) -> None:
+            return None
+
     drill = make(always(Outcome.FAIL))
     with (
         pytest.raises(NotRecovered, match="did not recover within 50 s"),
@@ -249,3 +252,86 @@ def test_a_call_unknown_to_botocore_is_refused_before_it_is_made(make: Any, serv
     with pytest.raises(Exception, match="no operation UpdateServise"), drill.applied(Typo(SERVICE, 0)):
         pytest.fail("the block must not run")
     assert service() == 2
+
+
+class Holds:
+    """A condition that seems to hold after `sign_s`, and holds after `after_s` (target seconds of the script)."""
+
+    def __init__(self, clock: FakeClock, sign_s: float, after_s: float) -> None:
+        self._clock, self._began_s, self._sign_s, self._after_s = clock, clock.now_s, sign_s, after_s
+
+    def reached(self, timeline: Timeline, since_s: float) -> float | None:
+        return self._at(self._after_s)
+
+    def begun(self, timeline: Timeline, since_s: float) -> float | None:
+        return self._at(self._sign_s)
+
+    def _at(self, after_s: float) -> float | None:
+        return self._clock.now_s if self._clock.now_s - self._began_s >= after_s else None
+
+
+def test_recovering_is_a_phase_of_its_own(make: Any) -> None:
+    """From the first sign of recovery until it has been sustained."""
+    drill = make(always(Outcome.OK))
+    with drill.window("failover", survivor="x"):
+        drill.until(Holds(drill.clock, 10, 40), timeout_s=100)
+    assert [m["phase"] for m in marks(drill, "phase")] == ["recovering", "recovered"]
+    at_s = {e.data.get("phase"): e.at_s for e in drill.timeline.events if e.name == "phase"}
+    assert 29 <= at_s["recovered"] - at_s["recovering"] <= 31
+
+
+def test_a_window_whose_time_went_by_is_looked_at_once(make: Any) -> None:
+    """A slow action may use up the time: what has recovered meanwhile has recovered."""
+    drill = make(always(Outcome.OK))
+    with drill.window("failback", survivor="x"):
+        drill._wait(100)
+        drill.until(Holds(drill.clock, 0, 0), timeout_s=50)
+    assert marks(drill, "window.end")[0]["reason"] == "recovered"
+
+
+def test_the_settled_pass_begins_settle_s_after_the_first(make: Any) -> None:
+    """Each pass is on record with the Region that was read."""
+    passes: list[tuple[str, str]] = []
+    drill = make(always(Outcome.OK), read_back=lambda region, window, pass_, until_s: passes.append((region, pass_)))
+    with drill.window("failover", survivor="x"):
+        drill.until(Holds(drill.clock, 0, 0), timeout_s=50)
+        drill.settle("ap-northeast-3")
+    assert passes == [("ap-northeast-3", "recovery"), ("ap-northeast-3", "settled")]
+    first, second = (e for e in drill.timeline.events if e.name == "readback")
+    assert second.at_s - first.at_s >= drill.target.timings.settle_s
+    assert first.data == {"window": "failover", "pass_": "recovery", "region": "ap-northeast-3"}
+
+
+def test_a_fault_still_in_force_at_the_end_is_on_record(make: Any, service: Callable[[], int]) -> None:
+    """Seen again just before it is put back, under its number in the journal."""
+    drill = make(always(Outcome.FAIL))
+    with drill.window("failover", survivor="x"), drill.applied(ScaleEcsService(SERVICE, 0)):
+        pass
+    assert marks(drill, "fault.held") == [{"number": 1, "kind": "ecs.scale"}]
+    (injected,) = marks(drill, "fault.injected")
+    assert injected["resources"][0].endswith("bank/transaction")
+    assert marks(drill, "fault.restored") == [{"number": 1, "kind": "ecs.scale"}]
+
+
+def test_an_instrument_that_cannot_be_stopped_does_not_keep_the_others_running(make: Any) -> None:
+    """Each is stopped, the last one started first; then the failure is told."""
+    stopped: list[str] = []
+
+    class Stubborn:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def died(self) -> None:
+            return None
+
+        def stop(self) -> None:
+            stopped.append(self.name)
+            if self.name == "load":
+                raise TimeoutError("will not end")
+
+    drill = make(always(Outcome.OK))
+    drill._children = [Stubborn("prober"), Stubborn("load")]
+    with pytest.raises(TimeoutError):
+        drill.stop()
+    assert stopped == ["load", "prober"]
+    assert drill._children == []

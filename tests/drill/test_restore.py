@@ -12,7 +12,7 @@ from drill.aws import Aws
 from drill.change import Change, change_from
 from drill.clock import FakeClock
 from drill.errors import Refused, RestoreFailed
-from drill.journal import Journal, outstanding
+from drill.journal import Journal, Unreadable, outstanding
 from drill.restore import put_back
 from drill.target import Resource
 from faults.events_rule import SetRuleState
@@ -176,3 +176,51 @@ def test_an_unreadable_journal_line_is_named(tmp_path: Path) -> None:
     path.write_text('{"number":1,"state":"prepared"}\nrubbish\n{"torn')
     with pytest.raises(ValueError, match=r"journal\.jsonl, line 2"):
         outstanding(path)
+
+
+def test_a_line_that_a_death_tore_is_cut_off_and_the_journal_goes_on(aws: Aws, rule: str, tmp_path: Path) -> None:
+    """Otherwise the next record would run into it, and nobody could read the journal any more."""
+    path = tmp_path / "journal.jsonl"
+    first = Journal(path, FakeClock())
+    number, change = injected(aws, first)
+    first.close()
+    with path.open("a") as file:
+        file.write('{"at_s": 1.0, "number": 1, "sta')
+    again = Journal(path, FakeClock())
+    try:
+        (entry,) = again.outstanding()
+        restore(aws, again, entry.number, entry.change)
+        assert again.open_change(change) == number + 1
+        assert again.outstanding() == []
+    finally:
+        again.close()
+    assert state_of(aws, rule) == "DISABLED"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rubbish",
+        "[1]",
+        '{"state": "prepared"}',
+        '{"number": "one", "state": "prepared"}',
+        '{"number": 1, "state": "injected", "change": 5}',
+        '{"number": 1, "state": "injected", "change": {"inject": [{"a": 1}], "restore": []}}',
+    ],
+)
+def test_a_journal_that_says_nothing_is_refused_in_a_sentence(tmp_path: Path, line: str) -> None:
+    """Nobody knows what is changed, so neither a drill nor a restore goes on; never a traceback."""
+    path = tmp_path / "journal.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(Unreadable, match="journal"):
+        outstanding(path)
+
+
+def test_a_journal_that_cannot_be_opened_is_not_held(tmp_path: Path) -> None:
+    """The lock goes with the refusal."""
+    path = tmp_path / "journal.jsonl"
+    path.write_text("rubbish\n")
+    with pytest.raises(Unreadable):
+        Journal(path, FakeClock())
+    path.write_text("")
+    Journal(path, FakeClock()).close()

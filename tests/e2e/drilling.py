@@ -99,6 +99,35 @@ def interrupted(runs: Path, number: signal.Signals, phase: str, *arguments: str)
     return Drilled(process.returncode, output, runs)
 
 
+def killed(runs: Path, phase: str, *arguments: str) -> Path:
+    """Run a drill session and kill it, with no chance to end in order, once it is in `phase`; its run folder."""
+    before = lab_folders()
+    process = start(runs, *arguments)
+    try:
+        wait_for_phase(runs, phase)
+    finally:
+        process.kill()
+        process.communicate(timeout=LIMIT_S)
+    assert_nothing_left(process.pid, before)
+    return (runs / "latest").resolve()
+
+
+def verb(*arguments: str) -> tuple[int, str]:
+    """Run the `drill` command; its exit code and everything it printed."""
+    code = "import sys; from commands.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
 def wait_for_phase(runs: Path, phase: str) -> None:
     """Wait until the running drill has marked `phase`."""
     deadline = time.monotonic() + LIMIT_S

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from checks.judge import judge
+from drill.journal import outstanding
 from drill.timeline import load_history
 from lab.launch import launch
-from tests.e2e.drilling import Drilled, drill, interrupted
+from tests.e2e.drilling import Drilled, drill, interrupted, killed, verb
 
 DRILL = ("-m", "failover and headline", "--target", "core-banking")
 TWIN = ("--twin", "tests/twins/core_banking.py", "-k")
+QUICK = "--lab-speed=20"
+"""For drills that must fail: a machine too slow for it would add INVALID, which is below FAIL."""
 RESTORED = {"restored", "reached"}
 
 
@@ -97,7 +100,7 @@ def test_the_report_is_in_the_run_folder_and_opens_offline(passed: tuple[Drilled
 def test_lost_writes_are_named_and_a_missed_objective_fails(tmp_path: Path) -> None:
     """Tokyo's writes never leave it and the RTO is below what the system can do: both fail, each by itself."""
     cut = ("--lab-set", "dynamodb.cut_from=ap-northeast-1", "--lab-set", "dynamodb.lag_s=120")
-    drilled = drill(tmp_path, *DRILL, *cut, "--set", "objectives.rto_s=5")
+    drilled = drill(tmp_path, *DRILL, *cut, "--set", "objectives.rto_s=5", QUICK)
     assert drilled.code == 1, drilled.output
     time, point = drilled.finding("recovery time, failover"), drilled.finding("recovery point, failover")
     assert time["verdict"] == "FAIL"
@@ -115,7 +118,7 @@ def test_lost_writes_are_named_and_a_missed_objective_fails(tmp_path: Path) -> N
 def test_a_rule_left_disabled_never_recovers_and_everything_is_put_back(tmp_path: Path) -> None:
     """FAIL with [window, infinity), within the window."""
     limits = [f"--set=objectives.{name}=100" for name in ("rto_s", "failback_rto_s")]
-    drilled = drill(tmp_path, *TWIN, "rule_left_disabled", *limits, "--set=timings.window_s=140")
+    drilled = drill(tmp_path, *TWIN, "rule_left_disabled", *limits, "--set=timings.window_s=140", QUICK)
     assert drilled.code == 1, drilled.output
     time = drilled.finding("recovery time, failover")
     assert time["verdict"] == "FAIL"
@@ -142,13 +145,34 @@ def test_a_fault_that_nobody_feels_is_invalid(tmp_path: Path) -> None:
     assert set(drilled.journal().values()) == {"restored"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_puts_everything_back(tmp_path: Path, number: signal.Signals) -> None:
-    """The drill ends in order: restored, INVALID with its reason, nothing left behind."""
-    drilled = interrupted(tmp_path, number, "in_force", *DRILL)
+def test_a_signal_in_the_middle_puts_everything_back(tmp_path: Path) -> None:
+    """The drill ends in order: restored, INVALID with its reason, nothing left behind (SIGINT: see the next)."""
+    drilled = interrupted(tmp_path, signal.SIGTERM, "in_force", *DRILL)
     assert drilled.code == 11, drilled.output
     assert any("aborted" in event["reason"] for event in drilled.events("invalid"))
     assert set(drilled.journal().values()) == {"restored"}
+
+
+def test_a_drill_that_was_killed_is_put_back_from_its_journal_and_the_next_one_runs(tmp_path: Path) -> None:
+    """SIGKILL in the middle, the system goes on: the next drill is refused and says what to type; that puts back."""
+    with launch("core-banking", 10.0) as lab:
+        state = tmp_path / "lab.json"
+        state.write_text(json.dumps(lab.info.to_json()))
+        again = (*TWIN, "rule_left_disabled", f"--lab-attach={state}")
+        folder = killed(tmp_path, "in_force", *again)
+        assert verb("verify", str(folder))[0] == 11
+        refused = drill(tmp_path, *again)
+        assert refused.code == 12, refused.output
+        assert f"drill restore {folder}" in refused.output
+        dry = verb("restore", str(folder), "--dry-run")
+        assert "aws ecs update-service" in dry[1]
+        assert {entry.state for entry in outstanding(folder / "journal.jsonl")} == {"injected"}
+        restored = verb("restore", str(folder))
+        assert restored[0] == 0, restored[1]
+        assert outstanding(folder / "journal.jsonl") == []
+        assert "nothing outstanding" in verb("restore", str(folder))[1]
+        stopped = interrupted(tmp_path / "after", signal.SIGINT, "baseline", *again)
+        assert (stopped.code, stopped.journal()) == (11, {})
 
 
 def _transaction(record: dict[str, object]) -> bool:

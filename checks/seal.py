@@ -1,0 +1,64 @@
+"""The seal of a run folder: what the drill had recorded when it ended, so that a folder that lost some is noticed.
+
+Not a signature: who can write the folder can write the seal. It tells evidence that is whole from evidence that was
+cut off, mixed with another run's, or judged by a header that was changed since.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from drill.timeline import Event, History
+
+SEAL = "run.finished"
+"""The last event of a run folder; its data is the seal."""
+KINDS = ("events", "observations", "requests", "writes", "readbacks", "balances")
+
+
+def seal_of(history: History) -> dict[str, Any]:
+    """JSON-able: "header", a digest, and per kind of evidence {"count", "digest"}. A seal itself is not sealed."""
+    kinds = {kind: list(getattr(history, kind)) for kind in KINDS}
+    kinds["events"] = [event for event in history.events if event.name != SEAL]
+    return {
+        "header": _digest(json.dumps(history.header, sort_keys=True, default=str)),
+        **{kind: {"count": len(records), "digest": _of(records)} for kind, records in kinds.items()},
+    }
+
+
+def broken_seals(history: History) -> Iterator[str]:
+    """What differs from the seal, one sentence each; nothing when the run folder is whole."""
+    seals = history.named(SEAL)
+    if len(seals) != 1:
+        yield (
+            "the drill did not come to its end: its record is cut off (was it killed? then type: drill restore)"
+            if not seals
+            else f"the record has {len(seals)} ends: it is not one drill's"
+        )
+        return
+    if history.events[-1] is not seals[0]:
+        yield "events were recorded after the drill had ended"
+    yield from _differences(seals[0], seal_of(history))
+
+
+def _differences(seal: Event, now: dict[str, Any]) -> Iterator[str]:
+    if seal.data.get("header") != now["header"]:
+        yield "run.json is not what it was when the drill ended"
+    for kind in KINDS:
+        then = seal.data.get(kind)
+        counted = then.get("count") if isinstance(then, dict) else None
+        if counted != now[kind]["count"]:
+            yield f"{now[kind]['count']} {kind} on record, {counted} when the drill ended"
+        elif then != now[kind]:
+            yield f"the {kind} on record are not those of when the drill ended"
+
+
+def _of(records: list[Any]) -> str:
+    """Of the set of records: the order of a file's lines is no evidence."""
+    return _digest("\n".join(sorted(map(repr, records))))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
