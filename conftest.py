@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from commands.dry_run import Plans
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
 from commands.world import RUNS, Options, open_world, resolve_target
 from drill.child import REPOSITORY
@@ -55,6 +56,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--lab-attach", type=Path, default=None, help="state file of a lab that `drill lab up` started")
     group.addoption("--runs", type=Path, default=RUNS, help="where run folders land (default: reports/runs)")
+    group.addoption(
+        "--drill-dry-run", action="store_true", help="show what the drills would do; nothing is touched or kept"
+    )
+    group.addoption("--drill-plan-to", type=Path, default=None, help="with --drill-dry-run: the plans as JSON, here")
     group.addoption("--twin", action="store_true", help="let unmarked twins of scenarios drill (the lab only)")
 
 
@@ -77,6 +82,7 @@ class Session:
             raise UsageError(f"--twin is for a lab; target {self.target.name} is {self.target.kind}")
         self.runs: list[Run] = []
         self.refusals: list[int] = []
+        self.plans = Plans(option.drill_plan_to) if option.drill_dry_run else None
         self.problems: list[str] = []
         self.interrupts = Interrupts()
         self.worlds = ExitStack()
@@ -95,6 +101,8 @@ class Session:
 
     def exit_code(self, status: int) -> int:
         """The session's exit code from its drills and pytest's own status."""
+        if self.plans is not None:
+            return self.plans.exit_code(self.refusals, status or len(self.problems))
         verdicts = [r.judgement.verdict if r.judgement else None for r in self.runs]
         refusals = [*self.refusals, *(REFUSED_EXIT_CODE for r in self.runs if r.refused)]
         if not verdicts and status == pytest.ExitCode.USAGE_ERROR:
@@ -110,6 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything starts; a drill session gets its pytest-html page by itself."""
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
     _check_markers(config)
+    if config.option.drill_dry_run and not _drilling(config):
+        config.option.markexpr = "failover"  # a dry run is of drills, whether or not -m says so
     if not _drilling(config):
         _check_no_drill_options(config)
         if os.environ.get("DRILL_CI_NO_SKIPS") == "1":
@@ -118,7 +128,8 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_nothing_repeats(config)
     try:
         session = Session(config)
-        session.options.runs.mkdir(parents=True, exist_ok=True)
+        if session.plans is None:
+            session.options.runs.mkdir(parents=True, exist_ok=True)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     except OSError as error:
@@ -126,6 +137,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[KEY] = session
     if config.args_source == pytest.Config.ArgsSource.TESTPATHS:
         config.args = [str(REPOSITORY / "scenarios")]  # the harness's own tests have no drill among them
+    if session.plans is not None:
+        config.pluginmanager.register(session.plans, "drill-plans")
+        return
     if not getattr(config.option, "htmlpath", None):
         config.option.htmlpath = str(session.options.runs / "session.html")
     config.option.self_contained_html = True
@@ -157,6 +171,11 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     except (UsageError, Refused) as error:
         session.refusals.append(REFUSED_EXIT_CODE if isinstance(error, Refused) else USAGE_EXIT_CODE)
         pytest.exit(str(error), returncode=session.refusals[-1])
+    if session.plans is not None:
+        yield cast(Drill, session.plans.begin(_scenario(request.node), world).drill)
+        session.worlds.close()
+        session.interrupts.uninstall()
+        return
     run = Run(_scenario(request.node), world, session.options.runs, session.interrupts)
     session.runs.append(run)
     stream = sys.__stdout__ or sys.stdout
@@ -232,7 +251,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     for run in shared.runs:
         terminalreporter.write_line(_closing(run))
-    if not shared.runs and not shared.refusals:
+    if not shared.runs and not shared.refusals and not (shared.plans and shared.plans.made):
         terminalreporter.write_line("INVALID: no drill was run, so nothing is proven")
     for problem in shared.problems:
         terminalreporter.write_line(f"INVALID: {problem}")

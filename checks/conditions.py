@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from checks.recovery_time import SILENCE_INTERVALS, Look, first_sustained, looks_of, outages, silence
-from checks.windows import INTERVAL_FLOOR_S, PROBE, Places
+from checks.windows import INTERVAL_FLOOR_S, Places
+from drill.probes import SERVED
 from drill.target import Target
 from drill.timeline import Observation, Outcome, Timeline
 
 
 def _since(timeline: Timeline, since_s: float, landed: Callable[[str], bool]) -> list[Look]:
-    return looks_of((o for o in timeline.observations if o.probe == PROBE and o.done_s >= since_s), landed)
+    return looks_of((o for o in timeline.observations if o.probe in SERVED and o.done_s >= since_s), landed)
 
 
 def _good(look: Look) -> bool:
@@ -89,7 +90,7 @@ class Served:
 
     def progress(self, timeline: Timeline, since_s: float) -> str:
         """One line for people: what the last probe saw and how long it has been good in the Region."""
-        observed = [o for o in timeline.observations if o.probe == PROBE and o.done_s >= since_s]
+        observed = [o for o in timeline.observations if o.probe in SERVED and o.done_s >= since_s]
         known = [o for o in observed if o.outcome is not Outcome.UNKNOWN]
         if not known:
             return f"waiting for a probe to say whether {self.region} serves"

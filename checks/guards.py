@@ -21,6 +21,8 @@ from drill.clock import Clock, SystemClock
 from drill.errors import Invalid, Refused
 from drill.find import Clients, Found, find, kind_of, region_of_arn
 from drill.ledger import LedgerWriter
+from drill.read_only import OnlyReads
+from drill.reading import NOBODY, answers
 from drill.resolver import CachingClient
 from drill.target import Target
 from drill.writing import WriteClient
@@ -94,10 +96,13 @@ def all_found(aws: Clients, target: Target) -> dict[str, Found]:
 def primary_serving(target: Target, clock: Clock | None = None, account: str = "guard") -> str:
     """The address that served one deposit through the public endpoint: it settled, and lies in the primary Region.
 
-    account: goes behind the synthetic prefix. Invalid says what happened instead.
+    account: goes behind the synthetic prefix; without a prefix there are only reads, and nothing is written.
+    Invalid says what happened instead.
     """
     clock = clock or SystemClock(target.lab.speed if target.lab else 1.0)
     client = _write_client(target, clock)
+    if target.load.read_only:
+        return _in_primary(target, _answering(target, client, NOBODY + account).peer)
     name = target.load.synthetic_prefix + account
     probe = client.submit(target.writes.probe, name)
     if probe.id is None:
@@ -113,6 +118,16 @@ def primary_serving(target: Target, clock: Clock | None = None, account: str = "
             f"after {target.timings.probe_timeout_s:g} s; repair it first"
         )
     return _in_primary(target, read.reply.peer)
+
+
+def _answering(target: Target, client: WriteClient, who: str) -> Reply:
+    """The last of the reads that change nothing, all of which were good."""
+    for answer in answers(client, who):
+        if not answer.good:
+            what = f"{answer.name} said {answer.said} ({_told(answer.reply)})"
+            raise Invalid(f"{_not_serving(target)}: {what}; repair it first")
+        reply = answer.reply
+    return reply
 
 
 def _write_client(target: Target, clock: Clock) -> WriteClient:
@@ -233,10 +248,10 @@ def _alarm_state(aws: Clients, alarm: Found) -> str:
 def before_failover(aws: Clients, target: Target, clock: Clock) -> dict[str, Callable[[], object]]:
     """All looks before a failover drill, by name, cheapest first; each raises Refused or Invalid."""
     return {
-        "account": lambda: account_matches(aws, target),
-        "regions": lambda: regions_known(target),
-        "exactly one match each": lambda: sorted(found.arn for found in all_found(aws, target).values()),
+        "account": OnlyReads(lambda: account_matches(aws, target)),
+        "regions": OnlyReads(lambda: regions_known(target)),
+        "exactly one match each": OnlyReads(lambda: sorted(found.arn for found in all_found(aws, target).values())),
         "primary serving": lambda: primary_serving(target, clock),
-        "standby able": lambda: standby_able(aws, target),
-        "alarms armed": lambda: alarms_armed(aws, target, clock),
+        "standby able": OnlyReads(lambda: standby_able(aws, target)),
+        "alarms armed": OnlyReads(lambda: alarms_armed(aws, target, clock)),
     }

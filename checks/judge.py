@@ -15,8 +15,10 @@ from checks.phases import phases_of
 from checks.preconditions import problems_of, same_fault
 from checks.recovery_point import Balances, RecoveryPoint, recovery_point, spoiled_passes
 from checks.recovery_time import RecoveryTime, recovery_time
+from checks.residue import left_behind
 from checks.seal import broken_seals
 from checks.windows import Settings, Window, announced, settings_of, windows_of
+from drill.end_state import DECLARED
 from drill.errors import Invalid
 from drill.timeline import History
 from drill.verdict import Finding, Interval, Judgement, Verdict, conclude, judge_interval
@@ -71,7 +73,7 @@ def _judged(history: History, settings: Settings) -> Judgement:
 
 def measure_window(history: History, window: Window, settings: Settings) -> Measured:
     """Measure one window: recovery time, recovery point and the preconditions."""
-    time = recovery_time(history, window, settings)
+    time = recovery_time(history, window, settings, history.probe)
     settle_wall_s = settings.wall_s(settings.timings.settle_s)
     point = recovery_point(history, window, time.onset, settings.speed, settle_wall_s)
     return Measured(window, time, point, problems_of(history, window, settings, time))
@@ -172,7 +174,9 @@ def _unread(history: History, measured: Measured, settings: Settings) -> Iterato
     yield from (why for _, why in spoiled_passes(history, measured.window, settle_wall_s))
     if point.unknown:
         yield f"{point.unknown} of {point.acknowledged} acknowledged writes could not be read back at the survivor"
-    if not point.acknowledged:
+    if history.read_only:
+        yield "nothing was written: the target declares no load.synthetic_prefix"
+    elif not point.acknowledged:
         yield "no acknowledged write to read back"
     yield from _strays(history, measured.window)
 
@@ -259,6 +263,8 @@ def run_findings(history: History) -> Iterator[Finding]:
         yield _overrun_finding(overruns[0].data, len(overruns))
     for why in broken_seals(history):
         yield Finding("run folder", Verdict.INVALID, why)
+    marks = [event.data for event in history.named(DECLARED)]
+    yield from left_behind(history.header, history.snapshots, history.journal, marks, history.writes)
     dirty = history.named("dirty")
     for event in dirty:
         lines = [str(line) for line in event.data.get("lines") or ()]
@@ -280,6 +286,8 @@ def _overrun_finding(first: dict[str, object], count: int) -> Finding:
 
 def _notes(history: History, measured: Measured) -> Iterator[str]:
     window, time = measured.window, measured.time
+    if history.read_only:
+        yield f"{window.name}: the recovery time is that of reads; nothing is known of writes"
     pinned = sum(r.pinned and window.begin_s <= r.sent_s <= window.end_s for r in history.requests)
     if pinned:
         yield f"{window.name}: {pinned} requests went over connections pinned to an address no longer in DNS"

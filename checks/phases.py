@@ -47,7 +47,7 @@ def phases_of(
         for s in signals_of(history, window, settings)
     ]
     every_s = settings.timings.probe_interval_s
-    source = f"harness clock, probe write.settle every {every_s:g} s{since}"
+    source = f"harness clock, probe {history.probe} every {every_s:g} s{since}"
     return (*rows, (f"{window.name}: clients recovered", _from(zero, recovery, settings.speed), source))
 
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from checks.recovery_time import RecoveryTime
-from checks.windows import FAILBACK, FAILOVER, PROBE, TIMEOUT_FLOOR_S, Places, Settings, Window
+from checks.windows import FAILBACK, FAILOVER, TIMEOUT_FLOOR_S, Places, Settings, Window
 from drill.timeline import Event, History, Observation, Outcome, Request
 
 MIN_BASELINE = 5
@@ -63,7 +63,7 @@ def baseline_healthy(history: History, window: Window, settings: Settings, measu
     """Just before the window probes and requests succeeded, enough of them and without a failure."""
     part_s = settings.wall_s(settings.timings.sustained_s)
     low_s = window.begin_s - part_s
-    probes = [o for o in history.of(PROBE) if low_s <= o.done_s < window.begin_s]
+    probes = [o for o in history.of(history.probe) if low_s <= o.done_s < window.begin_s]
     yield from _healthy("probes", probes, window)
     fresh = [r for r in history.requests if low_s <= r.done_s < window.begin_s and not r.pinned]
     yield from _healthy("requests of the load", fresh, window)
@@ -87,7 +87,12 @@ def load_flowed(history: History, window: Window, settings: Settings, measured: 
     """The load made requests all through the window and had writes acknowledged before the onset."""
     before_s = measured.onset.low_s if measured.onset else window.begin_s
     acked = [w for w in history.writes if w.result == "acked" and not w.key.startswith(PROBER_KEY)]
-    if not any(window.previous_end_s <= (w.result_s or math.inf) <= before_s for w in acked):
+    served = [r.done_s for r in history.requests if r.outcome is Outcome.OK]
+    if history.read_only and not any(window.previous_end_s <= done_s <= before_s for done_s in served):
+        yield f"the load had no read answered before the {window.name}'s onset"
+    if not history.read_only and not any(
+        window.previous_end_s <= (w.result_s or math.inf) <= before_s for w in acked
+    ):
         yield f"the load had no write acknowledged before the {window.name}'s onset"
     limit_s = max(LOAD_FLOOR_S, LOAD_TIMEOUTS * max(TIMEOUT_FLOOR_S, settings.wall_s(settings.load_timeout_s)))
     pause_s = _longest_pause_s(history.requests, window)
@@ -176,7 +181,9 @@ def effect_proven(history: History, window: Window, settings: Settings, measured
     if "errors" in {str(e.data.get("effect", "errors")) for e in causes} and not measured.failures:
         yield "the fault did not bite: no client saw a failure"
     began_s = min((float(e.data.get("began_s", e.at_s)) for e in causes), default=math.inf)
-    early = [o for o in history.of(PROBE) if o.outcome is Outcome.FAIL and window.begin_s <= o.done_s < began_s]
+    early = [
+        o for o in history.of(history.probe) if o.outcome is Outcome.FAIL and window.begin_s <= o.done_s < began_s
+    ]
     if causes and early:
         yield f"{len(early)} probes failed in the {window.name} window before anything was done to the system"
 
@@ -188,7 +195,7 @@ def moved(history: History, window: Window, settings: Settings, measured: Recove
     """
     places, survivor = settings.places, window.survivor
     source = places.other(survivor)
-    goods = [o for o in history.of(PROBE) if o.outcome is Outcome.OK]
+    goods = [o for o in history.of(history.probe) if o.outcome is Outcome.OK]
     before = _last(o for o in goods if o.done_s < window.begin_s)
     if before is None or places.region_of(before.value) != source:
         yield f"clients were not served from {source} before the {window.name}: {_place(before, places)}"
@@ -205,7 +212,7 @@ def moved(history: History, window: Window, settings: Settings, measured: Recove
 
 def _last_failure_s(history: History, window: Window) -> float:
     """The send of the last failed probe of the window, its begin when none failed (monotonic wall seconds)."""
-    failed = (o.sent_s for o in history.of(PROBE) if o.outcome is Outcome.FAIL and o.sent_s <= window.end_s)
+    failed = (o.sent_s for o in history.of(history.probe) if o.outcome is Outcome.FAIL and o.sent_s <= window.end_s)
     return max(window.begin_s, *failed, window.begin_s)
 
 
@@ -226,7 +233,7 @@ def observer_sees(history: History, window: Window, settings: Settings, measured
     for event in history.named("witness.died"):
         yield f"the witness {event.data.get('name', '?')} died during the drill"
     limit_s = max(BLIND_FLOOR_S, BLIND_INTERVALS * settings.interval_wall_s)
-    pause_s, tail_s = _pauses_s(history.of(PROBE), window)
+    pause_s, tail_s = _pauses_s(history.of(history.probe), window)
     # Probes still under way when everything ends have no result; only a timeout's worth of them can be missing.
     if pause_s > limit_s or tail_s > limit_s + settings.timeout_wall_s:
         yield (

@@ -7,6 +7,9 @@ cache that honours the TTL, as on one client machine. The same process asks the 
 
 Two observations per probe: "write.accept" (the POST) and "write.settle" (the same write, until it was read back
 settled, or the first thing that went wrong). value: the peer address; where that lies, the Region's CIDRs tell.
+
+A target without a declared synthetic identity is never written: there each probe only reads (drill/reading.py) and
+makes one observation, "read".
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +28,16 @@ from drill.child import read_config, stop_event
 from drill.client import HttpClient, Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
 from drill.ledger import LedgerWriter
+from drill.probes import READ
+from drill.reading import NOBODY, Answer, answers
 from drill.resolver import CachingClient
 from drill.target import Target
 from drill.timeline import Observation, ObservationFile, Outcome
 from drill.writing import ReadState, Submitted, WriteClient
 
 ACCEPT, SETTLE, VANTAGE = "write.accept", "write.settle", "client"
+WRITING, READING = (ACCEPT, SETTLE), (READ,)
+"""The observations of one probe that writes, and of one that may not."""
 INTERVAL_FLOOR_S = 0.1
 POLL_FLOOR_S = 0.1
 MAX_IN_FLIGHT = 64
@@ -72,10 +80,10 @@ class Open:
     _sent: dict[tuple[int, str], float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def begin(self, n: int, sent_s: float) -> None:
-        """Probe `n` begins: both its observations are owed."""
+    def begin(self, n: int, sent_s: float, probes: Sequence[str] = WRITING) -> None:
+        """Probe `n` begins: all its observations are owed."""
         with self._lock:
-            self._sent |= {(n, ACCEPT): sent_s, (n, SETTLE): sent_s}
+            self._sent |= {(n, probe): sent_s for probe in probes}
 
     def take(self, n: int, probe: str) -> bool:
         """Whether that observation is still owed; it is not from now on."""
@@ -95,12 +103,14 @@ class Open:
 
 
 class Prober:
-    """Probes one target. writer: shared by all probes, with the prober's own ledger."""
+    """Probes one target. writer: shared by all probes, with the prober's own ledger, or none if it may only read."""
 
     def __init__(self, target: Target, run_id: str, writer: WriteClient, file: ObservationFile, clock: Clock) -> None:
         self.pace = Pace.of(target, clock.speed)
         self._target, self._writer, self._file, self._clock = target, writer, file, clock
-        self._prefix = f"{target.load.synthetic_prefix}{run_id}-p"
+        self._read_only = not target.load.synthetic_prefix
+        self._probes = READING if self._read_only else WRITING
+        self._prefix = f"{target.load.synthetic_prefix or NOBODY}{run_id}-p"
         self._room = threading.BoundedSemaphore(self.pace.in_flight)
         self._open = Open()
         self._n = 0
@@ -112,8 +122,9 @@ class Prober:
         if not self._room.acquire(blocking=False):
             self._unknown(now_s, now_s, "prober saturated")
             return
-        self._open.begin(self._n, now_s)
-        threading.Thread(target=self._probe, args=(self._n,), name=f"probe-{self._n}", daemon=True).start()
+        self._open.begin(self._n, now_s, self._probes)
+        probe = self._read if self._read_only else self._probe
+        threading.Thread(target=probe, args=(self._n,), name=f"probe-{self._n}", daemon=True).start()
 
     def missed(self, missed: Missed) -> None:
         """Slots that nobody probed in: unknown from the first of them until now."""
@@ -138,6 +149,16 @@ class Prober:
         finally:
             self._room.release()
 
+    def _read(self, n: int) -> None:
+        try:
+            seen = list(_until_bad(answers(self._writer, f"{self._prefix}{n}")))
+            last = seen[-1]
+            outcome = Outcome.OK if last.good else Outcome.FAIL
+            detail = f"{last.name}: {last.said}, {told(last.reply)}"
+            self._add(n, READ, seen[0].reply.sent_s, last.reply, outcome, detail)
+        finally:
+            self._room.release()
+
     def _settle(self, n: int, account: str, submitted: Submitted) -> None:
         sent_s = submitted.reply.sent_s
         if submitted.id is None:
@@ -158,8 +179,15 @@ class Prober:
             self._file.add(Observation(sent_s, reply.done_s, probe, VANTAGE, outcome, reply.peer, why))
 
     def _unknown(self, sent_s: float, done_s: float, detail: str) -> None:
-        for probe in (ACCEPT, SETTLE):
+        for probe in self._probes:
             self._file.add(Observation(sent_s, done_s, probe, VANTAGE, Outcome.UNKNOWN, "", detail))
+
+
+def _until_bad(answers: Iterable[Answer]) -> Iterator[Answer]:
+    for answer in answers:
+        yield answer
+        if not answer.good:
+            return
 
 
 def _final(read: ReadState) -> bool:
@@ -202,7 +230,8 @@ def run(config: dict[str, Any], stop: threading.Event) -> list[str]:
 def _writer(target: Target, folder: Path, clock: SystemClock) -> WriteClient:
     pace = Pace.of(target, clock.speed)
     http = HttpClient(CachingClient.for_target(target, clock), clock)
-    ledger = LedgerWriter(folder / "ledger-p.jsonl")
+    # Without a ledger the client cannot write at all.
+    ledger = LedgerWriter(folder / "ledger-p.jsonl") if target.load.synthetic_prefix else None
     url = target.url(target.endpoint)
     return WriteClient(target.writes, http, ledger, base_url=url, timeout_wall_s=pace.request_s, clock=clock)
 

@@ -15,7 +15,7 @@ from drill.timeline import Event, History
 
 SEAL = "run.finished"
 """The last event of a run folder; its data is the seal."""
-KINDS = ("events", "observations", "requests", "writes", "readbacks", "balances")
+KINDS = ("events", "observations", "requests", "writes", "readbacks", "balances", "snapshots")
 
 
 def seal_of(history: History) -> dict[str, Any]:

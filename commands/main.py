@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from commands import lab, report, restore, verify
-from drill.errors import DrillError, Refused, RestoreFailed
+from commands import lab, plan, policy, report, restore, verify
+from drill.errors import DrillError, Invalid, Refused, RestoreFailed
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
-VERBS = (lab, report, restore, verify)
+VERBS = (lab, plan, policy, report, restore, verify)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, Verdict.DIRTY.exit_code)
     except Refused as error:
         return _complain(error, REFUSED_EXIT_CODE)
+    except Invalid as error:
+        return _complain(error, Verdict.INVALID.exit_code)
     except DrillError as error:
         return _complain(error, USAGE_EXIT_CODE)
     except BrokenPipeError:

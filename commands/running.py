@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from checks.harvest import harvest
 from checks.judge import judge
 from checks.seal import SEAL, seal_of
+from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
 from commands.world import RUNS, World
 from drill.drill import Drill, Instrument
@@ -25,7 +26,7 @@ from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
 from drill.interrupt import Interrupts
 from drill.journal import Entry, Journal, Unreadable, outstanding
 from drill.restore import put_back
-from drill.timeline import Event, Timeline, append_readbacks, load_history
+from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
 from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render
 from reports.summary import write_summary
@@ -62,6 +63,7 @@ class Run:
         self.journal = Journal(self.folder / "journal.jsonl", world.clock)
         self._began_s = world.clock.monotonic_s()
         self._began_at = world.clock.wall() if world.lab is None else world.lab.clock.now()
+        self._guarded("taking the snapshot before", lambda: self._snapshot("before"))
         self.drill = Drill(
             target=world.target,
             aws=world.aws,
@@ -99,6 +101,7 @@ class Run:
     def _finished(self) -> Judgement:
         self._guarded("sweeping the journal", self._sweep)
         self._guarded("stopping load and witnesses", self.drill.stop)
+        self._guarded("taking the snapshot after", lambda: self._snapshot("after"))
         self._guarded("reading the system's own signals", self._harvest)
         self._guarded("reading the lab's overruns", self._overruns)
         self._still_changed()
@@ -162,6 +165,10 @@ class Run:
 
     def _seal(self) -> None:
         self.timeline.mark(SEAL, **seal_of(load_history(self.folder)))
+
+    def _snapshot(self, when: Literal["before", "after"]) -> None:
+        snapshot = take_snapshot(self.world.aws, self.world.target, self.world.clock, when)
+        write_snapshot(snapshot_path(self.folder, when), snapshot)
 
     def _harvest(self) -> None:
         for signal in harvest(self.world.aws, self.world.target, self._began_at):
@@ -270,6 +277,8 @@ def _header(scenario: Scenario, world: World, run_id: str) -> dict[str, Any]:
         "objectives": target.objectives.model_dump(),
         "timings": target.timings.model_dump(),
         "overrides": list(target.overrides),
+        "residue_audit": True,
+        "read_only": target.load.read_only,
         "gate_eligible": target.kind != "lab" and not target.overrides,
         "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},

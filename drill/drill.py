@@ -11,9 +11,11 @@ from drill.aws import Aws, AwsFailed
 from drill.change import Action, Change, Effect, Fault, Step
 from drill.child import Child
 from drill.clock import Clock
+from drill.end_state import DECLARED, EndState, declaration
 from drill.errors import Invalid, NotRecovered
 from drill.interrupt import Interrupts
 from drill.journal import Journal
+from drill.probes import SERVED
 from drill.restore import put_back
 from drill.target import Target
 from drill.timeline import Outcome, Timeline
@@ -21,7 +23,6 @@ from drill.timeline import Outcome, Timeline
 LOOK_WALL_S = 0.25
 """How often a waiting drill looks at its timeline: a wall floor, so that looking never starves what it looks at."""
 FACT_STEP_S = 2.0
-WRITE_PROBE = "write.settle"
 
 
 class Condition(Protocol):
@@ -85,6 +86,13 @@ class Drill:
         """Run several guards, in order."""
         for name, guard in guards.items():
             self.look(name, guard)
+
+    def declare_end_state(self, *states: EndState) -> None:
+        """Say what the system itself may leave changed, and how; to be said before anything is touched.
+
+        Everything else has to be as before when the drill is over. UsageError when the target has no such resource.
+        """
+        self.timeline.mark(DECLARED, **declaration(self.target, states))
 
     def start_witnesses(self) -> None:
         """Start the prober and the signal poller."""
@@ -272,7 +280,7 @@ class Drill:
                 self.timeline.mark("witness.died", name=child.name, why=why)
 
     def _unsteady(self, since_s: float) -> str | None:
-        probes = [o for o in self.timeline.observations if o.probe == WRITE_PROBE and o.sent_s >= since_s]
+        probes = [o for o in self.timeline.observations if o.probe in SERVED and o.sent_s >= since_s]
         bad = [o for o in probes if o.outcome is not Outcome.OK]
         served = [r for r in self.timeline.requests if r.sent_s >= since_s and r.outcome is Outcome.OK]
         if self._reported_dead:
@@ -323,7 +331,7 @@ class Drill:
         self.timeline.phase("in_force")
 
     def _bitten(self, effect: Effect) -> bool:
-        since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe == WRITE_PROBE)
+        since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe in SERVED)
         return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
     def _action_ended(self, number: int, action: Action, reached: bool, seen: list[str], why: str = "") -> None:

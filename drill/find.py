@@ -30,7 +30,7 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    others none.
+    dynamodb.item {table, key} (names; arn is the table's); others none.
     """
 
     kind: str
@@ -49,6 +49,8 @@ KIND_OF_KEY = (
     ("*global_cluster", "rds.global_cluster"),
     ("control_*", "arc.control"),
     ("arc_cluster", "arc.cluster"),
+    ("*_table", "dynamodb.table"),
+    ("*_item", "dynamodb.item"),
     ("*", "ecs.service"),
 )
 """What kind of thing a key of `[resources]` names; the first pattern that matches decides."""
@@ -203,6 +205,30 @@ def _controls_of(control: Any, region: str, cluster: str, panel: str) -> Iterato
             yield Found("arc.control", region, item["Name"], item["RoutingControlArn"], extra)
 
 
+def _tables(aws: Clients, resource: Resource) -> Iterator[Found]:
+    dynamodb = aws.client("dynamodb", resource.region)
+    for page in dynamodb.get_paginator("list_tables").paginate():
+        for name in page["TableNames"]:
+            # Only what may match is described: an account may have many tables, and this costs a call each.
+            if fnmatch.fnmatchcase(name, resource.name):
+                arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+                yield Found("dynamodb.table", resource.region, name, arn)
+
+
+def _items(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """The item whose partition key is the resource's name, in each table that `within` matches."""
+    dynamodb = aws.client("dynamodb", resource.region)
+    tables = Resource(region=resource.region, name=resource.within or "*")
+    for table in _tables(aws, tables):
+        keys = dynamodb.describe_table(TableName=table.name)["Table"]["KeySchema"]
+        if len(keys) == 1:
+            key = keys[0]["AttributeName"]
+            reply = dynamodb.get_item(TableName=table.name, Key={key: {"S": resource.name}}, ConsistentRead=True)
+            if "Item" in reply:
+                extra = {"table": table.name, "key": key}
+                yield Found("dynamodb.item", resource.region, resource.name, table.arn, extra)
+
+
 _LISTERS: dict[str, Lister] = {
     "ecs.service": _ecs_services,
     "events.rule": _rules,
@@ -211,4 +237,6 @@ _LISTERS: dict[str, Lister] = {
     "rds.global_cluster": _global_clusters,
     "arc.cluster": _arc_clusters,
     "arc.control": _arc_controls,
+    "dynamodb.table": _tables,
+    "dynamodb.item": _items,
 }

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+INTENT = {"n", "t_s", "write", "account", "amount"}
+OUTCOME = {"n", "t_s", "result", "id", "status", "peer"}
 Result = Literal["acked", "refused", "indeterminate"]
 
 
@@ -89,13 +91,28 @@ def read_ledger(paths: Iterable[Path]) -> list[Write]:
         writer = path.stem.removeprefix("ledger-")
         intents: dict[int, dict[str, object]] = {}
         outcomes: dict[int, dict[str, object]] = {}
-        for record in read_lines(path):
-            (intents if record["k"] == "intent" else outcomes)[int(str(record["n"]))] = record
+        for line, record in enumerate(read_lines(path), start=1):
+            _sort_in(record, intents, outcomes, f"{path.name}, line {line}")
         orphans = outcomes.keys() - intents.keys()
         if orphans:
             raise ValueError(f"{path.name}: outcome without intent for write {min(orphans)}")
         writes += [_joined(writer, n, intent, outcomes.get(n)) for n, intent in intents.items()]
     return sorted(writes, key=lambda w: w.sent_s)
+
+
+def _sort_in(
+    record: dict[str, object],
+    intents: dict[int, dict[str, object]],
+    outcomes: dict[int, dict[str, object]],
+    where: str,
+) -> None:
+    n, kind = record.get("n"), record.get("k")
+    needed = INTENT if kind == "intent" else OUTCOME
+    if type(n) is not int or kind not in ("intent", "outcome") or needed - record.keys():
+        raise ValueError(f"{where}: not a record of the ledger")
+    known = intents if kind == "intent" else outcomes
+    if known.setdefault(n, record) is not record and known[n] != record:
+        raise ValueError(f"{where}: a second {kind} of write {n}: two writers used one file")
 
 
 def _joined(writer: str, n: int, intent: dict[str, object], outcome: dict[str, object] | None) -> Write:

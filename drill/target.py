@@ -16,7 +16,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from drill.errors import Refused, UsageError
 
@@ -122,6 +131,7 @@ class Load(_Table):
     """The load: closed-loop Locust users, as the system's own document prescribes.
 
     timeout_s, poll_s: target seconds, with wall floors in the client; task: kinds of write, in order, per task.
+    residue: what becomes of what the load has written; "left" is all there is for a system that cannot delete.
     """
 
     users: int = Field(gt=0, le=1000)
@@ -129,8 +139,23 @@ class Load(_Table):
     timeout_s: PositiveFloat
     poll_s: PositiveFloat
     task: tuple[str, ...]
-    synthetic_prefix: str
-    """Accounts that the load may use begin with this."""
+    synthetic_prefix: str = ""
+    """Accounts that the load may use begin with this. Without it nobody's account may be written: reads only."""
+    residue: str = "left"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether neither the load nor a probe may write."""
+        return not self.synthetic_prefix
+
+    @field_validator("residue")
+    @classmethod
+    def _supported(cls, value: str) -> str:
+        if value != "left":
+            raise ValueError(
+                "only 'left' is supported: no system known here has an API that deletes what was written"
+            )
+        return value
 
 
 class Objectives(_Table):

@@ -7,6 +7,7 @@
     ledger-<n>.jsonl      the write ledger (drill/ledger.py)
     readback.jsonl        what the survivor answered when the acknowledged writes were read back
     journal.jsonl         the changes (drill/journal.py)
+    snapshot-before.json, snapshot-after.json   the configuration of all that the target names (checks/snapshot.py)
 
 All stamps `*_s` are monotonic wall seconds of one machine.
 """
@@ -14,17 +15,21 @@ All stamps `*_s` are monotonic wall seconds of one machine.
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from drill.clock import Clock
 from drill.ledger import Write, read_ledger, read_lines
+from drill.probes import probe_of
 
+T = TypeVar("T")
 FORMAT = 1
+SNAPSHOTS = ("before", "after")
 PHASES = (
     "baseline",
     "injecting",
@@ -119,11 +124,25 @@ class History:
     writes: tuple[Write, ...] = ()
     readbacks: tuple[Readback, ...] = ()
     balances: tuple[dict[str, Any], ...] = ()
+    journal: tuple[dict[str, Any], ...] | None = ()
+    """The records of the journal; None when it cannot be read."""
+    snapshots: tuple[dict[str, Any], ...] = ()
+    """The configuration before and after the drill ("when"), as checks/snapshot.py takes it; each may be missing."""
 
     @property
     def speed(self) -> float:
         """Target seconds per wall second."""
         return float(self.header["speed"])
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing was written, because the target declares no synthetic identity."""
+        return bool(self.header.get("read_only"))
+
+    @property
+    def probe(self) -> str:
+        """The probe that says whether clients were served."""
+        return probe_of(self.read_only)
 
     def named(self, *names: str) -> tuple[Event, ...]:
         """The events with one of these names, in order."""
@@ -242,12 +261,14 @@ class RequestFile:
 
 def observation_from(record: dict[str, Any]) -> Observation:
     """An observation from its JSON form."""
-    return Observation(**(record | {"outcome": Outcome(record["outcome"])}))
+    found = Observation(**(record | {"outcome": Outcome(record["outcome"])}))
+    return _stamped(found, found.sent_s, found.done_s)
 
 
 def request_from(record: dict[str, Any]) -> Request:
     """A request from its JSON form."""
-    return Request(**(record | {"outcome": Outcome(record["outcome"])}))
+    found = Request(**(record | {"outcome": Outcome(record["outcome"])}))
+    return _stamped(found, found.sent_s, found.done_s)
 
 
 def append_readbacks(folder: Path, readbacks: Iterable[Readback]) -> None:
@@ -266,19 +287,78 @@ def load_history(folder: Path) -> History:
         header = json.loads((folder / "run.json").read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder}: no readable run.json ({error})") from error
-    if header.get("format") != FORMAT:
-        raise ValueError(f"{folder}: format {header.get('format')!r}, this version reads {FORMAT}")
-    optional = {name: _lines_if_any(folder / name) for name in ("events.jsonl", "readback.jsonl", "balances.jsonl")}
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        found = header.get("format") if isinstance(header, dict) else type(header).__name__
+        raise ValueError(f"{folder}: format {found!r}, this version reads {FORMAT}")
     return History(
         header=header,
-        events=tuple(Event(**record) for record in optional["events.jsonl"]),
-        observations=tuple(observation_from(r) for p in sorted(folder.glob("obs-*.jsonl")) for r in read_lines(p)),
-        requests=tuple(request_from(r) for p in sorted(folder.glob("requests-*.jsonl")) for r in read_lines(p)),
+        events=_all(folder, "events.jsonl", _event_from),
+        observations=_all(folder, "obs-*.jsonl", observation_from),
+        requests=_all(folder, "requests-*.jsonl", request_from),
         writes=tuple(read_ledger(folder.glob("ledger-*.jsonl"))),
-        readbacks=tuple(Readback(**record) for record in optional["readback.jsonl"]),
-        balances=tuple(optional["balances.jsonl"]),
+        readbacks=_all(folder, "readback.jsonl", _readback_from),
+        balances=_all(folder, "balances.jsonl", _balance_from),
+        journal=_journal(folder / "journal.jsonl"),
+        snapshots=tuple(s for when in SNAPSHOTS if (s := _snapshot(snapshot_path(folder, when))) is not None),
     )
 
 
-def _lines_if_any(path: Path) -> list[dict[str, Any]]:
-    return read_lines(path) if path.exists() else []
+def snapshot_path(folder: Path, when: str) -> Path:
+    """Where the snapshot from "before" or "after" the drill lies."""
+    return folder / f"snapshot-{when}.json"
+
+
+def _snapshot(path: Path) -> dict[str, Any] | None:
+    """None when there is none that can be read: that costs the audit, never the rest of the evidence."""
+    try:
+        snapshot = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return snapshot if isinstance(snapshot, dict) else None
+
+
+def _journal(path: Path) -> tuple[dict[str, Any], ...] | None:
+    """None when it cannot be read; what that means for the changes is said by who restores."""
+    try:
+        return tuple(read_lines(path)) if path.exists() else ()
+    except (OSError, ValueError):
+        return None
+
+
+def _all(folder: Path, pattern: str, read: Callable[[dict[str, Any]], T]) -> tuple[T, ...]:
+    """Every record of the files of that pattern. ValueError names file and line of one that is none."""
+    found: list[T] = []
+    for path in sorted(folder.glob(pattern)):
+        for number, record in enumerate(read_lines(path), start=1):
+            try:
+                found.append(read(record))
+            except (KeyError, TypeError, ValueError) as error:
+                why = f"{type(error).__name__}: {error}"
+                raise ValueError(f"{path.name}, line {number}: not such a record ({why})") from error
+    return tuple(found)
+
+
+def _event_from(record: dict[str, Any]) -> Event:
+    event = Event(**record)
+    if not isinstance(event.data, dict):
+        raise TypeError("data is not a table")
+    return _stamped(event, event.at_s)
+
+
+def _readback_from(record: dict[str, Any]) -> Readback:
+    readback = Readback(**record)
+    return _stamped(readback, readback.at_s)
+
+
+def _balance_from(record: dict[str, Any]) -> dict[str, Any]:
+    return _stamped(record, record["at_s"])
+
+
+def _stamped(record: T, *stamps: Any) -> T:
+    """The record, if its stamps are instants in their order."""
+    for stamp in stamps:
+        if isinstance(stamp, bool) or not isinstance(stamp, int | float) or not math.isfinite(stamp):
+            raise ValueError(f"{stamp!r} is no instant")
+    if list(stamps) != sorted(stamps):
+        raise ValueError("done before it was sent")
+    return record

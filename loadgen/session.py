@@ -24,7 +24,7 @@ from drill.clock import Clock, SystemClock
 from drill.ledger import LedgerWriter
 from drill.target import Target
 from drill.timeline import RequestFile
-from loadgen.users import WriterUser
+from loadgen.users import ReaderUser, WriterUser
 
 POLL_FLOOR_WALL_S = 0.5
 """A user waits at least this long between two looks (wall seconds), however fast the target runs."""
@@ -40,7 +40,8 @@ SUMMARY = "load-summary.json"
 class Session:
     """What the users of one load process share.
 
-    run_id, worker: part of every account's name, so that no two runs or processes touch the same one.
+    run_id, worker: part of every account's name, so that no two runs or processes touch the same one. ledger: None
+    when the target declares no synthetic identity: then its users only read, and have nothing to write with.
     """
 
     folder: Path
@@ -48,20 +49,21 @@ class Session:
     clock: Clock
     run_id: str
     worker: str
-    ledger: LedgerWriter
+    ledger: LedgerWriter | None
     requests: RequestFile
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Session:
         """From the configuration that the drill wrote: folder, target, speed, run_id, worker."""
         folder, worker = Path(config["folder"]), str(config["worker"])
+        target = Target.model_validate(config["target"])
         return cls(
             folder=folder,
-            target=Target.model_validate(config["target"]),
+            target=target,
             clock=SystemClock(float(config["speed"])),
             run_id=str(config["run_id"]),
             worker=worker,
-            ledger=LedgerWriter(folder / f"ledger-{worker}.jsonl"),
+            ledger=LedgerWriter(folder / f"ledger-{worker}.jsonl") if target.load.synthetic_prefix else None,
             requests=RequestFile(folder, worker),
         )
 
@@ -77,7 +79,8 @@ class Session:
 
     def close(self) -> None:
         """Close the files."""
-        self.ledger.close()
+        if self.ledger is not None:
+            self.ledger.close()
         self.requests.close()
 
 
@@ -89,7 +92,8 @@ def run(session: Session) -> int:
     """
     stop = stop_event()
     broken: list[BaseException] = []
-    environment = Environment(user_classes=[type("Writer", (WriterUser,), {"session": session})])
+    user = ReaderUser if session.ledger is None else WriterUser
+    environment = Environment(user_classes=[type("Client", (user,), {"session": session})])
 
     def on_error(exception: BaseException, **_: Any) -> None:
         broken.append(exception)
@@ -132,6 +136,7 @@ def _watch_owner(stop: gevent.event.Event) -> None:
 def _write_summary(session: Session, stats: RequestStats) -> None:
     summary = {
         "model": "closed loop",
+        "read_only": session.ledger is None,
         "unit": "wall milliseconds",
         "users": session.target.load.users,
         "total": _entry(stats.total),

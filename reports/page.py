@@ -22,6 +22,7 @@ from drill.verdict import Finding, Verdict
 from reports.bars import bar
 from reports.ink import OKABE_ITO, safe
 from reports.picture import picture
+from reports.residue import NAMES, parts
 from reports.run import Run, load_run, lost_writes
 from reports.summary import MISSING, columns
 from reports.table import banner, objective_rows, phase_rows, sentence, table, writes_table
@@ -131,6 +132,7 @@ def _details(run: Run) -> str:
         ("Writes", _table(header, writes)),
         ("Lost writes", _lost(run)),
         ("Rows behind the findings", _details_of(run)),
+        ("What was left behind", _residue(run)),
         ("What was called", _calls(run)),
         ("The system's own timestamps", _signals(run)),
         ("How to read this", f"<p>{READING}</p>"),
@@ -168,9 +170,15 @@ def _why(finding: Finding) -> str:
 
 def _details_of(run: Run) -> str:
     """Rows that findings carry beside the lost writes: accounts that do not add up, for example."""
-    carried = [(f.name, list(f.data.get("rows", ()))) for f in run.judgement.findings]
+    carried = [(f.name, list(f.data.get("rows", ()))) for f in run.judgement.findings if f.name not in NAMES]
     tables = (_table(columns(r), [[row.get(n, "") for n in columns(r)] for row in r[:MOST_ROWS]]) for _, r in carried)
     return "".join(f"<p>{safe(name)}</p>{rows}" for (name, _), rows in zip(carried, tables, strict=True) if rows)
+
+
+def _residue(run: Run) -> str:
+    return "".join(
+        f"<p>{safe(part.said)}</p>{_table(part.header, part.rows[:MOST_ROWS])}" for part in parts(run.judgement)
+    )
 
 
 def _lost(run: Run) -> str:

@@ -115,7 +115,7 @@ def availability(run: Run, scale: Scale, scope: str) -> Panel:
     rows = {Outcome.OK: ("good", 0.0), Outcome.UNKNOWN: ("unknown", HALF - 3), Outcome.FAIL: ("bad", HALF + 2)}
     parts = [f'<rect class="lane" width="{scale.width}" height="{2 * HALF + 2:g}"/>']
     parts += [text(-8, 10, "new write settled", anchor="end"), text(-8, 25, "failed", anchor="end")]
-    looks = run.history.of("write.settle")
+    looks = run.history.of(run.history.probe)
     for outcome, (kind, y) in rows.items():
         found = [o for o in looks if o.outcome is outcome]
         columns = sorted({scale.column(run.at(o.sent_s)) for o in found})

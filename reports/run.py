@@ -239,7 +239,7 @@ def _bounds(run: Run, stamps: Any) -> tuple[float, float] | None:
 
 
 def _first_bad(run: Run, begin_s: float, end_s: float) -> tuple[float, float] | None:
-    looks: tuple[Observation, ...] = run.history.of("write.settle")
+    looks: tuple[Observation, ...] = run.history.of(run.history.probe)
     bad = (run.at(o.done_s) for o in looks if o.outcome.value == "FAIL" and begin_s <= run.at(o.done_s) <= end_s)
     first = min(bad, default=None)
     return None if first is None else (first, first)

@@ -11,6 +11,7 @@ import pytest
 from checks.conditions import served_from
 from checks.guards import before_failover
 from drill.drill import Drill
+from drill.end_state import EndState
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
@@ -25,6 +26,11 @@ def test_service_loss_and_return(drill: Drill, target: Target) -> None:
     """Tokyo loses its Transaction service; Osaka serves within the RTO and no acknowledged transfer is lost;
     failback by the state machine holds the same promises."""
     primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    drill.declare_end_state(
+        # A fresh deployment has both controls Off, and a return through the state machine leaves Tokyo's On.
+        EndState("control_primary", "GetRoutingControlState/RoutingControlState", "On"),
+        EndState("control_standby", "GetRoutingControlState/RoutingControlState", "Off"),
+    )
     drill.look_all(before_failover(drill.aws, target, drill.clock))
 
     with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):

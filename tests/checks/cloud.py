@@ -32,6 +32,7 @@ SERVICES = (
 MACHINES = ("FailoverInitiatorStateMachineC3", "FailoverStateMachineD4", "FailbackStateMachineE5")
 WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
+DATA_TABLE, FLAG_TABLE = "SampleMultiRegionAppGlobalTableA1", "SampleMultiRegionAppParamTableB2"
 ROLE = "arn:aws:iam::111111111111:role/states"
 
 
@@ -120,6 +121,7 @@ def cloud(folder: Path, databases_in: tuple[str, ...] = (TOKYO, OSAKA)) -> Itera
         _automation(made)
         _data(made, databases, databases_in)
         _routing(made)
+        _tables(made)
         yield made
     finally:
         for engine in (canaries, machines, alarms):
@@ -199,6 +201,20 @@ def _routing(made: Cloud) -> None:
             RoutingControlName=name,
         )
         made.controls[name] = control["RoutingControl"]["RoutingControlArn"]
+
+
+def _tables(made: Cloud) -> None:
+    """The data's table in both Regions, and each Region's own stop flag."""
+    for region, stopped in ((TOKYO, "false"), (OSAKA, "true")):
+        dynamodb = made.client("dynamodb", region)
+        for name in (DATA_TABLE, FLAG_TABLE):
+            dynamodb.create_table(
+                TableName=name,
+                AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        dynamodb.put_item(TableName=FLAG_TABLE, Item={"PK": {"S": "stopFlag"}, "value": {"S": stopped}})
 
 
 def start_canaries(made: Cloud) -> None:

@@ -12,6 +12,7 @@ from checks import guards
 from drill.aws import Aws
 from drill.clock import SystemClock
 from drill.errors import Invalid, Refused
+from drill.read_only import OnlyReads
 from drill.target import Resource, Target
 from tests.checks.cloud import GLOBAL, Cloud, cloud, start_canaries
 from tests.checks.worlds import CLOCK, OSAKA, TOKYO, eventually, published_target, two_regions
@@ -209,3 +210,9 @@ def test_a_system_that_says_no_is_invalid() -> None:
         world.tokyo.handle = lambda request, body: answer(request, 503, {"message": "temporarily stopped"})
         with pytest.raises(Invalid, match="deposit got HTTP status 503"):
             guards.primary_serving(world.target, CLOCK)
+
+
+def test_the_deposit_is_the_only_guard_that_a_plan_does_not_run(made: Cloud) -> None:
+    """All others declare that they only read."""
+    looks = guards.before_failover(made.aws, made.target, CLOCK)
+    assert [name for name, look in looks.items() if not isinstance(look, OnlyReads)] == ["primary serving"]

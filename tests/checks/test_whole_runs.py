@@ -195,6 +195,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "binary": lambda data: b"\xff\xfe\n\x00\n",
     "twice": lambda data: data + data,
+    "with a strange line": lambda data: data + b'{"a": 1}\n',
 }
 
 

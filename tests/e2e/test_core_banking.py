@@ -18,19 +18,35 @@ DRILL = ("-m", "failover and headline", "--target", "core-banking")
 TWIN = ("--twin", "tests/twins/core_banking.py", "-k")
 QUICK = "--lab-speed=20"
 """For drills that must fail: a machine too slow for it would add INVALID, which is below FAIL."""
+ATTEMPTS = 3
 RESTORED = {"restored", "reached"}
 
 
 @pytest.fixture(scope="module")
 def passed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Drilled, list[dict[str, object]]]:
-    """One drill that passes, in a lab of ours whose record of the truth is read before it goes."""
-    runs = tmp_path_factory.mktemp("passed")
+    """One drill that passes, in a lab of ours whose record of the truth is read before it goes.
+
+    Repeated when the drill itself says that this machine stalled (INVALID, lab speed, and nothing else): that is
+    the harness's right answer on a shared machine, and says nothing about what is tested here.
+    """
+    for _ in range(ATTEMPTS):
+        drilled, truth = _drilled(tmp_path_factory.mktemp("passed"))
+        if _blamed(drilled) != {"lab speed"}:
+            break
+    return drilled, truth
+
+
+def _drilled(runs: Path) -> tuple[Drilled, list[dict[str, object]]]:
     with launch("core-banking", 10.0) as lab:
         state = runs / "lab.json"
         state.write_text(json.dumps(lab.info.to_json()))
         drilled = drill(runs, *DRILL, f"--lab-attach={state}")
-        truth = [json.loads(line) for line in Path(lab.info.truth).read_text().splitlines()]
-    return drilled, truth
+        return drilled, [json.loads(line) for line in Path(lab.info.truth).read_text().splitlines()]
+
+
+def _blamed(drilled: Drilled) -> set[str]:
+    """The findings that are not PASS."""
+    return {str(f["name"]) for f in drilled.verdict["findings"] if f["verdict"] != "PASS"}
 
 
 def test_the_drill_passes_and_exits_zero(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
@@ -76,6 +92,22 @@ def test_recovery_comes_after_the_data_was_really_promoted(
     promoted = [float(str(t["monotonic_s"])) for t in truth if "promot" in str(t["what"])]
     assert promoted
     assert min(promoted) < high
+
+
+def test_nothing_is_left_changed_but_what_the_scenario_declared(
+    passed: tuple[Drilled, list[dict[str, object]]],
+) -> None:
+    """Every setting in every Region is as before, but for the routing control that the return leaves On."""
+    drilled, _ = passed
+    found = drilled.finding("residue")
+    assert found["verdict"] == "PASS"
+    assert [row["setting"] for row in found["data"]["rows"]] == [
+        "control_primary/GetRoutingControlState/RoutingControlState"
+    ]
+    before, after = (json.loads((drilled.folder / f"snapshot-{w}.json").read_text()) for w in ("before", "after"))
+    assert before["unknown"] == after["unknown"] == {}
+    assert {r["region"] for r in after["resources"].values()} == {"ap-northeast-1", "ap-northeast-3", "us-west-2", ""}
+    assert drilled.finding("data residue")["data"]["tag"].startswith("drill-")
 
 
 def test_the_same_folder_gives_the_same_verdict(passed: tuple[Drilled, list[dict[str, object]]]) -> None:

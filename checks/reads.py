@@ -1,0 +1,150 @@
+"""What the guards and witnesses of this folder ask of AWS, declared, so that a policy can be written without a run.
+
+Held equal, by tests, to what botocore is really asked: by each reader here, and by a whole drill in the lab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from checks.harvest import MACHINES
+from checks.signals import watches
+from drill.find import kind_of
+from drill.iam import Need
+from drill.reads import CONTROL_CONFIG, Read, Thing, finding, things
+from drill.target import Target
+
+Role = str
+"""primary | standby | observer."""
+EVERYWHERE: tuple[Role, ...] = ("primary", "standby", "observer")
+
+
+SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
+    "ecs.service": (
+        Read("ecs", "DescribeServices"),
+        Read("application-autoscaling", "DescribeScalableTargets", everything=True),
+        Read("application-autoscaling", "DescribeScalingPolicies", everything=True),
+        Read("elbv2", "DescribeTargetGroups", everything=True),
+        Read("elbv2", "DescribeTargetGroupAttributes", everything=True),
+    ),
+    "events.rule": (
+        Read("events", "DescribeRule"),
+        Read("events", "ListTargetsByRule"),
+        Read("events", "ListTagsForResource"),
+    ),
+    "states.machine": (
+        Read("stepfunctions", "DescribeStateMachine"),
+        Read("stepfunctions", "ListTagsForResource"),
+    ),
+    "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
+    "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
+    "arc.cluster": (Read(CONTROL_CONFIG, "DescribeCluster"), Read(CONTROL_CONFIG, "ListControlPanels")),
+    "arc.control": (
+        Read(CONTROL_CONFIG, "DescribeCluster"),
+        Read(CONTROL_CONFIG, "DescribeRoutingControl"),
+        Read(CONTROL_CONFIG, "ListSafetyRules"),
+        Read("route53-recovery-cluster", "GetRoutingControlState"),
+    ),
+    "dynamodb.table": (
+        Read("dynamodb", "DescribeTable"),
+        Read("dynamodb", "DescribeTimeToLive"),
+        Read("dynamodb", "DescribeContinuousBackups"),
+    ),
+    "dynamodb.item": (Read("dynamodb", "GetItem"),),
+}
+"""Kind -> the reads of its reader in checks.snapshot."""
+
+SNAPSHOT_OF_ZONES = (
+    Read("route53", "ListHostedZones"),
+    Read("route53", "GetHostedZone"),
+    Read("route53", "ListResourceRecordSets"),
+    Read("route53", "GetHealthCheck"),
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One reader: what it asks about the resources of which keys, by kind; and what it asks in which Regions."""
+
+    name: str
+    keys: tuple[str, ...] = ()
+    of_kind: Mapping[str, tuple[Read, ...]] = field(default_factory=dict)
+    in_regions: Mapping[Read, tuple[Role, ...]] = field(default_factory=dict)
+
+    def needs(self, target: Target, known: tuple[Thing, ...]) -> list[Need]:
+        """What it needs for this target."""
+        named = [t.need(read) for t in known if t.key in self.keys for read in self.of_kind.get(t.kind, ())]
+        roles = target.regions
+        return named + [
+            Need(read.service, read.operation, getattr(roles, role), names={"CanaryName": "*"})
+            for read, wanted in self.in_regions.items()
+            for role in wanted
+        ]
+
+
+def readers(target: Target) -> tuple[Reader, ...]:
+    """Every reader of this folder with the target's keys that it reads."""
+    keys = tuple(sorted(target.resources))
+    standby = tuple(k for k in keys if k.startswith("standby_") or kind_of(k) != "ecs.service")
+    watched = tuple(sorted({watch.key for watch in watches()} & set(keys)))
+    return (
+        Reader(
+            "guards",
+            standby,
+            {
+                "ecs.service": (Read("ecs", "DescribeServices"),),
+                "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
+                "states.machine": (Read("stepfunctions", "ListExecutions"),),
+                "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
+            },
+            {Read("sts", "GetCallerIdentity"): ("primary", "observer")},
+        ),
+        Reader(
+            "signals",
+            watched,
+            {
+                "ecs.service": (Read("ecs", "DescribeServices"),),
+                "events.rule": (Read("events", "DescribeRule"),),
+                "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
+                "states.machine": (Read("stepfunctions", "ListExecutions"),),
+                "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
+                "arc.control": (
+                    Read(CONTROL_CONFIG, "DescribeCluster"),
+                    Read("route53-recovery-cluster", "GetRoutingControlState"),
+                ),
+            },
+            {Read("synthetics", "DescribeCanariesLastRun"): EVERYWHERE},
+        ),
+        Reader(
+            "harvest",
+            tuple(k for k in keys if k in MACHINES or k.endswith("_alarm")),
+            {
+                "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarmHistory"),),
+                "states.machine": (
+                    Read("stepfunctions", "ListExecutions"),
+                    Read("stepfunctions", "GetExecutionHistory"),
+                ),
+            },
+            {
+                Read("rds", "DescribeEvents"): ("primary", "standby"),
+                Read("synthetics", "DescribeCanariesLastRun"): EVERYWHERE,
+                Read("synthetics", "GetCanaryRuns"): EVERYWHERE,
+            },
+        ),
+        Reader(
+            "snapshot",
+            keys,
+            SNAPSHOT,
+            {
+                **dict.fromkeys(SNAPSHOT_OF_ZONES, ("primary",)),
+                Read("rds", "DescribeDBClusters"): ("primary", "standby"),
+            },
+        ),
+    )
+
+
+def reading(target: Target, found: Mapping[str, str]) -> list[Need]:
+    """Everything that looking needs: finding, guards, witnesses and harvest. found: key -> ARN, as far as known."""
+    known = things(target, found)
+    return finding(target, found) + [need for reader in readers(target) for need in reader.needs(target, known)]

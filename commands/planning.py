@@ -1,0 +1,92 @@
+"""Starting dry sessions (`pytest --drill-dry-run`) and finding the scenarios to plan.
+
+In a process of their own: a session has its own signals, fixtures and lab, and ends them itself, exactly as when a
+person types it; the plans come back as a file.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drill.child import REPOSITORY
+from drill.errors import Invalid, UsageError
+from drill.plan import Plan, plan_from
+
+LIMIT_S = 900.0
+"""Wall seconds for one dry session."""
+COLLECT_LIMIT_S = 120.0
+MARK = "failover"
+SCENARIOS = "scenarios"
+
+
+@dataclass(frozen=True)
+class DrySession:
+    """How a dry session ended. output: what pytest printed."""
+
+    code: int
+    plans: tuple[Plan, ...]
+    output: str
+
+
+def scenario_ids(where: str = SCENARIOS) -> tuple[str, ...]:
+    """The node ids of the scenarios in a folder or file. UsageError when pytest cannot collect them."""
+    command = ["-m", MARK, "--collect-only", "-q", where]
+    done = _pytest(command, COLLECT_LIMIT_S)
+    found = tuple(line for line in done.stdout.splitlines() if "::" in line and " " not in line.partition("[")[0])
+    if not found:
+        raise UsageError(f"no scenario could be collected from {where}:\n{_tail(done)}")
+    return found
+
+
+def scenario_id(name: str) -> str:
+    """The node id that a test name, a scenario's name or a node id means. UsageError names the known ones."""
+    where = name.partition("::")[0] if "::" in name else SCENARIOS
+    known = scenario_ids(where) if (REPOSITORY / where).exists() else ()
+    matches = [node for node in known if name in _names_of(node)]
+    if len(matches) == 1:
+        return matches[0]
+    everything = known or scenario_ids()
+    shown = ", ".join(sorted(_names_of(node)[1] for node in everything))
+    what = "no scenario" if not matches else "several scenarios"
+    raise UsageError(f"{name!r} is {what}; known: {shown} (or a node id, as {everything[0]})")
+
+
+def plan_scenarios(nodes: Sequence[str], options: Sequence[str]) -> DrySession:
+    """Walk through scenarios in a pytest session of its own. options: --target and the lab's, in pytest's words."""
+    with tempfile.TemporaryDirectory(prefix="drill-plan-") as folder:
+        to = Path(folder) / "plans.json"
+        done = _pytest(["-m", MARK, "--drill-dry-run", f"--drill-plan-to={to}", *options, *nodes], LIMIT_S)
+        records = json.loads(to.read_text()) if to.exists() else []
+    return DrySession(done.returncode, tuple(plan_from(record) for record in records), _tail(done))
+
+
+def _names_of(node: str) -> tuple[str, str, str]:
+    test = node.rpartition("::")[2]
+    bare = test.removeprefix("test_")
+    return node, test, bare.replace("_", "-").lower()
+
+
+def _pytest(arguments: Sequence[str], limit_s: float) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", *arguments]
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # an orderly end: the session stops its lab
+            raise Invalid(f"pytest did not end within {limit_s:g} s: {' '.join(arguments)}") from None
+        except KeyboardInterrupt:
+            process.terminate()
+            raise Invalid("interrupted") from None
+    return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def _tail(done: subprocess.CompletedProcess[str]) -> str:
+    return "\n".join(done.stdout.strip().splitlines()[-30:])

@@ -1,0 +1,86 @@
+"""`drill policy`: the least-privilege IAM policy for drilling a target."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from checks.reads import reading
+from commands.plan import add_target_options, require_plans, target_options
+from commands.planning import plan_scenarios, scenario_ids
+from commands.say import say
+from commands.world import Options, resolve_target
+from drill.errors import Invalid, Refused
+from drill.iam import MANAGED_POLICY_MAX, Need, need_of, policy, size_of
+from drill.plan import Plan, PlannedStep
+from drill.planning import RUN_ID
+from drill.target import Target
+from drill.verdict import REFUSED_EXIT_CODE
+
+
+def register(verbs: Any) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser("policy", help="the least-privilege IAM policy that the target's scenarios need")
+    parser.add_argument(
+        "--read-only",
+        action="store_true",
+        help="only what looking needs: enough for `drill plan`; made from the target file alone, without AWS",
+    )
+    add_target_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the policy. Refused or Invalid when a scenario cannot be planned whole: a policy with gaps is none."""
+    target = resolve_target(Options(target=args.target, settings=tuple(args.drill_set)))
+    document = json.dumps(policy_for(target, () if args.read_only else _plans(args)), indent=2)
+    say(document)
+    _warn(document)
+    return 0
+
+
+def policy_for(target: Target, plans: tuple[Plan, ...]) -> dict[str, Any]:
+    """The policy for looking at the target and taking every step of the plans."""
+    found = {key: arn for plan in plans for key, arn in plan.found.items()}
+    return policy([*reading(target, found), *(n for plan in plans for n in plan_needs(plan))], target.account)
+
+
+def plan_needs(plan: Plan) -> Iterator[Need]:
+    """What the steps of a plan need: what they read to prepare, call, and read until it holds."""
+    hints = tuple(dict.fromkeys([*plan.touched, *plan.found.values()]))
+    for step in plan.steps:
+        for call in (*step.reads, *step.calls, *(fact.call for fact in step.facts)):
+            yield _of_any_run(need_of(call, hints))
+
+
+def _of_any_run(need: Need) -> Need:
+    """The same need for every drill, not for the one that was planned."""
+    arns = tuple(arn.replace(RUN_ID, "*") for arn in need.arns)
+    names = {key: value.replace(RUN_ID, "*") for key, value in need.names.items()}
+    return Need(need.service, need.operation, need.region, arns, names)
+
+
+def _plans(args: argparse.Namespace) -> tuple[Plan, ...]:
+    session = plan_scenarios(scenario_ids(), target_options(args))
+    require_plans(session)
+    ended = [f"{plan.scenario}: {plan.ended}" for plan in session.plans if plan.ended]
+    holes = [f"{plan.scenario}: {_hole(step)}" for plan in session.plans for step in plan.steps if not step.planned]
+    if ended:
+        kind = Refused if session.code == REFUSED_EXIT_CODE else Invalid
+        raise kind(f"not every scenario could be planned, so the policy would have gaps: {'; '.join(ended)}")
+    if holes:
+        raise Invalid(f"only the drill itself can tell what these steps call: {'; '.join(holes)}")
+    return session.plans
+
+
+def _hole(step: PlannedStep) -> str:
+    return f"step {step.number}, {step.what} ({step.note})"
+
+
+def _warn(document: str) -> None:
+    size = size_of(document)
+    if size > MANAGED_POLICY_MAX:
+        sys.stderr.write(f"drill: {size} characters; a managed policy holds {MANAGED_POLICY_MAX}: split it in two\n")

