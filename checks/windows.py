@@ -7,8 +7,6 @@ turned into wall seconds by the run's speed.
 
 from __future__ import annotations
 
-import functools
-import ipaddress
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -38,11 +36,6 @@ LIMITS = {
 }
 
 
-@functools.lru_cache(maxsize=64)
-def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(cidr)
-
-
 @dataclass(frozen=True)
 class Places:
     """Which Region an address belongs to, by the target's CIDRs (longest prefix wins)."""
@@ -51,17 +44,7 @@ class Places:
 
     def region_of(self, address: str) -> str | None:
         """The Region of one address; None when it is no address or nobody's."""
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        found = [
-            (_network(cidr).prefixlen, region)
-            for region, cidrs in self.regions.cidrs.items()
-            for cidr in cidrs
-            if ip in _network(cidr)
-        ]
-        return max(found)[1] if found else None
+        return self.regions.region_of(address)
 
     def region_of_answer(self, value: str) -> str | None:
         """The one Region of a comma-joined DNS answer; None when empty, foreign or mixed."""

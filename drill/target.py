@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import functools
 import hashlib
 import ipaddress
 import json
@@ -34,6 +35,12 @@ SETTABLE = ("objectives", "timings")
 """The tables that `--set` may override: never account, Regions or blast radius."""
 
 
+@functools.lru_cache(maxsize=256)
+def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    # Every look of every witness is classified: parsing the ranges anew each time would be most of the cost.
+    return ipaddress.ip_network(cidr)
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -57,6 +64,20 @@ class Regions(_Table):
         for cidr in (c for ranges in self.cidrs.values() for c in ranges):
             ipaddress.ip_network(cidr)
         return self
+
+    def region_of(self, address: str) -> str | None:
+        """The Region whose CIDRs hold `address` (longest prefix), None when none does or it is no address."""
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return None
+        found = [
+            (_network(cidr).prefixlen, region)
+            for region, cidrs in self.cidrs.items()
+            for cidr in cidrs
+            if ip in _network(cidr)
+        ]
+        return max(found)[1] if found else None
 
 
 class Dns(_Table):
@@ -247,17 +268,7 @@ class Target(_Table):
 
     def region_of(self, address: str) -> str | None:
         """The Region whose CIDRs hold `address` (longest prefix), None when none does."""
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        found = [
-            (ipaddress.ip_network(cidr).prefixlen, region)
-            for region, cidrs in self.regions.cidrs.items()
-            for cidr in cidrs
-            if ip in ipaddress.ip_network(cidr)
-        ]
-        return max(found)[1] if found else None
+        return self.regions.region_of(address)
 
     def require_inside_blast_radius(self, region: str, name: str) -> None:
         """Refused unless `name` in `region` is declared breakable."""
