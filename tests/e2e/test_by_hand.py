@@ -25,8 +25,8 @@ needs_aws = pytest.mark.skipif(not AWS, reason="DRILL_AWS_CLI does not name a st
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[LabInfo]:
-    """One lab for the whole procedure, twice as fast as a drill's."""
-    with launch("core-banking", 20.0) as running:
+    """One lab for the whole procedure, three times as fast as a drill's."""
+    with launch("core-banking", 30.0) as running:
         yield running.info
 
 

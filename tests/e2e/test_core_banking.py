@@ -17,7 +17,7 @@ from tests.e2e.drilling import Drilled, drill, interrupted, killed, verb
 DRILL = ("-m", "failover and headline", "--target", "core-banking")
 TWIN = ("--twin", "tests/twins/core_banking.py", "-k")
 QUICK = "--lab-speed=20"
-"""For drills that must fail: a machine too slow for it would add INVALID, which is below FAIL."""
+"""For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL."""
 ATTEMPTS = 3
 RESTORED = {"restored", "reached"}
 
@@ -171,7 +171,9 @@ def test_a_system_that_is_down_already_is_invalid(tmp_path: Path) -> None:
 def test_a_fault_that_nobody_feels_is_invalid(tmp_path: Path) -> None:
     """In force in the control plane, yet no deposit needs it: no credit without a bite."""
     target = _with_count_service(tmp_path)
-    drilled = drill(tmp_path, *TWIN, "fault_that_nobody_feels", f"--target={target}", "--set=timings.bite_s=30")
+    drilled = drill(
+        tmp_path, *TWIN, "fault_that_nobody_feels", f"--target={target}", "--set=timings.bite_s=30", QUICK
+    )
     assert drilled.code == 11, drilled.output
     assert "without bite" in drilled.output
     assert set(drilled.journal().values()) == {"restored"}
@@ -179,7 +181,7 @@ def test_a_fault_that_nobody_feels_is_invalid(tmp_path: Path) -> None:
 
 def test_a_signal_in_the_middle_puts_everything_back(tmp_path: Path) -> None:
     """The drill ends in order: restored, INVALID with its reason, nothing left behind (SIGINT: see the next)."""
-    drilled = interrupted(tmp_path, signal.SIGTERM, "in_force", *DRILL)
+    drilled = interrupted(tmp_path, signal.SIGTERM, "in_force", *DRILL, QUICK)
     assert drilled.code == 11, drilled.output
     assert any("aborted" in event["reason"] for event in drilled.events("invalid"))
     assert set(drilled.journal().values()) == {"restored"}
@@ -187,7 +189,7 @@ def test_a_signal_in_the_middle_puts_everything_back(tmp_path: Path) -> None:
 
 def test_a_drill_that_was_killed_is_put_back_from_its_journal_and_the_next_one_runs(tmp_path: Path) -> None:
     """SIGKILL in the middle, the system goes on: the next drill is refused and says what to type; that puts back."""
-    with launch("core-banking", 10.0) as lab:
+    with launch("core-banking", 20.0) as lab:
         state = tmp_path / "lab.json"
         state.write_text(json.dumps(lab.info.to_json()))
         again = (*TWIN, "rule_left_disabled", f"--lab-attach={state}")
