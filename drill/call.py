@@ -1,7 +1,7 @@
 """AWS API calls and readable facts as data.
 
-From the same data come the call itself, the aws-cli line that a person can paste, the IAM action it needs and
-the check against botocore's own service model.
+From the same data come the call itself, the aws-cli line that a person can paste, and the check against botocore's
+own service model; `drill.iam` tells from it which rights it needs.
 """
 
 from __future__ import annotations
@@ -58,11 +58,6 @@ class Call:
         if endpoint_url:
             words += ["--endpoint-url", endpoint_url]
         return shlex.join(words)
-
-    @property
-    def iam_action(self) -> str:
-        """The IAM action of this call ("ecs:UpdateService"), from the model's signing name."""
-        return f"{_service_model(self.service).signing_name}:{self.operation}"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Calls as data: the same data gives the aws-cli line, the IAM action and the check against botocore's model."""
+"""Calls as data: the same data gives the aws-cli line and the check against botocore's model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ def test_booleans_lists_and_odd_characters_survive_the_shell() -> None:
     tagged = Call("events", "RemoveTargets", {"Rule": "r", "Ids": ["1", "2"]}, "us-east-1").cli("http://127.0.0.1:1")
     assert """--ids '["1", "2"]'""" in tagged
     assert tagged.endswith("--endpoint-url http://127.0.0.1:1")
-
-
-def test_a_call_names_the_iam_action_it_needs() -> None:
-    """Step Functions signs as `states`, whatever boto3 calls it."""
-    assert Call("stepfunctions", "StartExecution", {}, "us-east-1").iam_action == "states:StartExecution"
 
 
 @pytest.mark.parametrize(
