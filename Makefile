@@ -28,8 +28,14 @@ $(READY): requirements.lock pyproject.toml
 drill: setup
 	@$(BIN)/python -m pytest -m "failover and headline" $(ARGS)
 
+# Two passes: what waits more than it works in two processes, then, one after the other, the tests that drill.
 test: setup
+ifeq ($(strip $(ARGS)),)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not failover and not alone"
+	@$(BIN)/python -m pytest -m "alone and not failover"
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: setup
 	$(BIN)/ruff check .

@@ -207,6 +207,21 @@ class Timings(_Table):
     restore_timeout_s: PositiveFloat = 300.0
 
 
+class Safety(_Table):
+    """What ends a drill, and puts back what it broke, when the drill itself cannot.
+
+    lease_wall_s: wall seconds without a sign of life after which the watchdog takes a drill for hung and restores.
+    dead_man_s: target seconds after which the server-side dead-man restores, unless the drill renews it.
+    max_duration_s: target seconds after which a drill is stopped, whatever it is doing.
+    stack: name of the CloudFormation stack in the observer Region; its table and function are named after it.
+    """
+
+    lease_wall_s: PositiveFloat = 60.0
+    dead_man_s: PositiveFloat = 900.0
+    max_duration_s: PositiveFloat = 7200.0
+    stack: str = Field(default="failover-drill", pattern=r"^[a-z][a-z0-9-]{2,40}$")
+
+
 class Lab(_Table):
     """Which stand-in of lab/ serves this target."""
 
@@ -240,6 +255,7 @@ class Target(_Table):
     objectives: Objectives
     timings: Timings = Timings()
     blast_radius: BlastRadius
+    safety: Safety = Safety()
     lab: Lab | None = None
     connection: Connection = Connection()
     overrides: tuple[str, ...] = ()

@@ -102,14 +102,16 @@ class Cloud:
 
 
 @contextmanager
-def cloud(folder: Path, databases_in: tuple[str, ...] = (TOKYO, OSAKA)) -> Iterator[Cloud]:
+def cloud(
+    folder: Path, databases_in: tuple[str, ...] = (TOKYO, OSAKA), switchover_s: float = 50.0
+) -> Iterator[Cloud]:
     """The account with everything in place: Tokyo writes, nothing has been executed, the rule is disabled."""
     clock = LabClock.starting_now(LAB_SPEED)
     truth = Truth(folder, clock)
     server = AwsServer("127.0.0.1", 0, clock)
     server.start()
     arc, alarms = Arc(server, truth), AlarmEngine(server, clock, truth)
-    databases = RdsGlobal(server, clock, truth, switchover_s=50.0, failover_s=30.0)
+    databases = RdsGlobal(server, clock, truth, switchover_s=switchover_s, failover_s=30.0)
     target = published_target().model_copy(update={"connection": Connection(aws_endpoint=server.url)})
     made = Cloud(server, arc, alarms, target)
     canaries = CanaryRunner(server, clock, truth, {f"canary-{r}": _script(made, r) for r in (TOKYO, OSAKA, OREGON)})

@@ -125,22 +125,25 @@ def test_a_standby_that_was_scaled_to_nothing_is_not_able(made: Cloud) -> None:
         guards.standby_able(made.aws, made.target)
 
 
-def test_data_that_moves_or_has_moved_is_not_able(made: Cloud) -> None:
+def test_data_that_moves_or_has_moved_is_not_able(tmp_path: Path) -> None:
     """During a switchover, and after it, the standby is not the standby."""
-    made.client("rds", OSAKA).failover_global_cluster(
-        GlobalClusterIdentifier=GLOBAL, TargetDbClusterIdentifier=made.writers[OSAKA]
-    )
-    with pytest.raises(Invalid, match="global cluster core-banking-global-db is switching-over"):
-        guards.standby_able(made.aws, made.target)
-
-    def moved() -> bool:
-        try:
+    # Long enough, on a machine that stalls, for the switchover to be seen under way.
+    with cloud(tmp_path, switchover_s=400.0) as made:
+        made.client("rds", OSAKA).failover_global_cluster(
+            GlobalClusterIdentifier=GLOBAL, TargetDbClusterIdentifier=made.writers[OSAKA]
+        )
+        with pytest.raises(Invalid, match="global cluster core-banking-global-db is switching-over"):
             guards.standby_able(made.aws, made.target)
-        except Invalid as invalid:
-            return f"its writer is in {OSAKA}, not in {TOKYO}" in str(invalid) and "is switching" not in str(invalid)
-        return False
 
-    eventually(moved)
+        def moved() -> bool:
+            try:
+                guards.standby_able(made.aws, made.target)
+            except Invalid as invalid:
+                said = str(invalid)
+                return f"its writer is in {OSAKA}, not in {TOKYO}" in said and "is switching" not in said
+            return False
+
+        eventually(moved)
 
 
 def test_a_reader_that_is_missing_is_not_able(tmp_path: Path) -> None:

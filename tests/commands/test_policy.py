@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import io
 import json
 from collections.abc import Iterator
@@ -19,12 +18,13 @@ from commands.main import main
 from commands.planning import DrySession
 from commands.policy import plan_needs, policy_for
 from drill.call import Call
-from drill.iam import Need, need_of, resources_of, signed_region
+from drill.iam import resources_of
 from drill.plan import Plan, PlannedStep
 from drill.planning import RUN_ID
 from drill.target import load_target
 from lab.launch import launch
-from tests.e2e.drilling import ROOT, drill
+from tests.commands.policies import allows
+from tests.e2e.drilling import ROOT
 
 SPEED = 20.0
 TARGET = load_target(ROOT / "targets" / "core-banking.toml")
@@ -48,37 +48,9 @@ def document(state: Path) -> dict[str, Any]:
     return dict(json.loads(printed.getvalue()))
 
 
-def allows(document: dict[str, Any], need: Need) -> bool:
-    """Whether a statement allows it, on every resource and in the Region, as IAM decides."""
-    wanted, region = set(resources_of(need, TARGET.account)), signed_region(need.service, need.region)
-    for statement in document["Statement"]:
-        regions = statement.get("Condition", {}).get("StringEquals", {}).get("aws:RequestedRegion", [region])
-        if need.action in statement["Action"] and region in regions:
-            wanted = {arn for arn in wanted if not any(fnmatch.fnmatchcase(arn, r) for r in statement["Resource"])}
-    return not wanted
-
-
 def statements(document: dict[str, Any], action: str) -> list[str]:
     """All resources that an action is allowed on."""
     return [arn for s in document["Statement"] if action in s["Action"] for arn in s["Resource"]]
-
-
-def test_a_whole_drill_runs_within_the_policy(
-    state: Path, document: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every call of every process of a real drill is allowed; and every action that is allowed was needed."""
-    record = tmp_path / "calls.jsonl"
-    monkeypatch.setenv("RECORD_AWS", str(record))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "e2e" / "recorder"))
-    drilled = drill(tmp_path / "runs", "-m", "failover and headline", f"--lab-attach={state}")
-    # What is held here is the calls: a stall of the machine (INVALID, lab speed) makes no other ones.
-    assert [end["reason"] for end in drilled.events("window.end")] == ["recovered"] * 2, drilled.output
-    calls = [json.loads(line) for line in record.read_text().splitlines()]
-    hints = [arn for statement in document["Statement"] for arn in statement["Resource"]]
-    needs = [need_of(Call(c["service"], c["operation"], c["params"], c["region"]), hints) for c in calls]
-    assert {c["process"][1] for c in calls} >= {"pytest", "checks.signals"}
-    assert not [need for need in needs if not allows(document, need)]
-    assert {need.action for need in needs} == {a for s in document["Statement"] for a in s["Action"]}
 
 
 def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
@@ -111,7 +83,7 @@ def test_the_policy_for_looking_needs_no_aws(capsys: pytest.CaptureFixture[str])
     assert main(["policy", "--read-only"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert all(s["Sid"].startswith("Read") for s in document["Statement"])
-    assert not [need for need in reading(TARGET, {}) if not allows(document, need)]
+    assert not [need for need in reading(TARGET, {}) if not allows(document, need, TARGET.account)]
 
 
 def plan(*steps: PlannedStep) -> Plan:

@@ -14,6 +14,8 @@ import pytest
 
 from lab.launch import LabInfo, launch
 
+pytestmark = pytest.mark.alone
+
 AWS = os.environ.get("DRILL_AWS_CLI", "")
 DIG = shutil.which("dig") or ""
 LIMIT_LAB_S = 900.0

@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 
 from checks.judge import judge
+from drill.call import Call
+from drill.iam import need_of
 from drill.journal import outstanding
 from drill.timeline import load_history
 from lab.launch import launch
-from tests.e2e.drilling import Drilled, drill, interrupted, killed, verb
+from tests.commands.policies import allows
+from tests.e2e.drilling import ROOT, Drilled, drill, interrupted, killed, verb
+
+pytestmark = pytest.mark.alone
 
 DRILL = ("-m", "failover and headline", "--target", "core-banking")
 TWIN = ("--twin", "tests/twins/core_banking.py", "-k")
@@ -40,7 +45,13 @@ def _drilled(runs: Path) -> tuple[Drilled, list[dict[str, object]]]:
     with launch("core-banking", 10.0) as lab:
         state = runs / "lab.json"
         state.write_text(json.dumps(lab.info.to_json()))
-        drilled = drill(runs, *DRILL, f"--lab-attach={state}")
+        code, policy = verb("policy", f"--lab-attach={state}")
+        assert code == 0, policy
+        (runs / "policy.json").write_text(policy)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RECORD_AWS", str(runs / "calls.jsonl"))
+            patch.setenv("PYTHONPATH", str(ROOT / "tests" / "e2e" / "recorder"))
+            drilled = drill(runs, *DRILL, f"--lab-attach={state}")
         return drilled, [json.loads(line) for line in Path(lab.info.truth).read_text().splitlines()]
 
 
@@ -57,6 +68,18 @@ def test_the_drill_passes_and_exits_zero(passed: tuple[Drilled, list[dict[str, o
     assert set(drilled.journal().values()) == RESTORED
     for half in ("failover", "failback"):
         assert drilled.finding(f"recovery point, {half}")["data"]["lost"] == []
+
+
+def test_the_whole_drill_ran_within_the_policy(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
+    """Every call of every process of a real drill is allowed; and every action that is allowed was needed."""
+    runs = passed[0].runs
+    document, _ = json.JSONDecoder().raw_decode((runs / "policy.json").read_text())
+    calls = [json.loads(line) for line in (runs / "calls.jsonl").read_text().splitlines()]
+    hints = [arn for statement in document["Statement"] for arn in statement["Resource"]]
+    needs = [need_of(Call(c["service"], c["operation"], c["params"], c["region"]), hints) for c in calls]
+    assert {c["process"][1] for c in calls} >= {"pytest", "checks.signals"}
+    assert not [need for need in needs if not allows(document, need, "111111111111")]
+    assert {need.action for need in needs} == {a for s in document["Statement"] for a in s["Action"]}
 
 
 def test_the_closing_table_says_what_was_measured(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
