@@ -63,8 +63,8 @@ def test_a_switch_is_seen_at_every_vantage_between_two_looks() -> None:
         new = [o for o in looks if o.value == world.osaka.host]
         assert old[-1].sent_s <= switched_s
         assert new[0].done_s >= switching_s
-        assert new[0].done_s - old[-1].sent_s < 0.35
-        assert len(looks) in range(8, 13)
+        assert new[0].done_s - old[-1].sent_s < 1.0
+        assert len(looks) in range(4, 13)
 
 
 def test_one_dead_server_delays_no_other() -> None:

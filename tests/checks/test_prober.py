@@ -50,7 +50,7 @@ def one_probe(world: World, folder: Path) -> dict[str, Observation]:
 def _assert_ends_soon(child: Child) -> None:
     began_s = time.monotonic()
     child.stop()
-    assert time.monotonic() - began_s < 3.0
+    assert time.monotonic() - began_s < 6.0
 
 
 def test_a_planted_outage_lies_inside_what_the_probes_saw(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_write_that_never_settles_fails_at_its_deadline(tmp_path: Path) -> Non
     settle = seen["write.settle"]
     assert seen["write.accept"].outcome is Outcome.OK
     assert (settle.outcome, settle.detail) == (Outcome.FAIL, "timeout: pending")
-    assert 0.9 < settle.done_s - settle.sent_s < 1.5
+    assert 0.9 < settle.done_s - settle.sent_s < 4.0
 
 
 def test_a_server_error_at_the_read_fails_at_once(tmp_path: Path) -> None:

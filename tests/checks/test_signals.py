@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -142,13 +145,22 @@ def test_a_target_without_a_resource_is_not_asked_for_it(made: Cloud) -> None:
     assert set(seen(made)) == {"aws.ecs.transaction", "aws.alarm.standby"}
 
 
-def test_an_endpoint_that_nobody_serves_costs_one_short_attempt(made: Cloud) -> None:
-    """No retries: a refused connection is unknown at once."""
-    aws = LookingAws("http://127.0.0.1:9")
+def test_an_endpoint_that_hangs_up_is_asked_once(made: Cloud) -> None:
+    """No retries: a connection that is closed at once is unknown after one attempt."""
     watch = next(w for w in watches() if w.key == "auto_failover_rule")
-    look = SignalLooker(aws, made.target, watch, CLOCK).look()[0]
-    assert look.outcome is Outcome.UNKNOWN
-    assert look.done_s - look.sent_s < 1.0
+    asked: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):  # the listener is closed at the end
+                while True:
+                    asked.append(listener.accept()[0].close())
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        aws = LookingAws(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        look = SignalLooker(aws, made.target, watch, CLOCK).look()[0]
+        listener.shutdown(socket.SHUT_RDWR)
+    assert (look.outcome, len(asked)) == (Outcome.UNKNOWN, 1)
 
 
 def test_looks_keep_a_wall_floor() -> None:
