@@ -139,9 +139,9 @@ def wait_for_phase(runs: Path, phase: str) -> None:
     raise AssertionError(f"phase {phase} was not reached within {LIMIT_S:g} s")
 
 
-def lab_folders() -> set[Path]:
+def lab_folders(temporary: Path = Path("/tmp")) -> set[Path]:
     """State folders of labs in the temporary directory."""
-    return set(Path("/tmp").glob("drill-lab-*"))
+    return set(temporary.glob("drill-lab-*"))
 
 
 def assert_nothing_left(session: int, folders_before: set[Path]) -> None:

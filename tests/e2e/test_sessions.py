@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,19 +18,20 @@ LIMIT_S = 60.0
 
 def session(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A pytest session of the repository; AssertionError when it started a lab."""
-    before = lab_folders()
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-    )
-    assert lab_folders() <= before
+    # A temporary folder of its own: other tests have labs up at the same time.
+    with tempfile.TemporaryDirectory() as temporary:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *arguments],
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": temporary} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert lab_folders(Path(temporary)) == set()
     assert "Traceback" not in done.stdout, done.stdout
     assert "INTERNALERROR" not in done.stdout, done.stdout
     return done
