@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from drill.actions import Standing, await_standing, standing
 from drill.aws import Aws, AwsFailed
 from drill.change import Action, Change, Effect, Fault, Step
 from drill.child import Child
 from drill.clock import Clock
 from drill.end_state import DECLARED, EndState, declaration
-from drill.errors import Invalid, NotRecovered
+from drill.errors import Invalid, NotRecovered, Refused
 from drill.interrupt import Interrupts
 from drill.journal import Journal
 from drill.probes import SERVED
 from drill.restore import put_back
-from drill.target import Target
+from drill.target import Target, require_breakable
 from drill.timeline import Outcome, Timeline
 
 LOOK_WALL_S = 0.25
@@ -132,10 +133,9 @@ class Drill:
         be put back.
         """
         change = fault.prepare(self.aws, self.target.name, self.run_id)
+        change.validate()
         for resource in change.resources:
-            self._require_breakable(resource)
-        for call in change.inject + change.restore:
-            call.validate()
+            require_breakable(self.target, resource)
         number = self.journal.open_change(change)
         visible, in_force = change.effect != "none", False
         if visible:
@@ -153,28 +153,27 @@ class Drill:
     def perform(self, step: Step) -> Action:
         """Do something that cannot be undone: journal the intent, call, and wait for the declared end state.
 
-        Returns when the end state is reached or its time is over; journal and timeline tell which, and the judge
-        fails a window whose action did not reach its end. AwsFailed when it could not be started or looked at.
+        Returns when the end state is reached, when it never will be, or when its time is over; journal and timeline
+        tell which, and the judge fails a window whose action did not reach its end. AwsFailed when it could not be
+        started or looked at; Refused when somebody has started the very same before.
         """
         action = step.prepare(self.aws, self.target.name, self.run_id)
+        action.validate()
         for resource in action.resources:
-            self._require_breakable(resource)
-        for call in action.calls:
-            call.validate()
+            require_breakable(self.target, resource)
+        if (found := standing(self.aws, action)).fate != "not_started":
+            raise Refused(f"{action.kind} {found} before this drill did it: it will not be done twice")
         number = self.journal.open_action(action)
         if self._window == "failback":
             self.timeline.phase("failback")
         self.timeline.mark("action", window=self._window, kind=action.kind, effect=action.effect)
         try:
-            for call in action.calls:
-                self.aws.run(call)
-            self.journal.record(number, "started")
-            readings = self.aws.await_facts(action.end_state, action.timeout_s, self._wait, FACT_STEP_S)
-        except AwsFailed as error:
-            self._action_ended(number, action, False, [], str(error))
+            self._begin(number, action)
+            found = await_standing(self.aws, action, action.timeout_s, self._wait)
+        except BaseException as error:
+            self._action_broken_off(number, action, error)
             raise
-        seen = [str(reading) for reading in readings]
-        self._action_ended(number, action, all(reading.holds for reading in readings), seen)
+        self._action_ended(number, action, found)
         return action
 
     # -- measuring
@@ -291,11 +290,6 @@ class Drill:
             return "no write probe came back"
         return None if served or not self.load else "the load got not one request served"
 
-    def _require_breakable(self, resource: str) -> None:
-        # arn:partition:service:region:account:rest; the last part names the resource.
-        region, name = resource.split(":")[3], resource.rpartition("/")[2].rpartition(":")[2]
-        self.target.require_inside_blast_radius(region, name)
-
     def _inject(self, number: int, change: Change) -> None:
         began_s = self.clock.monotonic_s()
         for call in change.inject:
@@ -334,8 +328,41 @@ class Drill:
         since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe in SERVED)
         return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
-    def _action_ended(self, number: int, action: Action, reached: bool, seen: list[str], why: str = "") -> None:
-        self.journal.record(number, "reached" if reached else "not_reached", observed=seen, why=why)
+    def _begin(self, number: int, action: Action) -> None:
+        """Make the calls. One that fails may have taken effect all the same: then the action is begun, else not."""
+        try:
+            for call in action.calls:
+                self.aws.run(call)
+        except AwsFailed as error:
+            found = await_standing(self.aws, action, action.settle_s, self._wait, until_begun=True)
+            if found.fate == "not_started":
+                raise
+            self.timeline.mark("action.answer_lost", window=self._window, kind=action.kind, why=str(error))
+        self.journal.record(number, "started")
+
+    def _action_broken_off(self, number: int, action: Action, error: BaseException) -> None:
+        """Nobody waits for it any more: say how it stands, if AWS tells."""
+        with self.interrupts.shielded():
+            why = f"{type(error).__name__}: {error}"
+            try:
+                found = standing(self.aws, action)
+            except AwsFailed as unseen:
+                found, why = Standing("running", ()), f"{why}; how it stands could not be seen: {unseen}"
+            if found.fate != "running" and (found.over or isinstance(error, AwsFailed)):
+                self.journal.record(number, found.fate)
+            self.timeline.mark(
+                "action.ended",
+                window=self._window,
+                kind=action.kind,
+                reached=found.fate == "reached",
+                observed=[],
+                why=f"{why}; the action {found}",
+            )
+
+    def _action_ended(self, number: int, action: Action, found: Standing) -> None:
+        reached, seen = found.fate == "reached", list(found.seen)
+        self.journal.record(number, "reached" if reached else "not_reached", observed=seen)
+        why = "" if reached else str(found)
         self.timeline.mark(
             "action.ended", window=self._window, kind=action.kind, reached=reached, observed=seen, why=why
         )
