@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from drill.actions import Standing, await_standing, standing
-from drill.aws import Aws, AwsFailed
+from drill.actions import standing
+from drill.aws import Aws
 from drill.change import Action, Change, Effect, Fault, Step
 from drill.child import Child
 from drill.clock import Clock
 from drill.end_state import DECLARED, EndState, declaration
 from drill.errors import Invalid, NotRecovered, Refused
+from drill.hold import Hold
 from drill.interrupt import Interrupts
 from drill.journal import Journal
+from drill.perform import Performance
 from drill.probes import SERVED
 from drill.restore import put_back
 from drill.target import Target, require_breakable
@@ -72,6 +74,9 @@ class Drill:
     _injected_s: float = 0.0
     _recovered_s: float | None = None
     _recovering: bool = False
+
+    def __post_init__(self) -> None:
+        self._hold = Hold(self.aws, self.clock, self.timeline)
 
     # -- looking before anything is touched
 
@@ -144,6 +149,7 @@ class Drill:
         try:
             self._inject(number, change)
             in_force = True
+            self._hold.add(number, change)
             if visible:
                 self._await_bite(change)
             yield change
@@ -167,13 +173,13 @@ class Drill:
         if self._window == "failback":
             self.timeline.phase("failback")
         self.timeline.mark("action", window=self._window, kind=action.kind, effect=action.effect)
+        performance = Performance(self.aws, self.journal, self.timeline, self._wait, self._window, number, action)
         try:
-            self._begin(number, action)
-            found = await_standing(self.aws, action, action.timeout_s, self._wait)
+            performance.run()
         except BaseException as error:
-            self._action_broken_off(number, action, error)
+            with self.interrupts.shielded():
+                performance.broken_off(error)
             raise
-        self._action_ended(number, action, found)
         return action
 
     # -- measuring
@@ -258,6 +264,7 @@ class Drill:
     def _tick(self, wall_s: float) -> None:
         self.clock.sleep(wall_s * self.clock.speed)
         self.look_around()
+        self._hold.look()
 
     def _recovered(self, condition: Condition) -> bool:
         self._recovered_s = condition.reached(self.timeline, self._window_began_s)
@@ -328,50 +335,12 @@ class Drill:
         since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe in SERVED)
         return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
-    def _begin(self, number: int, action: Action) -> None:
-        """Make the calls. One that fails may have taken effect all the same: then the action is begun, else not."""
-        try:
-            for call in action.calls:
-                self.aws.run(call)
-        except AwsFailed as error:
-            found = await_standing(self.aws, action, action.settle_s, self._wait, until_begun=True)
-            if found.fate == "not_started":
-                raise
-            self.timeline.mark("action.answer_lost", window=self._window, kind=action.kind, why=str(error))
-        self.journal.record(number, "started")
-
-    def _action_broken_off(self, number: int, action: Action, error: BaseException) -> None:
-        """Nobody waits for it any more: say how it stands, if AWS tells."""
-        with self.interrupts.shielded():
-            why = f"{type(error).__name__}: {error}"
-            try:
-                found = standing(self.aws, action)
-            except AwsFailed as unseen:
-                found, why = Standing("running", ()), f"{why}; how it stands could not be seen: {unseen}"
-            if found.fate != "running" and (found.over or isinstance(error, AwsFailed)):
-                self.journal.record(number, found.fate)
-            self.timeline.mark(
-                "action.ended",
-                window=self._window,
-                kind=action.kind,
-                reached=found.fate == "reached",
-                observed=[],
-                why=f"{why}; the action {found}",
-            )
-
-    def _action_ended(self, number: int, action: Action, found: Standing) -> None:
-        reached, seen = found.fate == "reached", list(found.seen)
-        self.journal.record(number, "reached" if reached else "not_reached", observed=seen)
-        why = "" if reached else str(found)
-        self.timeline.mark(
-            "action.ended", window=self._window, kind=action.kind, reached=reached, observed=seen, why=why
-        )
-
     def _restore(self, number: int, change: Change, visible: bool, in_force: bool) -> None:
         with self.interrupts.shielded():
+            self._hold.drop(number)
             try:
                 if visible and in_force:
-                    self._still_in_force(number, change)
+                    self._hold.last_look(number, change)
                 if visible:
                     self.timeline.phase("restoring")
             finally:  # evidence that cannot be written must not keep anything from being put back
@@ -379,16 +348,3 @@ class Drill:
             self.timeline.mark("fault.restored", number=number, kind=change.kind)
             if visible:
                 self.timeline.phase("restored")
-
-    def _still_in_force(self, number: int, change: Change) -> None:
-        """Notice a fault that the world has undone by itself: then nothing was proven."""
-        try:
-            readings = self.aws.read(change.faulted + change.effective)
-        except AwsFailed as error:
-            self.timeline.mark("invalid", reason=f"could not see whether {change.kind} was still in force: {error}")
-            return
-        gone = [str(reading) for reading in readings if not reading.holds]
-        if gone:
-            self.timeline.mark("invalid", reason=f"{change.kind} was undone while the drill ran: {'; '.join(gone)}")
-            return
-        self.timeline.mark("fault.held", number=number, kind=change.kind)

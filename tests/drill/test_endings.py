@@ -426,7 +426,7 @@ def test_an_action_that_cannot_be_started_is_on_record(tmp_path: Path, aws: Trou
     run = ended(tmp_path, aws, scene)
     (event,) = load_history(run.folder).named("action.ended")
     assert event.data["reached"] is False
-    assert "ExecutionLimitExceeded; the action was never started" in event.data["why"]
+    assert "ExecutionLimitExceeded; states.start was never started" in event.data["why"]
     assert "ExecutionLimitExceeded" in reasons(run, Verdict.INVALID)
 
 
