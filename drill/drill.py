@@ -339,7 +339,7 @@ class Drill:
         with self.interrupts.shielded():
             self._hold.drop(number)
             try:
-                if visible and in_force:
+                if in_force:
                     self._hold.last_look(number, change)
                 if visible:
                     self.timeline.phase("restoring")

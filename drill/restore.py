@@ -39,10 +39,11 @@ def put_back(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sle
     RestoreFailed, with the lines to type, when it is not as before afterwards; journaled as dirty. A journal that
     cannot be written (a full disk) never keeps anything from being put back; OSError then, after it was.
     """
+    slept = _Slept(sleep)
     try:
-        if _set_and_verify(aws, journal, number, change, sleep, timeout_s) and not _was_confirmed(journal, number):
+        if _set_and_verify(aws, journal, number, change, slept, timeout_s) and not _was_confirmed(journal, number):
             # Nobody saw the injection in force: a call of it that was under way may arrive after the restore.
-            _set_and_verify(aws, journal, number, change, sleep, timeout_s)
+            _set_and_verify(aws, journal, number, change, slept, timeout_s)
     except AwsFailed as error:
         _dirty(journal, number, change, aws, f"could not be put back: {error}")
     except _LeftAlone as left:
@@ -54,21 +55,33 @@ class _LeftAlone(Exception):
     """Somebody changed it, or it did not come back."""
 
 
-def _persist(part: Callable[[], T], sleep: Sleep, timeout_s: float) -> T:
-    """Do `part` again while AWS is busy, pausing longer each time. AwsFailed when that does not end."""
-    slept_s, pause_s, unanswered = 0.0, STEP_S, 0
+class _Slept:
+    """Sleeps, and knows how many target seconds in all: whatever is tried again, the time for it is one."""
+
+    def __init__(self, sleep: Sleep) -> None:
+        self.total_s, self._sleep = 0.0, sleep
+
+    def __call__(self, target_s: float) -> None:
+        self.total_s += target_s
+        self._sleep(target_s)
+
+
+def _persist(part: Callable[[], T], sleep: _Slept, timeout_s: float) -> T:
+    """Do `part` again while AWS is busy, pausing longer each time, for `timeout_s` at most. Then AwsFailed."""
+    began_s, pause_s, unanswered = sleep.total_s, STEP_S, 0
     while True:
         try:
             return part()
         except AwsFailed as error:
             unanswered += error.cause == "unanswered"
-            if error.cause == "refused" or unanswered >= UNANSWERED_TRIES or slept_s + pause_s > timeout_s:
+            over = sleep.total_s - began_s + pause_s > timeout_s
+            if error.cause == "refused" or unanswered >= UNANSWERED_TRIES or over:
                 raise
         sleep(pause_s)
-        slept_s, pause_s = slept_s + pause_s, min(2 * pause_s, LONGEST_PAUSE_S)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
-def _set_and_verify(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sleep, timeout_s: float) -> bool:
+def _set_and_verify(aws: Aws, journal: Journal, number: int, change: Change, sleep: _Slept, timeout_s: float) -> bool:
     """Whether anything had to be put back."""
     acted = _persist(lambda: _compare_and_set(aws, journal, number, change, sleep), sleep, timeout_s)
     _persist(lambda: _verify(aws, change, sleep, timeout_s), sleep, timeout_s)
