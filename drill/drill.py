@@ -141,6 +141,7 @@ class Drill:
         change.validate()
         for resource in change.resources:
             require_breakable(self.target, resource)
+        self._require_unmoved(change)
         number = self.journal.open_change(change)
         visible, in_force = change.effect != "none", False
         if visible:
@@ -296,6 +297,20 @@ class Drill:
         if not probes:
             return "no write probe came back"
         return None if served or not self.load else "the load got not one request served"
+
+    def _require_unmoved(self, change: Change) -> None:
+        """Refused unless it is still as it was captured once replies can no longer be old.
+
+        Otherwise a deploy or an autoscaler of a moment ago would be put back to what was before it.
+        """
+        self._wait(change.settle_s)
+        moved = [reading for reading in self.aws.read(change.before) if not reading.holds]
+        if moved:
+            seen = "; ".join(f"{reading}, {reading.fact.equals!r} before" for reading in moved)
+            raise Refused(
+                f"{change.kind} on {', '.join(change.resources)}: somebody has just changed it ({seen}); "
+                "nothing was injected. Wait until the deploy or autoscaler is done, then drill again"
+            )
 
     def _inject(self, number: int, change: Change) -> None:
         began_s = self.clock.monotonic_s()

@@ -135,7 +135,7 @@ class PlanningDrill:
             calls=change.inject,
             facts=change.faulted + change.effective,
             resources=change.resources,
-            at_most_s=timings.bite_s * (2 if visible else 1),
+            at_most_s=change.settle_s + timings.bite_s * (2 if visible else 1),
             **about,
         )
         self._changes(number, change.resources)

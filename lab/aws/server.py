@@ -165,6 +165,10 @@ class AwsServer:
         """Misbehave from now on, besides what was told before; see lab.aws.misbehave. RuleError for too many."""
         self._misbehaviour.add(*rules)
 
+    def misbehaving(self) -> list[dict[str, object]]:
+        """The rules in force: {"rule": in words, "hits": requests}."""
+        return self._misbehaviour.told()
+
     def behave(self) -> None:
         """No misbehaviour any more. What hangs already hangs on, until its client gives up."""
         self._misbehaviour.clear()

@@ -245,7 +245,8 @@ class Door:
                 request, keep = got
                 reply = self._handler(request)
                 if isinstance(reply, NoReply):
-                    _await_end(conn) if reply.silent else _reset(conn)
+                    leave = _await_end if reply.silent else _reset
+                    leave(conn)
                     return
                 conn.sendall(reply_bytes(request.method, reply, keep))
 

@@ -16,7 +16,7 @@ from drill.aws import Aws, AwsFailed, Limits
 from drill.change import Change
 from drill.clock import Clock, FakeClock, SystemClock
 from drill.drill import Drill
-from drill.errors import RestoreFailed
+from drill.errors import Refused, RestoreFailed
 from drill.journal import Journal, outstanding
 from drill.restore import UNANSWERED_TRIES, put_back
 from drill.target import Resource
@@ -411,6 +411,31 @@ def test_a_call_that_takes_effect_late_is_put_back_too(
     assert (rules(made), states(drill)[-1]) == (AS_BEFORE, "restored")
 
 
+@dataclass(frozen=True)
+class Slow(ScaleEcsService):
+    """The fault of a service whose replies may be old for long."""
+
+    def prepare(self, aws: Aws, target: str, run_id: str) -> Change:
+        """See Fault."""
+        return replace(super().prepare(aws, target, run_id), settle_s=35.0)
+
+
+def test_what_was_captured_from_an_old_reply_is_refused(made: Cloud, make: Maker, patient: Aws) -> None:
+    """A deploy of a moment ago does not show yet: injecting now would put back what was before it."""
+    drill, fault = make(patient, SystemClock(SPEED)), Slow(SERVICE, 0)
+    made.server.misbehave(parse("stale ecs delay_s=300"))  # 3 s of wall time; 35 s of the drill are 3.5 s
+    fault.prepare(patient, "t", "r")
+    made.tasks(TOKYO, 0, 4, 4)
+    assert fault.prepare(patient, "t", "r").before[0].equals == 1  # old: it is 4 by now
+    with (
+        pytest.raises(Refused, match=r"somebody has just changed it.*desiredCount: 4, 1 before"),
+        drill.window("failover", survivor=OSAKA),
+        drill.applied(fault),
+    ):
+        pytest.fail("the block must not run")
+    assert (desired(made), drill.journal.path.read_text()) == (4, "")
+
+
 def test_a_whole_fault_under_old_replies(made: Cloud, make: Maker, patient: Aws) -> None:
     """In force is said when it shows, restored when that shows."""
     drill = make(patient, SystemClock(SPEED))
@@ -474,7 +499,7 @@ def test_a_look_that_fails_says_nothing_and_does_not_hold_up_the_drill(
     with drill.window("failover", survivor=OSAKA), drill.applied(ScaleEcsService(SERVICE, 0)):
         made.server.misbehave(parse("throttle ecs:DescribeServices"))
         drill._wait(200)
-        (told,) = made.server._misbehaviour.told()
+        (told,) = made.server.misbehaving()
         assert 2 <= int(str(told["hits"])) <= 6  # it asked, once each time, and less often than when all is well
         made.server.behave()
     assert [e.name for e in drill.timeline.events if e.name in ("fault.held", "invalid")] == ["fault.held"]

@@ -91,13 +91,17 @@ def test_an_action_keeps_the_contract(place: Place, sample: Sample, part: Part) 
 
 
 def test_any_process_that_has_the_journal_restores(place: Place, account: Cloud) -> None:
-    """All that can be injected at once is; then a fresh `drill restore` puts it back, newest first."""
+    """Every sample is injected, one upon the other; then a fresh `drill restore` puts all back, newest first."""
     was, folder = place.configuration(), place.folder / "run"
     header = {"run_id": "r", "target": account.target.model_dump(mode="json")}
     Timeline.create(folder, FakeClock(100.0), header).close()
     journal = Journal(folder / "journal.jsonl", FakeClock())
-    for sample in CHANGES[:3]:
-        change = place.prepare(sample.fault)
+    for sample in CHANGES:
+        try:
+            change = place.prepare(sample.fault)
+        except Refused:
+            sample.ready(account)
+            change = place.prepare(sample.fault)
         number = journal.open_change(change)
         journal.record(number, "injecting")
         place.run(*change.inject)
@@ -113,6 +117,7 @@ def test_any_process_that_has_the_journal_restores(place: Place, account: Cloud)
         check=False,
     )
     assert (done.returncode, outstanding(folder / "journal.jsonl")) == (0, []), done.stderr
+    assert done.stdout.count("as before") == len(CHANGES)
     assert place.configuration() == was
 
 
