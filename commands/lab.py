@@ -1,4 +1,4 @@
-"""`drill lab up SYSTEM`: keep a stand-in running for a person, and print what to try."""
+"""`drill lab up SYSTEM`: keep a stand-in running for a person, and print what to try. `misbehave`: spoil it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from commands import misbehave
 from commands.say import say
 from commands.world import MAX_SPEED
 from drill.errors import UsageError
@@ -24,14 +25,15 @@ ALIVE_CHECK_S = 0.5
 def register(verbs: Any) -> None:
     """Add the verb."""
     parser = verbs.add_parser("lab", help="keep the embedded lab running, to try things by hand")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="up")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="up|misbehave")
     up = actions.add_parser("up", help="start it; Ctrl-C stops it and leaves nothing behind")
     up.add_argument("system", help="core-banking")
     up.add_argument("--lab-speed", type=float, default=DEFAULT_SPEED, help="lab seconds per wall second (default 10)")
     up.add_argument("--lab-port", type=int, default=FIXED_PORT, help="AWS API here, DNS one higher, HTTP two higher")
     up.add_argument("--lab-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the world")
     up.add_argument("--state", type=Path, default=None, help="write the state file for --lab-attach here")
-    parser.set_defaults(run=run)
+    up.set_defaults(run=run)
+    misbehave.register(actions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -124,6 +126,10 @@ Go back to Tokyo (disarm first, as the document says):
 A write, as a client in Tokyo makes it (port {info.http_port} stands for 80):
   curl -s -X POST -H 'X_ACCOUNT_ID: me' -H 'Content-Type: application/json' -d '{{"quantity": 1000}}' \\
     http://$(dig +short @{host} -p {port} api.example.com | head -1):{info.http_port}/transaction/deposit
+
+Let it answer as AWS does on a bad day (--help: how), then behave again:
+  drill lab misbehave --state {state} 'throttle ecs:UpdateService count=20' 'stale events delay_s=20'
+  drill lab misbehave --state {state} --clear
 
 Drill this very lab:
   pytest -m failover --target {info.system} --lab-attach={state}"""

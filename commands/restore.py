@@ -6,12 +6,13 @@ import argparse
 import json
 from typing import Any
 
+from commands.actions import list_actions, tell_actions
 from commands.folders import add_run_argument, run_folder
 from commands.say import say
 from drill.aws import Aws
 from drill.clock import Clock, SystemClock
 from drill.errors import Refused, RestoreFailed
-from drill.journal import Entry, Journal
+from drill.journal import Entry, Journal, interrupted
 from drill.restore import put_back
 from drill.target import Target
 
@@ -33,14 +34,16 @@ def run(args: argparse.Namespace) -> int:
     journal = Journal(folder / "journal.jsonl", clock)
     try:
         entries = journal.outstanding()
-        if not entries:
+        if not entries and not interrupted(journal.path):
             say(f"{folder}: nothing outstanding")
             return 0
         if args.dry_run:
             for entry in entries:
                 _show(entry, aws)
+            list_actions(journal)
             return 0
         _require_account(aws, target)
+        tell_actions(aws, journal, clock.sleep)
         return _restore_all(entries, aws, journal, clock, target)
     finally:
         journal.close()

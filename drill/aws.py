@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import boto3
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from botocore.retries.standard import ThrottledRetryableChecker
 
 from drill.call import Call, Fact, Reading
 from drill.errors import DrillError
 
-CONNECT_TIMEOUT_S = 2.0
-READ_TIMEOUT_S = 10.0
-MAX_ATTEMPTS = 3
+Cause = Literal["refused", "busy", "unanswered"]
+"""Why a call failed. refused: AWS said no and will say so again (a right is missing, credentials have expired, no
+such thing); busy: AWS says to come again (throttled, 5xx); unanswered: nobody knows whether the call took effect."""
+BUSY = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
+"""The error codes that botocore itself takes for throttling."""
+EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+RENEW = "the credentials have expired: renew them, then go on"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long one call may take, in wall seconds, and how often botocore tries it."""
+
+    connect_s: float = 2.0
+    read_s: float = 10.0
+    attempts: int = 3
+
+    @property
+    def worst_call_s(self) -> float:
+        """The longest that one call can take: every attempt waited out, and botocore's pauses between them.
+
+        Botocore's standard mode pauses at most 1, 2, 4 ... s, never above 20 s, and 5 s more when AWS asks for it.
+        """
+        pauses_s = sum(min(2.0**n, 20.0) + 5.0 for n in range(self.attempts - 1))
+        return self.attempts * (self.connect_s + self.read_s) + pauses_s
+
+
+GLANCE = Limits(connect_s=1.0, read_s=2.0, attempts=1)
+"""For looks whose failure means nothing by itself: they must not hold up what is waiting."""
 
 
 class AwsFailed(DrillError):
-    """An AWS call failed: names operation, Region and AWS's own words."""
+    """An AWS call failed: names operation, Region and AWS's own words.
+
+    code: AWS's error code, "" without an answer; cause: see Cause.
+    """
+
+    def __init__(self, message: str, code: str = "", cause: Cause = "refused") -> None:
+        super().__init__(message)
+        self.code, self.cause = code, cause
 
 
 class Aws:
@@ -29,8 +66,8 @@ class Aws:
     endpoint_url: one URL for all services (a lab); None for AWS itself, with boto3's own credentials.
     """
 
-    def __init__(self, endpoint_url: str | None = None) -> None:
-        self.endpoint_url = endpoint_url
+    def __init__(self, endpoint_url: str | None = None, limits: Limits | None = None) -> None:
+        self.endpoint_url, self.limits = endpoint_url, limits or Limits()
         self._clients: dict[tuple[str, str, str | None], Any] = {}
         self._lock = threading.Lock()
         # A lab accepts any credentials, and must never be shown real ones.
@@ -52,12 +89,22 @@ class Aws:
         try:
             reply = method(**call.params)
         except (ClientError, BotoCoreError) as error:
-            raise AwsFailed(f"{call.service}:{call.operation} in {call.region} failed: {error}") from error
+            raise _failed(call, error) from error
         return {key: value for key, value in reply.items() if key != "ResponseMetadata"}
 
     def read(self, facts: Iterable[Fact]) -> list[Reading]:
-        """Read each fact's live value. AwsFailed when one cannot be read."""
-        return [Reading(fact, fact.extract(self.run(fact.call))) for fact in facts]
+        """Read each fact's live value. AwsFailed when one cannot be read.
+
+        Facts with the same call are read from one reply: they are of one instant, even where AWS's replies waver.
+        """
+        replies: dict[str, dict[str, Any]] = {}
+        return [Reading(fact, fact.extract(self._reply(fact, replies))) for fact in facts]
+
+    def with_limits(self, limits: Limits) -> Aws:
+        """The same world with the same credentials, asked with other limits."""
+        other = copy.copy(self)
+        other.limits, other._clients, other._lock = limits, {}, threading.Lock()
+        return other
 
     def await_facts(
         self, facts: Iterable[Fact], timeout_s: float, sleep: Callable[[float], None], step_s: float
@@ -75,10 +122,34 @@ class Aws:
             readings = self.read(wanted)
         return readings
 
+    def _reply(self, fact: Fact, replies: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        key = json.dumps([fact.call.service, fact.call.operation, fact.call.region, fact.call.params], sort_keys=True)
+        if key not in replies:
+            try:
+                replies[key] = self.run(fact.call)
+            except AwsFailed as error:
+                if error.code not in fact.absent:
+                    raise
+                return {}
+        return replies[key]
+
     def _config(self) -> Config:
         return Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"total_max_attempts": MAX_ATTEMPTS, "mode": "standard"},
+            connect_timeout=self.limits.connect_s,
+            read_timeout=self.limits.read_s,
+            retries={"total_max_attempts": self.limits.attempts, "mode": "standard"},
             inject_host_prefix=self.endpoint_url is None,
         )
+
+
+def _failed(call: Call, error: ClientError | BotoCoreError) -> AwsFailed:
+    response: Any = error.response if isinstance(error, ClientError) else {}
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    cause: Cause = "refused"
+    if isinstance(error, ConnectionError | HTTPClientError):
+        cause = "unanswered"
+    elif code in BUSY or status in (500, 502, 503, 504):
+        cause = "busy"
+    advice = f"; {RENEW}" if code in EXPIRED else ""
+    return AwsFailed(f"{call.service}:{call.operation} in {call.region} failed: {error}{advice}", code, cause)

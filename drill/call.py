@@ -7,6 +7,7 @@ own service model; `drill.iam` tells from it which rights it needs.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,8 +18,12 @@ import botocore.model
 import botocore.validate
 import jmespath
 from botocore import xform_name
+from jmespath.exceptions import JMESPathError
 
 from drill.errors import UsageError
+
+READS = re.compile(r"(Describe|Get|List)[A-Z]")
+"""How the names of AWS's read-only operations begin."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,26 @@ class Call:
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that can be read back: the value at `path` (JMESPath) of the call's reply equals `equals`."""
+    """Something that can be read back: the value at `path` (JMESPath) of the call's reply equals `equals`.
+
+    absent: AWS's error codes that say "there is no such thing" ("ExecutionDoesNotExist"); the reply then counts as
+    empty, so that `equals` None means absent. Any other error stays an error: unknown is never absent.
+    """
 
     call: Call
     path: str
     equals: Any
+    absent: tuple[str, ...] = ()
+
+    def validate(self) -> None:
+        """UsageError when the call is unknown to botocore, may change something, or the path is no JMESPath."""
+        self.call.validate()
+        if not reads_only(self.call.operation):
+            raise UsageError(f"{self}: {self.call.operation} may change something; a fact must only be read")
+        try:
+            jmespath.compile(self.path)
+        except JMESPathError as error:
+            raise UsageError(f"{self}: {self.path!r} is no JMESPath expression: {error}") from error
 
     def extract(self, reply: dict[str, Any]) -> Any:
         """The value that the reply shows at `path`; None when there is none."""
@@ -90,6 +110,16 @@ class Reading:
 
     def __str__(self) -> str:
         return f"{self.fact.call.service}:{self.fact.call.operation} {self.fact.path}: {self.observed!r}"
+
+
+def fact_from(record: dict[str, Any]) -> Fact:
+    """A Fact from its JSON form. KeyError or TypeError when it is none."""
+    return Fact(Call(**record["call"]), record["path"], record["equals"], tuple(record.get("absent", ())))
+
+
+def reads_only(operation: str) -> bool:
+    """Whether an operation's name is one of those by which AWS only reads."""
+    return READS.match(operation) is not None
 
 
 @cache

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 from drill.aws import Aws
-from drill.call import Call, Fact
+from drill.call import Call, Fact, fact_from
+from drill.errors import UsageError
 
 Effect = Literal["errors", "region_moved", "none"]
 """What clients must see if a fault bites: failed writes; answers from another Region; nothing (it only arms)."""
@@ -24,6 +25,8 @@ class Change:
     inject, restore: the calls, in order. faulted, before: facts by which restore tells "still broken by us" from
     "as before" from "someone else changed it". effective: facts that hold once the fault is really in force;
     healed: facts that hold once everything runs as before. max_duration_s: target seconds until it must be back.
+    settle_s: target seconds after which a read of the service shows what was written before, and a call whose answer
+    was lost has taken effect if it ever will. Until then "as before" is not believed.
     """
 
     kind: str
@@ -38,6 +41,25 @@ class Change:
     effective: tuple[Fact, ...] = ()
     healed: tuple[Fact, ...] = ()
     max_duration_s: float = 3600.0
+    settle_s: float = 10.0
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Everything that is read back of it."""
+        return self.faulted + self.effective + self.before + self.healed
+
+    def validate(self) -> None:
+        """UsageError when a call or fact is unknown to botocore, or the facts cannot tell broken from as before."""
+        _require(self.kind, bool(self.inject and self.restore), "has no calls to inject, or none to restore")
+        _require(self.kind, bool(self.resources), "names no resource")
+        for call in self.inject + self.restore:
+            call.validate()
+        for fact in self.facts:
+            fact.validate()
+        broken, before = ({(str(f.call), f.path): f.equals for f in facts} for facts in (self.faulted, self.before))
+        _require(self.kind, bool(before), "says nothing of how it was before: it could never be put back")
+        _require(self.kind, broken.keys() == before.keys(), "reads other values as broken than as before")
+        _require(self.kind, broken != before, "looks the same broken as before: restore could not tell them apart")
 
     def to_json(self) -> dict[str, Any]:
         """JSON form; `change_from` reads it."""
@@ -48,7 +70,9 @@ class Change:
 class Action:
     """Something that cannot be undone: journaled before, its end state checked after.
 
-    end_state: facts that hold when it is done; timeout_s: target seconds for that.
+    begun: facts that hold once it has been started, by whomever: they tell a crash before the call from one after
+    it. end_state: facts that hold when it is done; timeout_s: target seconds for that. given_up: any one of these
+    says that it has ended and will never reach its end state. settle_s: see Change.
     """
 
     kind: str
@@ -59,6 +83,24 @@ class Action:
     calls: tuple[Call, ...]
     end_state: tuple[Fact, ...]
     timeout_s: float
+    begun: tuple[Fact, ...] = ()
+    given_up: tuple[Fact, ...] = ()
+    settle_s: float = 10.0
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Everything that is read back of it."""
+        return self.begun + self.end_state + self.given_up
+
+    def validate(self) -> None:
+        """UsageError when a call or fact is unknown to botocore, or nobody could tell whether it was started."""
+        for call in self.calls:
+            call.validate()
+        for fact in self.facts:
+            fact.validate()
+        _require(self.kind, bool(self.calls and self.resources), "has no calls, or names no resource")
+        _require(self.kind, bool(self.begun), "has no facts that tell whether it was started")
+        _require(self.kind, bool(self.end_state), "declares no end state")
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
@@ -80,10 +122,22 @@ class Step(Protocol):
 
 
 def change_from(record: dict[str, Any]) -> Change:
-    """A Change from its JSON form."""
-    calls = {key: tuple(Call(**c) for c in record[key]) for key in ("inject", "restore")}
-    facts = {
-        key: tuple(Fact(Call(**f["call"]), f["path"], f["equals"]) for f in record[key])
-        for key in ("faulted", "before", "effective", "healed")
-    }
-    return Change(**(record | calls | facts | {"resources": tuple(record["resources"])}))
+    """A Change from its JSON form. KeyError, TypeError or ValueError when it is none."""
+    return Change(**_with_types(record, ("inject", "restore"), ("faulted", "before", "effective", "healed")))
+
+
+def action_from(record: dict[str, Any]) -> Action:
+    """An Action from its JSON form. KeyError, TypeError or ValueError when it is none."""
+    return Action(**_with_types(record, ("calls",), ("begun", "end_state", "given_up")))
+
+
+def _with_types(record: dict[str, Any], calls: tuple[str, ...], facts: tuple[str, ...]) -> dict[str, Any]:
+    """What an older harness did not write yet is left to the defaults."""
+    made: dict[str, Any] = {key: tuple(Call(**call) for call in record[key]) for key in calls if key in record}
+    made |= {key: tuple(fact_from(fact) for fact in record[key]) for key in facts if key in record}
+    return record | made | {"resources": tuple(record["resources"])}
+
+
+def _require(kind: str, holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise UsageError(f"{kind} {otherwise}; its prepare() is wrong")

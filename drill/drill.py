@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from drill.aws import Aws, AwsFailed
+from drill.actions import standing
+from drill.aws import Aws
 from drill.change import Action, Change, Effect, Fault, Step
 from drill.child import Child
 from drill.clock import Clock
 from drill.end_state import DECLARED, EndState, declaration
-from drill.errors import Invalid, NotRecovered
+from drill.errors import Invalid, NotRecovered, Refused
+from drill.hold import Hold
 from drill.interrupt import Interrupts
 from drill.journal import Journal
+from drill.perform import Performance
 from drill.probes import SERVED
 from drill.restore import put_back
-from drill.target import Target
+from drill.target import Target, require_breakable
 from drill.timeline import Outcome, Timeline
 
 LOOK_WALL_S = 0.25
@@ -71,6 +74,9 @@ class Drill:
     _injected_s: float = 0.0
     _recovered_s: float | None = None
     _recovering: bool = False
+
+    def __post_init__(self) -> None:
+        self._hold = Hold(self.aws, self.clock, self.timeline)
 
     # -- looking before anything is touched
 
@@ -132,10 +138,10 @@ class Drill:
         be put back.
         """
         change = fault.prepare(self.aws, self.target.name, self.run_id)
+        change.validate()
         for resource in change.resources:
-            self._require_breakable(resource)
-        for call in change.inject + change.restore:
-            call.validate()
+            require_breakable(self.target, resource)
+        self._require_unmoved(change)
         number = self.journal.open_change(change)
         visible, in_force = change.effect != "none", False
         if visible:
@@ -144,6 +150,7 @@ class Drill:
         try:
             self._inject(number, change)
             in_force = True
+            self._hold.add(number, change)
             if visible:
                 self._await_bite(change)
             yield change
@@ -153,28 +160,27 @@ class Drill:
     def perform(self, step: Step) -> Action:
         """Do something that cannot be undone: journal the intent, call, and wait for the declared end state.
 
-        Returns when the end state is reached or its time is over; journal and timeline tell which, and the judge
-        fails a window whose action did not reach its end. AwsFailed when it could not be started or looked at.
+        Returns when the end state is reached, when it never will be, or when its time is over; journal and timeline
+        tell which, and the judge fails a window whose action did not reach its end. AwsFailed when it could not be
+        started or looked at; Refused when somebody has started the very same before.
         """
         action = step.prepare(self.aws, self.target.name, self.run_id)
+        action.validate()
         for resource in action.resources:
-            self._require_breakable(resource)
-        for call in action.calls:
-            call.validate()
+            require_breakable(self.target, resource)
+        if (found := standing(self.aws, action)).fate != "not_started":
+            raise Refused(f"{action.kind} {found} before this drill did it: it will not be done twice")
         number = self.journal.open_action(action)
         if self._window == "failback":
             self.timeline.phase("failback")
         self.timeline.mark("action", window=self._window, kind=action.kind, effect=action.effect)
+        performance = Performance(self.aws, self.journal, self.timeline, self._wait, self._window, number, action)
         try:
-            for call in action.calls:
-                self.aws.run(call)
-            self.journal.record(number, "started")
-            readings = self.aws.await_facts(action.end_state, action.timeout_s, self._wait, FACT_STEP_S)
-        except AwsFailed as error:
-            self._action_ended(number, action, False, [], str(error))
+            performance.run()
+        except BaseException as error:
+            with self.interrupts.shielded():
+                performance.broken_off(error)
             raise
-        seen = [str(reading) for reading in readings]
-        self._action_ended(number, action, all(reading.holds for reading in readings), seen)
         return action
 
     # -- measuring
@@ -259,6 +265,7 @@ class Drill:
     def _tick(self, wall_s: float) -> None:
         self.clock.sleep(wall_s * self.clock.speed)
         self.look_around()
+        self._hold.look()
 
     def _recovered(self, condition: Condition) -> bool:
         self._recovered_s = condition.reached(self.timeline, self._window_began_s)
@@ -291,10 +298,19 @@ class Drill:
             return "no write probe came back"
         return None if served or not self.load else "the load got not one request served"
 
-    def _require_breakable(self, resource: str) -> None:
-        # arn:partition:service:region:account:rest; the last part names the resource.
-        region, name = resource.split(":")[3], resource.rpartition("/")[2].rpartition(":")[2]
-        self.target.require_inside_blast_radius(region, name)
+    def _require_unmoved(self, change: Change) -> None:
+        """Refused unless it is still as it was captured once replies can no longer be old.
+
+        Otherwise a deploy or an autoscaler of a moment ago would be put back to what was before it.
+        """
+        self._wait(change.settle_s)
+        moved = [reading for reading in self.aws.read(change.before) if not reading.holds]
+        if moved:
+            seen = "; ".join(f"{reading}, {reading.fact.equals!r} before" for reading in moved)
+            raise Refused(
+                f"{change.kind} on {', '.join(change.resources)}: somebody has just changed it ({seen}); "
+                "nothing was injected. Wait until the deploy or autoscaler is done, then drill again"
+            )
 
     def _inject(self, number: int, change: Change) -> None:
         began_s = self.clock.monotonic_s()
@@ -334,17 +350,12 @@ class Drill:
         since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe in SERVED)
         return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
-    def _action_ended(self, number: int, action: Action, reached: bool, seen: list[str], why: str = "") -> None:
-        self.journal.record(number, "reached" if reached else "not_reached", observed=seen, why=why)
-        self.timeline.mark(
-            "action.ended", window=self._window, kind=action.kind, reached=reached, observed=seen, why=why
-        )
-
     def _restore(self, number: int, change: Change, visible: bool, in_force: bool) -> None:
         with self.interrupts.shielded():
+            self._hold.drop(number)
             try:
-                if visible and in_force:
-                    self._still_in_force(number, change)
+                if in_force:
+                    self._hold.last_look(number, change)
                 if visible:
                     self.timeline.phase("restoring")
             finally:  # evidence that cannot be written must not keep anything from being put back
@@ -352,16 +363,3 @@ class Drill:
             self.timeline.mark("fault.restored", number=number, kind=change.kind)
             if visible:
                 self.timeline.phase("restored")
-
-    def _still_in_force(self, number: int, change: Change) -> None:
-        """Notice a fault that the world has undone by itself: then nothing was proven."""
-        try:
-            readings = self.aws.read(change.faulted + change.effective)
-        except AwsFailed as error:
-            self.timeline.mark("invalid", reason=f"could not see whether {change.kind} was still in force: {error}")
-            return
-        gone = [str(reading) for reading in readings if not reading.holds]
-        if gone:
-            self.timeline.mark("invalid", reason=f"{change.kind} was undone while the drill ran: {'; '.join(gone)}")
-            return
-        self.timeline.mark("fault.held", number=number, kind=change.kind)

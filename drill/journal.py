@@ -4,8 +4,9 @@ One fsynced JSON line per state of a Change:
 
     prepared -> injecting -> injected -> restoring -> restored | dirty
 
-and of an Action: intended -> started -> reached | not_reached. The first line carries the whole Change; any
-process with the file can restore. A lock on the file keeps two processes from restoring at once.
+and of an Action: intended -> started -> reached | not_reached, or intended -> not_started. The first line carries
+the whole Change or Action; any process with the file can restore. A lock on the file keeps two processes from
+restoring at once.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from drill.change import Action, Change, change_from
+from drill.change import Action, Change, action_from, change_from
 from drill.clock import Clock
 from drill.errors import DrillError, Refused
 from drill.ledger import read_lines
 
+T = TypeVar("T")
 State = Literal[
     "prepared",
     "injecting",
@@ -35,9 +37,11 @@ State = Literal[
     "started",
     "reached",
     "not_reached",
+    "not_started",
 ]
 BACK: tuple[State, ...] = ("restored",)
 UNTOUCHED: tuple[State, ...] = ("prepared",)
+OVER: tuple[State, ...] = ("reached", "not_reached", "not_started")
 
 
 class Unreadable(DrillError, ValueError):
@@ -51,6 +55,15 @@ class Entry:
     number: int
     state: str
     change: Change
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An Action whose end the journal does not know: it was interrupted, and may or may not have been started."""
+
+    number: int
+    state: str
+    action: Action
 
 
 class Journal:
@@ -93,6 +106,10 @@ class Journal:
         """Changes that are not known to be back, newest first (the order to restore in)."""
         return outstanding(self.path)
 
+    def was(self, number: int, state: State) -> bool:
+        """Whether that Change or Action has ever been in that state. Unreadable as for `outstanding`."""
+        return any((number, state) == (n, s) for n, s, _ in _records(self.path))
+
     def close(self) -> None:
         """Release the lock."""
         os.close(self._fd)
@@ -123,9 +140,25 @@ def outstanding(path: Path) -> list[Entry]:
     for number, state, record in _records(path):
         states[number] = state
         if "change" in record:
-            changes[number] = _change(path, number, record["change"])
+            changes[number] = _read(change_from, path, number, record["change"])
     open_ = [n for n in changes if states[n] not in BACK + UNTOUCHED]
     return [Entry(n, states[n], changes[n]) for n in sorted(open_, reverse=True)]
+
+
+def interrupted(path: Path) -> list[Intent]:
+    """Actions in a journal file of which nobody noted the end, in order. They are looked at, never repeated.
+
+    Unreadable names the file and the line that is no record.
+    """
+    if not path.exists():
+        return []
+    intents: dict[int, Intent] = {}
+    for number, state, record in _records(path):
+        if "action" in record:
+            intents[number] = Intent(number, state, _read(action_from, path, number, record["action"]))
+        elif number in intents:
+            intents[number] = Intent(number, state, intents[number].action)
+    return [intent for intent in intents.values() if intent.state not in OVER]
 
 
 def _records(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -141,11 +174,11 @@ def _records(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
         yield number, state, record
 
 
-def _change(path: Path, number: int, record: Any) -> Change:
+def _read(form: Callable[[Any], T], path: Path, number: int, record: Any) -> T:
     try:
-        return change_from(record)
+        return form(record)
     except (KeyError, TypeError, ValueError) as error:
-        raise Unreadable(f"journal {path}, change {number} is none ({type(error).__name__}: {error})") from error
+        raise Unreadable(f"journal {path}, entry {number} is none ({type(error).__name__}: {error})") from error
 
 
 def _cut_torn_line(fd: int, path: Path) -> None:

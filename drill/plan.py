@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from drill.call import Call, Fact
+from drill.call import Call, Fact, fact_from
 
 Does = Literal["look", "start", "wait", "window", "inject", "restore", "act", "end"]
 FORMAT = 1
@@ -103,7 +103,7 @@ def plan_from(record: dict[str, Any]) -> Plan:
 def _step(record: dict[str, Any]) -> PlannedStep:
     known = {k: v for k, v in record.items() if k != "lines"}
     calls = {key: _calls(record[key]) for key in ("calls", "reads")}
-    facts = tuple(Fact(Call(**f["call"]), f["path"], f["equals"]) for f in record["facts"])
+    facts = tuple(fact_from(f) for f in record["facts"])
     tuples = {key: tuple(record[key]) for key in ("resources", "seen", "depends_on")}
     return PlannedStep(**(known | calls | tuples | {"facts": facts}))
 

@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar
 
-import jmespath
 from botocore.exceptions import BotoCoreError, ClientError
-from jmespath.exceptions import JMESPathError
 
 from drill.aws import AwsFailed
-from drill.call import Call, Fact
+from drill.call import Call
 from drill.change import Action, Change, Fault, Step
 from drill.clock import Clock
 from drill.drill import Condition, Instrument
@@ -26,7 +24,7 @@ from drill.errors import DrillError, Invalid, Refused, UsageError
 from drill.find import find, last_part
 from drill.plan import Does, Plan, PlannedStep
 from drill.read_only import MutationRefused, OnlyReads, ReadOnlyAws
-from drill.target import Target
+from drill.target import Target, require_breakable
 
 RUN_ID = "RUN-ID"
 """Stands in a plan for the id that each drill gets when it begins."""
@@ -127,7 +125,8 @@ class PlanningDrill:
     def applied(self, fault: Fault) -> Iterator[Change]:
         """Prepare a fault and say what would be called; at the block's end, what would be put back, and how."""
         change, about = self._prepare(fault, fault.prepare, self._unknown_change(fault))
-        self._check(change.resources, change.inject + change.restore, _facts_of(change))
+        if about["planned"]:
+            self._check(change)
         visible, timings = change.effect != "none", self.target.timings
         number = self._add(
             "inject",
@@ -136,7 +135,7 @@ class PlanningDrill:
             calls=change.inject,
             facts=change.faulted + change.effective,
             resources=change.resources,
-            at_most_s=timings.bite_s * (2 if visible else 1),
+            at_most_s=change.settle_s + timings.bite_s * (2 if visible else 1),
             **about,
         )
         self._changes(number, change.resources)
@@ -151,13 +150,14 @@ class PlanningDrill:
     def perform(self, step: Step) -> Action:
         """Prepare an action and say what would be called, and which end state would be waited for."""
         action, about = self._prepare(step, step.prepare, self._unknown_action(step))
-        self._check(action.resources, action.calls, action.end_state)
+        if about["planned"]:
+            self._check(action)
         number = self._add(
             "act",
             f"{action.kind}, cannot be undone; declared effect: {action.effect}",
             phase="failback" if self._window == "failback" else "",
             calls=action.calls,
-            facts=action.end_state,
+            facts=action.facts,
             resources=action.resources,
             at_most_s=action.timeout_s,
             **about,
@@ -216,14 +216,11 @@ class PlanningDrill:
         note = _AS_IT_IS_NOW if depends_on else ""
         return prepared, {"reads": reads, "depends_on": depends_on, "planned": True, "note": note}
 
-    def _check(self, resources: tuple[str, ...], calls: tuple[Call, ...], facts: tuple[Fact, ...]) -> None:
+    def _check(self, prepared: Change | Action) -> None:
         """What the drill checks before it injects."""
-        for resource in resources:
-            self._require_breakable(resource)
-        for call in calls:
-            call.validate()
-        for fact in facts:
-            _validate(fact)
+        prepared.validate()
+        for resource in prepared.resources:
+            require_breakable(self.target, resource)
 
     def _put_back(self, number: int, change: Change, planned: bool) -> None:
         self._add(
@@ -260,10 +257,6 @@ class PlanningDrill:
             with contextlib.suppress(ValueError):
                 numbers.remove(number)
 
-    def _require_breakable(self, resource: str) -> None:
-        region = resource.split(":")[3]
-        self.target.require_inside_blast_radius(region, last_part(resource))
-
     def _reads(self, began: int) -> tuple[Call, ...]:
         return tuple(self.aws.made[began:])
 
@@ -282,20 +275,6 @@ class PlanningDrill:
 
 
 _AS_IT_IS_NOW = "planned from the world as it is now; prepared again when its turn comes"
-
-
-def _facts_of(prepared: Change | Action) -> tuple[Fact, ...]:
-    if isinstance(prepared, Action):
-        return prepared.end_state
-    return prepared.faulted + prepared.effective + prepared.before + prepared.healed
-
-
-def _validate(fact: Fact) -> None:
-    fact.call.validate()
-    try:
-        jmespath.compile(fact.path)
-    except JMESPathError as error:
-        raise UsageError(f"{fact}: {fact.path!r} is no JMESPath expression: {error}") from error
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -5,18 +5,15 @@ Held at botocore's own seam, so that it does not matter whether a fault asks thr
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from drill.aws import Aws
-from drill.call import Call
+from drill.call import Call, reads_only
 from drill.errors import Refused
 
-READS = re.compile(r"(Describe|Get|List)[A-Z]")
-"""How the names of AWS's read-only operations begin."""
 EVENT = "before-parameter-build"
 """Emitted by botocore for every call of every client, before the request exists."""
 
@@ -56,7 +53,7 @@ class ReadOnlyAws(Aws):
 
     def _admit(self, service: str, region: str) -> Callable[..., None]:
         def admit(params: dict[str, Any], model: Any, **_: Any) -> None:
-            if not READS.match(model.name):
+            if not reads_only(model.name):
                 raise MutationRefused(
                     f"{service}:{model.name} in {region} was about to be called, where only looking is allowed; "
                     "a prepare() or guard must not change anything"

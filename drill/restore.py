@@ -2,34 +2,48 @@
 
 Restore reads first. As we broke it -> put back. As before -> nothing to do. Anything else -> somebody changed it
 meanwhile: it is left alone, and the error carries both values and the lines to type.
+
+AWS's replies may be old for some seconds, and a call whose answer was lost may take effect late. So one look is
+enough to put back, which does no harm twice; but neither "as before" nor "somebody else" is believed before every
+look of `Change.settle_s` has said the same.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
+from typing import Literal, TypeVar
 
 from drill.aws import Aws, AwsFailed
 from drill.call import Reading
 from drill.change import Change
 from drill.errors import RestoreFailed
-from drill.journal import Journal
+from drill.journal import Journal, Unreadable
 
 STEP_S = 2.0
+LONGEST_PAUSE_S = 30.0
+UNANSWERED_TRIES = 2
+"""A Region that is silent is not asked for ever: after so many tries, each of botocore's attempts, it is DIRTY."""
+T = TypeVar("T")
+State = Literal["before", "ours", "foreign"]
+Sleep = Callable[[float], None]
 
 
-def put_back(
-    aws: Aws, journal: Journal, number: int, change: Change, sleep: Callable[[float], None], timeout_s: float
-) -> None:
+def put_back(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sleep, timeout_s: float) -> None:
     """Restore `change` (number in `journal`) and verify by reading back.
 
-    sleep takes target seconds; timeout_s: target seconds to wait until everything runs as before.
+    sleep takes target seconds; timeout_s: target seconds to wait until everything runs as before, and to come again
+    while AWS is busy. Bounded in wall time too: a call takes `aws.limits.worst_call_s` at most, and a Region that
+    does not answer is tried UNANSWERED_TRIES times.
     RestoreFailed, with the lines to type, when it is not as before afterwards; journaled as dirty. A journal that
     cannot be written (a full disk) never keeps anything from being put back; OSError then, after it was.
     """
+    slept = _Slept(sleep)
     try:
-        _compare_and_set(aws, journal, number, change)
-        _verify(aws, change, sleep, timeout_s)
+        if _set_and_verify(aws, journal, number, change, slept, timeout_s) and not _was_confirmed(journal, number):
+            # Nobody saw the injection in force: a call of it that was under way may arrive after the restore.
+            _set_and_verify(aws, journal, number, change, slept, timeout_s)
     except AwsFailed as error:
         _dirty(journal, number, change, aws, f"could not be put back: {error}")
     except _LeftAlone as left:
@@ -41,12 +55,44 @@ class _LeftAlone(Exception):
     """Somebody changed it, or it did not come back."""
 
 
-def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Change) -> None:
-    before = aws.read(change.before)
-    if all(reading.holds for reading in before):
-        return
-    faulted = aws.read(change.faulted)
-    if not _ours(faulted, before):
+class _Slept:
+    """Sleeps, and knows how many target seconds in all: whatever is tried again, the time for it is one."""
+
+    def __init__(self, sleep: Sleep) -> None:
+        self.total_s, self._sleep = 0.0, sleep
+
+    def __call__(self, target_s: float) -> None:
+        self.total_s += target_s
+        self._sleep(target_s)
+
+
+def _persist(part: Callable[[], T], sleep: _Slept, timeout_s: float) -> T:
+    """Do `part` again while AWS is busy, pausing longer each time, for `timeout_s` at most. Then AwsFailed."""
+    began_s, pause_s, unanswered = sleep.total_s, STEP_S, 0
+    while True:
+        try:
+            return part()
+        except AwsFailed as error:
+            unanswered += error.cause == "unanswered"
+            over = sleep.total_s - began_s + pause_s > timeout_s
+            if error.cause == "refused" or unanswered >= UNANSWERED_TRIES or over:
+                raise
+        sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _set_and_verify(aws: Aws, journal: Journal, number: int, change: Change, sleep: _Slept, timeout_s: float) -> bool:
+    """Whether anything had to be put back."""
+    acted = _persist(lambda: _compare_and_set(aws, journal, number, change, sleep), sleep, timeout_s)
+    _persist(lambda: _verify(aws, change, sleep, timeout_s), sleep, timeout_s)
+    return acted
+
+
+def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sleep) -> bool:
+    state, before, faulted = _settled(aws, change, sleep)
+    if state == "before":
+        return False
+    if state == "foreign":
         raise _LeftAlone(
             "is neither as we broke it nor as before, so it was left alone. Observed: "
             f"{_shown(faulted)}. As we broke it: {_expected(faulted)}. As before: {_expected(before)}"
@@ -55,6 +101,27 @@ def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Change) ->
         journal.record(number, "restoring")
     for call in change.restore:
         aws.run(call)
+    return True
+
+
+def _settled(aws: Aws, change: Change, sleep: Sleep) -> tuple[State, list[Reading], list[Reading]]:
+    """Ours at the first look that says so; anything else when it was never ours for `settle_s` target seconds."""
+    seen = _look(aws, change)
+    for _ in range(math.ceil(change.settle_s / STEP_S)):
+        if seen[0] == "ours":
+            break
+        sleep(STEP_S)
+        seen = _look(aws, change)
+    return seen
+
+
+def _look(aws: Aws, change: Change) -> tuple[State, list[Reading], list[Reading]]:
+    """One look at both: two, one after the other, could each see another moment and agree with neither."""
+    readings = aws.read(change.before + change.faulted)
+    before, faulted = readings[: len(change.before)], readings[len(change.before) :]
+    if before and all(reading.holds for reading in before):
+        return "before", before, faulted
+    return "ours" if _ours(faulted, before) else "foreign", before, faulted
 
 
 def _ours(faulted: list[Reading], before: list[Reading]) -> bool:
@@ -63,11 +130,18 @@ def _ours(faulted: list[Reading], before: list[Reading]) -> bool:
     return all(r.holds or (str(r.fact.call), r.fact.path) in as_before for r in faulted)
 
 
-def _verify(aws: Aws, change: Change, sleep: Callable[[float], None], timeout_s: float) -> None:
+def _verify(aws: Aws, change: Change, sleep: Sleep, timeout_s: float) -> None:
     readings = aws.await_facts(change.before + change.healed, timeout_s, sleep, STEP_S)
     wrong = [reading for reading in readings if not reading.holds]
     if wrong:
         raise _LeftAlone(f"did not come back within {timeout_s:g} s: {_shown(wrong)}, expected {_expected(wrong)}")
+
+
+def _was_confirmed(journal: Journal, number: int) -> bool:
+    try:
+        return journal.was(number, "injected")
+    except (OSError, Unreadable):
+        return False
 
 
 def _dirty(journal: Journal, number: int, change: Change, aws: Aws, why: str) -> None:

@@ -302,6 +302,24 @@ class Target(_Table):
         return bare if port is None else f"{bare}:{port}"
 
 
+def require_breakable(target: Target, arn: str) -> None:
+    """Refused unless the resource lies in the target's account and inside its blast radius.
+
+    arn: partition:service:region:account:rest, the last part of which names the resource; a service that is the same
+    in every account leaves the account empty.
+    """
+    parts = arn.split(":", 5)
+    if len(parts) != 6:
+        raise Refused(f"{arn!r} is no ARN, so nobody knows whether it may be broken; nothing was touched")
+    region, account, rest = parts[3:]
+    if account not in ("", target.account):
+        raise Refused(
+            f"{arn} is in account {account}, target {target.name} is {target.account}: nothing was touched; use the "
+            "credentials of the target's account"
+        )
+    target.require_inside_blast_radius(region, rest.rpartition("/")[2].rpartition(":")[2])
+
+
 def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
     """Read, override and validate a target file.
 

@@ -12,6 +12,9 @@ from drill.change import Action
 from drill.find import find_one
 from drill.target import Resource
 
+ENDED = ("FAILED", "TIMED_OUT", "ABORTED")
+"""The states of an execution that has ended and not succeeded."""
+
 
 @dataclass(frozen=True)
 class StartStateMachine:
@@ -31,6 +34,7 @@ class StartStateMachine:
         name = f"drill-{run_id}"
         execution = machine.arn.replace(":stateMachine:", ":execution:", 1) + f":{name}"
         start = {"stateMachineArn": machine.arn, "name": name, "input": json.dumps(self.input)}
+        gone = ("ExecutionDoesNotExist",)
         look = Call("stepfunctions", "DescribeExecution", {"executionArn": execution}, self.resource.region)
         return Action(
             kind="states.start",
@@ -39,6 +43,8 @@ class StartStateMachine:
             resources=(machine.arn,),
             effect="region_moved",
             calls=(Call("stepfunctions", "StartExecution", start, self.resource.region),),
-            end_state=(Fact(look, "status", "SUCCEEDED"),),
+            end_state=(Fact(look, "status", "SUCCEEDED", gone),),
             timeout_s=self.timeout_s,
+            begun=(Fact(look, "executionArn", execution, gone),),
+            given_up=(Fact(look, f"contains(`{json.dumps(ENDED)}`, status)", True, gone),),
         )

@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-CODE = """
-import sys
+ACCOUNT = "111111111111"
+"""The account of the shipped targets."""
+CODE = f"""
+import os, sys
+os.environ["MOTO_ACCOUNT_ID"] = "{ACCOUNT}"
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()

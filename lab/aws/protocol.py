@@ -38,6 +38,8 @@ T = TypeVar("T")
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/aws4_request")
 _SCOPE_4A = re.compile(r"AWS4-ECDSA-P256-SHA256 Credential=([^/]+)/(\d+)/([^/]+)/aws4_request")
 
+_ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
+
 BOTOCORE_NAME = {
     "monitoring": "cloudwatch",
     "states": "stepfunctions",
@@ -222,13 +224,60 @@ def error_reply(call: ApiCall, status: int, code: str, message: str) -> HttpRepl
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amzn-Errortype": code}
         return HttpReply(status, headers, body)
     model = get_service_model(call.service)
-    protocol = determine_request_protocol(model, call.http.headers.get("content-type"))
+    protocol = _protocol(call)
     serializer = get_serializer_class(model.service_name, protocol)(OperationModel({}, model))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # moto warns of codes outside the model; these are AWS's common ones
         done = serializer.serialize(AwsError(code, message))
     body = done["body"] if isinstance(done["body"], bytes) else done["body"].encode()
     return HttpReply(status, {str(k): str(v) for k, v in done["headers"].items()}, body)
+
+
+_REFUSALS: dict[str, dict[str, tuple[int, str]]] = {
+    "throttle": {
+        "query": (400, "Throttling"),
+        "ec2": (503, "RequestLimitExceeded"),
+        "rest-xml": (400, "Throttling"),
+        "rest-json": (429, "TooManyRequestsException"),
+        "": (400, "ThrottlingException"),
+    },
+    "expired": {
+        "query": (403, "ExpiredToken"),
+        "ec2": (400, "RequestExpired"),
+        "rest-xml": (403, "ExpiredToken"),
+        "rest-json": (403, "ExpiredTokenException"),
+        "": (400, "ExpiredTokenException"),
+    },
+    "error": {"": (500, "InternalFailure")},
+    "unavailable": {"": (503, "ServiceUnavailable")},
+}
+"""Status and code by protocol, "" for all others (AWS's common errors of each)."""
+_SAID = {
+    "throttle": "Rate exceeded",
+    "expired": "The security token included in the request is expired",
+    "error": "An internal error occurred",
+    "unavailable": "Service is unable to handle request",
+}
+
+
+def misbehaving_reply(call: ApiCall, manner: str) -> HttpReply:
+    """What a call is told that the lab does not serve on purpose. manner: a key of _REFUSALS."""
+    protocol = _protocol(call) if _known(call.service) else ""
+    codes = _REFUSALS[manner]
+    status, code = codes.get(protocol, codes[""])
+    if call.service == "s3" and manner == "throttle":
+        status, code = 503, "SlowDown"
+    return error_reply(call, status, code, _SAID[manner])
+
+
+def access_key_of(call: ApiCall) -> str:
+    """The access key id that signed the call, "" when nobody did."""
+    found = _ACCESS_KEY.search(call.http.headers.get("authorization", ""))
+    return found[1] if found else ""
+
+
+def _protocol(call: ApiCall) -> str:
+    return str(determine_request_protocol(get_service_model(call.service), call.http.headers.get("content-type")))
 
 
 def page(items: Sequence[T], limit: int, token: str | None) -> tuple[list[T], str | None]:

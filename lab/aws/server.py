@@ -2,7 +2,8 @@
 
 The door reads the SigV4 credential scope of each request and hands it to a service of ours (`serve`) or to
 moto. What moto leaves bare becomes a typed error (an operation that nobody plays is 501 NotImplemented, with
-its name); a service of a Region can be made unavailable; taps see each successful call.
+its name); a service of a Region can be made unavailable, and the door can be told to misbehave as AWS at times does
+(lab.aws.misbehave); taps see each successful call.
 
 moto's state belongs to the process, and so does an AwsServer: one at a time, `start` begins with nothing.
 """
@@ -25,7 +26,9 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.core.responses import BaseResponse
 
-from lab.aws import clocked
+from lab.aws import clocked, control
+from lab.aws.misbehave import Misbehaviour, Rule, reads_only
+from lab.aws.past import Past
 from lab.aws.protocol import (
     ApiCall,
     AwsError,
@@ -33,13 +36,15 @@ from lab.aws.protocol import (
     Service,
     Tap,
     Tapped,
+    access_key_of,
     dispatch,
     error_reply,
+    misbehaving_reply,
     operation_of,
     scoped,
     tapped,
 )
-from lab.aws.wire import Door, HttpReply, HttpRequest
+from lab.aws.wire import Door, HttpReply, HttpRequest, NoReply
 from lab.clock import LabClock
 
 __all__ = ["ApiCall", "AwsError", "AwsServer", "Service", "Tap", "Tapped", "reset_state"]
@@ -69,6 +74,9 @@ class AwsServer:
         self._clients: dict[tuple[str, str], Any] = {}
         self._client_lock = threading.Lock()
         self._session = _session()
+        self._misbehaviour = Misbehaviour()
+        self._past = Past(clock, self._answer)
+        self._control = control.Control(self._misbehaviour, self._past.forget)
         clocked.install(clock)
 
     def start(self) -> None:
@@ -153,8 +161,46 @@ class AwsServer:
         """Undo `unavailable` with the same arguments."""
         self._unavailable.discard((region, service))
 
-    def _handle(self, request: HttpRequest) -> HttpReply:
+    def misbehave(self, *rules: Rule) -> None:
+        """Misbehave from now on, besides what was told before; see lab.aws.misbehave. RuleError for too many."""
+        self._misbehaviour.add(*rules)
+
+    def misbehaving(self) -> list[dict[str, object]]:
+        """The rules in force: {"rule": in words, "hits": requests}."""
+        return self._misbehaviour.told()
+
+    def behave(self) -> None:
+        """No misbehaviour any more. What hangs already hangs on, until its client gives up."""
+        self._misbehaviour.clear()
+        self._past.forget()
+
+    def _handle(self, request: HttpRequest) -> HttpReply | NoReply:
+        if request.path.startswith(control.PREFIX):
+            return self._control.answer(request)
         call = scoped(request, self.account)
+        return self._misbehaved(call) if self._misbehaviour else self._behaved(call)
+
+    def _misbehaved(self, call: ApiCall) -> HttpReply | NoReply:
+        operation, own = operation_of(call), access_key_of(call) == LAB_ACCESS_KEY
+        manner = "" if own else self._misbehaviour.hit(call.service, operation, call.region)
+        if manner in ("hang", "reset"):
+            return NoReply(silent=manner == "hang")
+        if manner and manner != "lose":
+            return self._finished(misbehaving_reply(call, manner))
+        old = self._old_reply(call, operation, own)
+        reply = self._behaved(call) if old is None else self._finished(old)
+        return NoReply(silent=False) if manner == "lose" else reply
+
+    def _old_reply(self, call: ApiCall, operation: str, own: bool) -> HttpReply | None:
+        delay_s = self._misbehaviour.stale_s(call.service, call.region)
+        if not delay_s:
+            return None
+        if reads_only(operation):
+            return None if own else self._past.reply(call)
+        self._past.before_change(call.service, call.region, delay_s)
+        return None
+
+    def _behaved(self, call: ApiCall) -> HttpReply:
         if {(call.region, ""), (call.region, call.service)} & self._unavailable:
             what = f"{call.service or 'the API'} in {call.region} is unavailable"
             reply = error_reply(call, 503, "ServiceUnavailable", what)
@@ -162,6 +208,9 @@ class AwsServer:
             reply = self._answer(call)
             if call.service in self._taps and reply.status < 300:
                 self._call_taps(call)
+        return self._finished(reply)
+
+    def _finished(self, reply: HttpReply) -> HttpReply:
         return HttpReply(reply.status, self._dated(reply.headers), reply.body)
 
     def _answer(self, call: ApiCall) -> HttpReply:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +59,14 @@ class HttpReply:
     body: bytes
 
 
-Handler = Callable[[HttpRequest], HttpReply]
+@dataclass(frozen=True)
+class NoReply:
+    """The request is not answered. silent: the connection stays open until the peer gives up; else it is cut."""
+
+    silent: bool
+
+
+Handler = Callable[[HttpRequest], HttpReply | NoReply]
 
 
 def read_request(stream: BinaryIO, send: Callable[[bytes], object]) -> tuple[HttpRequest, bool] | None:
@@ -229,13 +237,29 @@ class Door:
                 try:
                     got = read_request(reader, conn.sendall)
                 except BadRequestError as error:
-                    reply = HttpReply(error.status, {}, str(error).encode())
-                    conn.sendall(reply_bytes("GET", reply, keep=False))
+                    refusal = HttpReply(error.status, {}, str(error).encode())
+                    conn.sendall(reply_bytes("GET", refusal, keep=False))
                     return
                 if got is None:
                     return
                 request, keep = got
-                conn.sendall(reply_bytes(request.method, self._handler(request), keep))
+                reply = self._handler(request)
+                if isinstance(reply, NoReply):
+                    leave = _await_end if reply.silent else _reset
+                    leave(conn)
+                    return
+                conn.sendall(reply_bytes(request.method, reply, keep))
+
+
+def _await_end(conn: socket.socket) -> None:
+    """Until the peer gives up, the listener is closed, or the connection has been idle too long (OSError)."""
+    while conn.recv(4096):
+        pass
+
+
+def _reset(conn: socket.socket) -> None:
+    """Closing then sends RST: the peer sees a reset, not an orderly end."""
+    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _cut(conn: socket.socket) -> None:

@@ -122,6 +122,7 @@ class Cloud:
         if self._settings["dynamodb.cut_from"]:
             self._tables.cut(self._settings["dynamodb.cut_from"])
         infra.canaries(self._server.client)
+        self._server.misbehave(*self._settings["misbehave"])
 
     # -- engines ----------------------------------------------------------------------------------------------
 

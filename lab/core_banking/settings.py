@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lab.aws.misbehave import Rule, RuleError, parse_all
 from lab.core_banking.names import SERVING
 from lab.plan import WorldError
 
@@ -48,6 +49,13 @@ def _region(text: str) -> str:
     return text
 
 
+def _rules(text: str) -> tuple[Rule, ...]:
+    try:
+        return parse_all(text)
+    except RuleError as error:
+        raise ValueError(f"rules with ';' between them ({error})") from error
+
+
 SETTINGS: Mapping[str, Setting] = {
     "dynamodb.lag_s": Setting(1.0, _seconds(0, 86400), "replication lag of the global table"),
     "dynamodb.cut_from": Setting("", _region, "a Region whose writes never reach the other"),
@@ -55,6 +63,7 @@ SETTINGS: Mapping[str, Setting] = {
     "rds.failover_s": Setting(60.0, _seconds(0, 86400), "how long an Aurora global failover takes"),
     "route53.propagation_s": Setting(5.0, _seconds(0, 86400), "routing control change until DNS answers by it"),
     "ecs.transaction_desired_count": Setting(1, _count, "Tokyo's transaction tasks at the start"),
+    "misbehave": Setting((), _rules, "how the AWS API misbehaves from when the lab is up"),
     "worker.pause_s": Setting(1.0, _seconds(0.05, 60), "the worker's pause between two rounds"),
 }
 

@@ -1,0 +1,44 @@
+"""Reads an aws-cli line as the stock CLI does, by botocore's model: what is typed is the call that was meant."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import botocore.session
+from botocore import xform_name
+
+from drill.call import Call
+
+GLOBAL = ("region", "endpoint-url")
+
+
+def parsed(line: str) -> tuple[Call, str | None]:
+    """The call of a line, and its endpoint. AssertionError for what the CLI would refuse."""
+    program, service, command, *words = shlex.split(line)
+    assert program == "aws"
+    model = botocore.session.get_session().get_service_model(service)
+    (operation,) = [name for name in model.operation_names if xform_name(name, "-") == command]
+    shape = model.operation_model(operation).input_shape
+    members = {xform_name(name, "-"): (name, member) for name, member in shape.members.items()}
+    params: dict[str, Any] = {}
+    found: dict[str, str] = {}
+    while words:
+        option = words.pop(0).removeprefix("--")
+        if option in GLOBAL:
+            found[option] = words.pop(0)
+        elif option.removeprefix("no-") in members and members[option.removeprefix("no-")][1].type_name == "boolean":
+            params[members[option.removeprefix("no-")][0]] = not option.startswith("no-")
+        else:
+            name, member = members[option]
+            params[name] = _value(member.type_name, words.pop(0))
+    assert set(shape.required_members) <= params.keys()
+    return Call(service, operation, params, found["region"]), found.get("endpoint-url")
+
+
+def _value(kind: str, text: str) -> Any:
+    if kind == "string":
+        assert not text.startswith(("file://", "fileb://")), "the CLI would read a file"
+        return text
+    return json.loads(text)

@@ -1,0 +1,98 @@
+"""The lines that a failed restore prints, typed, put everything back."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from drill.clock import FakeClock
+from drill.errors import RestoreFailed
+from drill.restore import put_back
+from lab.aws.misbehave import parse
+from tests.checks.cloud import cloud
+from tests.faults.command_line import parsed
+from tests.faults.contract import Place
+from tests.faults.samples import CHANGES, SAMPLES, Sample
+
+AWS = os.environ.get("DRILL_AWS_CLI", "")
+needs_aws = pytest.mark.skipif(not AWS, reason="DRILL_AWS_CLI does not name a stock aws CLI in a venv of its own")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """One account for this file, with a folder for journals."""
+    with cloud(tmp_path_factory.mktemp("cloud")) as made:
+        yield Place(made, made.aws, tmp_path_factory.mktemp("journals"))
+
+
+@pytest.fixture
+def sample(request: pytest.FixtureRequest, place: Place) -> Iterator[Sample]:
+    """The sample of the parameter, its world made ready."""
+    given: Sample = request.param
+    given.ready(place.made)
+    yield given
+    given.undo(place.made)
+
+
+def failed_restore(place: Place, sample: Sample) -> tuple[str, ...]:
+    """Break, fail to put back, and return the lines of the message."""
+    change = place.prepare(sample.fault)
+    place.run(*change.inject)
+    place.made.server.misbehave(parse("expired"))
+    try:
+        with place.journal() as journal, pytest.raises(RestoreFailed) as caught:
+            put_back(place.aws, journal, journal.open_change(change), change, FakeClock().sleep, 20.0)
+    finally:
+        place.made.server.behave()
+    assert str(caught.value).endswith("To put it back, type:\n  " + "\n  ".join(caught.value.lines))
+    return caught.value.lines
+
+
+@pytest.mark.parametrize("sample", SAMPLES, indirect=True, ids=lambda s: s.name)
+def test_every_line_is_the_call_that_it_stands_for(place: Place, sample: Sample) -> None:
+    """Of injecting, restoring and acting alike: read back by botocore's model, it is the same call."""
+    prepared = place.prepare(sample.fault)
+    calls = prepared.inject + prepared.restore if sample in CHANGES else prepared.calls
+    for call in calls:
+        assert parsed(call.cli(place.aws.endpoint_url)) == (call, place.aws.endpoint_url)
+        assert parsed(call.cli()) == (call, None)
+
+
+@pytest.mark.parametrize("sample", CHANGES, indirect=True, ids=lambda s: s.name)
+def test_the_lines_put_everything_back(place: Place, sample: Sample) -> None:
+    """Each one read as the CLI reads it, in order, to the endpoint that it names."""
+    was = place.configuration()
+    for line in failed_restore(place, sample):
+        call, endpoint = parsed(line)
+        assert endpoint == place.made.server.url
+        place.run(call)
+    assert place.configuration() == was
+
+
+@needs_aws
+@pytest.mark.parametrize("sample", CHANGES, indirect=True, ids=lambda s: s.name)
+def test_the_lines_typed_into_the_stock_cli_put_everything_back(place: Place, sample: Sample) -> None:
+    """Pasted as they are, by a person with the CLI and nothing of ours."""
+    was = place.configuration()
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PYTHON", "VIRTUAL_ENV"))}
+    keys = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "me", "AWS_CONFIG_FILE": os.devnull}
+    for line in failed_restore(place, sample):
+        words = [AWS, *shlex.split(line)[1:]]
+        said = subprocess.run(words, env=clean | keys, capture_output=True, text=True, timeout=120, check=False)
+        assert said.returncode == 0, said.stderr
+    assert place.configuration() == was
+
+
+def test_a_line_that_the_cli_would_not_take_is_noticed() -> None:
+    """The reader is not more lenient than what it stands for."""
+    for line in (
+        "aws events disable-rul --name r --region us-east-1",
+        "aws events disable-rule --names r --region us-east-1",
+        "aws events disable-rule --region us-east-1",
+    ):
+        with pytest.raises((AssertionError, ValueError, KeyError)):
+            parsed(line)
