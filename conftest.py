@@ -19,6 +19,7 @@ import pytest
 from commands.dry_run import Plans
 from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
+from commands.scenario_names import scenario_name
 from commands.world import RUNS, Options, open_world, release_of, resolve_target
 from drill.child import REPOSITORY
 from drill.drill import Drill
@@ -378,9 +379,8 @@ def _sentence(runs: list[Run]) -> str:
 def _scenario(node: pytest.Item) -> Scenario:
     marker = node.get_closest_marker("failover")
     windows = marker.kwargs.get("windows", ("failover",)) if marker else ("failover",)
-    name = re.sub(r"[^a-z0-9]+", "-", node.name.removeprefix("test_").lower()).strip("-")
     words = " ".join((getattr(node, "function", None).__doc__ or "").split())
-    return Scenario(name, words, tuple(windows))
+    return Scenario(scenario_name(node.name), words, tuple(windows))
 
 
 def _closing(run: Run) -> str:
