@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from commands import gate, history, lab, plan, policy, report, restore, verify
+from commands import bundle, gate, history, lab, plan, policy, report, restore, verify
 from drill.errors import DrillError, Invalid, Refused, RestoreFailed
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
-VERBS = (gate, history, lab, plan, policy, report, restore, verify)
+VERBS = (bundle, gate, history, lab, plan, policy, report, restore, verify)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ LONGEST = 500
 """A cell's characters: GitHub takes 1 MiB a step, and a comment 65,536 characters."""
 SIGNS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "INVALID": "⚠️", "DIRTY": "🚨"}
 SPECIAL = re.compile(r"([\\`*_\[\]#|~$])")
-LEADING = re.compile(r"^(\d*)([-+=.)])")
+LEADING = re.compile(r"^(\d+(?=[.)](?:\s|$))|(?=[-+=]))")
 """What begins a list or a heading when a line begins with it."""
 
 
@@ -27,7 +27,7 @@ def escaped(words: object) -> str:
     shown = plain if len(plain) <= LONGEST else plain[: LONGEST - 1] + "…"
     html = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # A zero-width space: "@name" would notify a stranger, "https://" would become a link of the system under test.
-    quoted = LEADING.sub(r"\1\\\2", SPECIAL.sub(r"\\\1", html))
+    quoted = LEADING.sub(r"\1\\", SPECIAL.sub(r"\\\1", html))
     return quoted.replace("@", "@\u200b").replace("://", ":\u200b//")
 
 
