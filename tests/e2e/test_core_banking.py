@@ -116,6 +116,27 @@ def test_pipelines_get_what_was_measured(passed: tuple[Drilled, list[dict[str, o
     assert summary in (drilled.runs / "job.md").read_text()
 
 
+def test_the_gate_and_an_auditor_take_the_run(
+    passed: tuple[Drilled, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    """Imported, gated for its release and no other, packed whole; what nobody said is named."""
+    folder, db = passed[0].folder, f"--db={tmp_path / 'db'}"
+    policy = tmp_path / "gate.toml"
+    policy.write_text(
+        'format = 1\ntarget = "core-banking"\nfresh_days = 1\n[[drill]]\nscenario = "service-loss-and-return"\n'
+    )
+    code, told = verb("history", db, "import", str(folder))
+    assert (code, "new: PASS" in told) == (0, True), told
+    code, told = verb("gate", db, f"--policy={policy}", f"--release={RELEASE}")
+    assert (code, "(LAB)" in told) == (0, True), told
+    assert verb("gate", db, f"--policy={policy}", "--release=other")[0] == 1
+    code, told = verb("bundle", str(folder), "-o", str(tmp_path / "b.tgz"))
+    assert code == 0, told
+    assert "missing: business_function, impact_analysis, objectives_approved, why_plausible" in told
+    assert not {"restored", "phases", "time_on_standby", "failback"} & set(told.partition("missing: ")[2].split(", "))
+    assert verb("verify", str(tmp_path / "b.tgz"))[0] == 0
+
+
 def test_the_onset_holds_the_instant_at_which_the_service_really_stopped(
     passed: tuple[Drilled, list[dict[str, object]]],
 ) -> None:
