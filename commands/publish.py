@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from checks.seal import seal_digest
-from drill.timeline import load_history
+from drill.timeline import History, load_history
 from drill.verdict import Judgement
-from reports.markdown import SUMMARY_FILE, write_markdown
-from reports.record import DRILL_FILE, DrillRecord, record_from, record_of, write_record
+from reports.markdown import SUMMARY_FILE, summary_markdown, write_markdown
+from reports.record import DRILL_FILE, DrillRecord, record_from, record_of, record_text, write_record
 
 STEP_SUMMARY = "GITHUB_STEP_SUMMARY"
 """The file that GitHub Actions shows as the job's summary."""
@@ -30,6 +30,16 @@ def published(folder: Path) -> DrillRecord | None:
         return record_from((folder / DRILL_FILE).read_text())
     except (OSError, ValueError):
         return None
+
+
+def edited(folder: Path, history: History, judgement: Judgement) -> tuple[str, ...]:
+    """The published files that are there and do not say what the evidence says."""
+    try:
+        record = record_of(history, judgement, seal_digest(history))
+    except ValueError:
+        return tuple(name for name in (DRILL_FILE, SUMMARY_FILE) if (folder / name).exists())
+    texts = {DRILL_FILE: record_text(record), SUMMARY_FILE: summary_markdown(record)}
+    return tuple(n for n, text in texts.items() if (folder / n).exists() and (folder / n).read_text() != text)
 
 
 def append_step_summary(path: str, folders: Iterable[Path]) -> str:

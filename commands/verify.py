@@ -9,6 +9,7 @@ from typing import Any
 from checks.judge import judge
 from commands.bundle import verify_bundle
 from commands.folders import add_run_argument, history_of, run_folder
+from commands.publish import edited
 from commands.say import say
 from drill.errors import UsageError
 from drill.verdict import Verdict
@@ -45,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
             f"{folder}: verdict.json differs from what the evidence says: evidence or verdict was changed, "
             "or another version of failover-drill judged it"
         )
+        return Verdict.INVALID.exit_code
+    wrong = edited(folder, history, judgement)
+    if wrong:
+        say(f"{folder}: {', '.join(wrong)} differ from what the evidence says: edited, or by another version")
         return Verdict.INVALID.exit_code
     say(f"{folder}: verdict.json agrees with the evidence, byte for byte")
     return 0

@@ -67,7 +67,7 @@ def _plan(record: DrillRecord, supplied: Evidence) -> Iterator[Item]:
     yield _measured("release", "Release that was drilled", run.release)
     yield _supplied("business_function", "Business function", supplied.business_function)
     yield _supplied("impact_analysis", "Business impact analysis and risk assessment", supplied.impact_analysis)
-    yield _measured("objectives", "Objectives", {f.name: f.limit_s for f in record.measured})
+    yield _measured("objectives", "Objectives, target seconds", target.objectives)
     approved = {"by": supplied.objectives_approved_by, "on": str(supplied.objectives_approved_on or "")}
     yield _supplied("objectives_approved", "Who approved the objectives", approved if all(approved.values()) else "")
     yield _measured("scenario", "Scenario", {"name": run.scenario, "sentence": run.sentence} if run.sentence else "")

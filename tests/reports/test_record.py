@@ -11,6 +11,7 @@ import pytest
 
 from checks.judge import judge
 from checks.seal import seal_digest
+from commands.main import main
 from commands.publish import publish, published
 from drill.verdict import Verdict
 from reports.record import DrillRecord, record_from, record_of, record_text, schema_text
@@ -48,6 +49,18 @@ def test_the_record_contains_the_judgement_as_it_is(tmp_path: Path) -> None:
     told = published(folder)
     assert told is not None
     assert (told.verdict, told.run.release, told.target.kind) == (Verdict.PASS, "4f2c1ab", "lab")
+
+
+def test_a_record_that_was_edited_is_found_by_verify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """drill.json and summary.md are held against the evidence like verdict.json; without them nothing is amiss."""
+    folder = run_folder(tmp_path / "run")
+    assert main(["verify", str(folder)]) == 0
+    publish(folder, judge(whole()))
+    assert main(["verify", str(folder)]) == 0
+    path = folder / "drill.json"
+    path.write_text(path.read_text().replace("4f2c1ab", "5a5a5a5"))
+    assert main(["verify", str(folder)]) == 11
+    assert "drill.json differ from what the evidence says" in capsys.readouterr().out
 
 
 def changed(where: tuple[str | int, ...], value: Any) -> str:
