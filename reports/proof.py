@@ -41,6 +41,8 @@ def statement(passes: int, tries: int) -> str:
     """What the drills prove, in a sentence."""
     if not tries:
         return "no drill counts, so nothing is proven"
+    if not passes:
+        return f"0 of {tries} passed: nothing is proven"
     least = reliability(passes, tries)
     more = "" if least >= 0.9 else f"; 90 % would take {passes_needed(0.9)} passes in a row"
     return (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from checks.judge import judge
 from checks.seal import seal_digest
 from drill.target import load_target
 from drill.timeline import History
+from drill.verdict import Judgement
 from reports.record import DrillRecord, record_of
 from reports.summary import write_summary
 from tests.checks.histories import complete, sealed, write_folder
@@ -21,7 +24,12 @@ SCENARIO = "service-loss-and-return"
 
 def whole(**header: Any) -> History:
     """A drill that passes, with a header as a drill writes it; header: fields that are otherwise."""
-    bare = complete()
+    return _whole(json.dumps(header))
+
+
+@functools.cache
+def _whole(changes: str) -> History:
+    header, bare = json.loads(changes), complete()
     full = bare.header | {
         "created": CREATED,
         "scenario": SCENARIO,
@@ -41,12 +49,17 @@ def whole(**header: Any) -> History:
 def record(**header: Any) -> DrillRecord:
     """Its record."""
     history = whole(**header)
-    return record_of(history, judge(history), seal_digest(history))
+    return record_of(history, _judged(json.dumps(header)), seal_digest(history))
 
 
 def run_folder(folder: Path, **header: Any) -> Path:
     """Its run folder, with its verdict.json."""
     history = whole(**header)
     write_folder(folder, history)
-    write_summary(folder, judge(history))
+    write_summary(folder, _judged(json.dumps(header)))
     return folder
+
+
+@functools.cache
+def _judged(changes: str) -> Judgement:
+    return judge(_whole(changes))
