@@ -11,6 +11,7 @@ from typing import Any
 from checks.judge import judge
 from checks.seal import seal_digest
 from commands.folders import add_run_argument, history_of, run_folder
+from commands.importing import verdicts_in
 from commands.keys import load_public_key, load_signer
 from commands.running import report
 from commands.say import say
@@ -84,9 +85,10 @@ def verify_bundle(path: Path, key_file: Path | None) -> int:
         if key is not None:
             require_signed(opened, key)
         _, record = _rejudged(Path(folder) / "run")
-        claimed, said = opened.statement["predicate"], statement_of(record, {})["predicate"]
+        claimed = _claims(record, {"result": opened.result, **opened.tests})
+        said = _claims(record, statement_of(record, {})["predicate"])
         if claimed != said:
-            raise Invalid(f"{path}: the statement claims {claimed.get('result')}, the evidence says {said['result']}")
+            raise Invalid(f"{path}: the statement claims {claimed[0]}, the evidence says {said[0]}")
         signed = f"signed by {key.keyid}" if key else _unchecked(opened.signed_by)
         say(f"{path}: {record.judgement.verdict}: whole, and its verdict is what its evidence says; {signed}")
     return 0
@@ -104,7 +106,7 @@ def _judged(folder: Path) -> tuple[Run, DrillRecord]:
 
 
 def _rejudged(folder: Path) -> tuple[Run, DrillRecord]:
-    """Invalid unless verdict.json is what the evidence says."""
+    """Invalid unless the verdicts in verdict.json are those of the evidence."""
     try:
         history = history_of(folder)
         judged = judge(history)
@@ -113,11 +115,19 @@ def _rejudged(folder: Path) -> tuple[Run, DrillRecord]:
         stored = (folder / VERDICT_FILE).read_text()
     except (UsageError, OSError, ValueError) as error:
         raise Invalid(f"the run in it cannot be read: {' '.join(str(error).split())}") from error
-    if stored != summary_text(judged):
+    if verdicts_in(stored) != verdicts_in(summary_text(judged)):
         raise Invalid(
             f"{VERDICT_FILE} differs from what the evidence says ({judged.verdict.value}): drill verify RUN"
         )
     return told, record
+
+
+def _claims(record: DrillRecord, predicate: dict[str, Any]) -> tuple[str, list[str], list[str]]:
+    """The result, and the objectives met and missed: what must not differ, whatever version of ours judges."""
+    objectives = {f.name for f in record.measured}
+    lists = (predicate[key] for key in ("passedTests", "failedTests"))
+    passed, failed = (sorted(objectives.intersection(map(str, names))) for names in lists)
+    return f"{predicate['result']} with {len(passed)} of {len(objectives)} objectives met", passed, failed
 
 
 def _require_outside(output: Path, folder: Path) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from commands.history import HISTORY, add_db_option
 from commands.importing import import_runs, run_folders
 from commands.publish import STEP_SUMMARY
@@ -44,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if not release:
         raise UsageError("no release: give --release ID, or `release` in the policy, or DRILL_RELEASE")
     _check_scenarios(policy, scenario_names(args.scenarios))
-    expected = {name: _expected(name) for name in sorted({r.target for r in policy.drill})}
+    policy, expected = _resolved(policy)
     entries, why = _entries(args)
     now = SystemClock().wall()
     judged = gate(policy, release, expected, entries, now)
@@ -83,12 +85,18 @@ def _check_scenarios(policy: GatePolicy, names: dict[str, bool]) -> None:
         )
 
 
-def _expected(name: str) -> Expected:
-    """UsageError for a target that there is none of."""
-    target = resolve_target(Options(target=name))
-    if target.name != Path(name).stem and target.name != name:
-        raise UsageError(f"the policy's target {name!r} is named {target.name!r} in its file; use one name")
-    return Expected(target.kind, target.account, target.digest)
+def _resolved(policy: GatePolicy) -> tuple[GatePolicy, dict[str, Expected]]:
+    """The policy with its targets by the names that run folders carry, and what each is now.
+
+    UsageError for a target that there is none of, or one that is required by two names.
+    """
+    targets = {name: resolve_target(Options(target=name)) for name in sorted({r.target for r in policy.drill})}
+    named = [r.model_dump() | {"target": targets[r.target].name} for r in policy.drill]
+    try:
+        whole = GatePolicy.model_validate(policy.model_dump() | {"drill": named})
+    except ValidationError as error:
+        raise UsageError(f"the policy: {error.errors()[0]['msg']}") from None
+    return whole, {t.name: Expected(t.kind, t.account, t.digest) for t in targets.values()}
 
 
 def _tell_job(result: GateResult) -> None:

@@ -67,15 +67,20 @@ def _wrong(folder: Path, history: History, judged: Judgement) -> Iterator[str]:
     if history.named(SEAL):  # a killed drill has no seal; one whose seal does not fit was changed
         yield from broken_seals(history)
     stored = read_judgement(folder)
-    if stored is not None and stored != summary_text(judged):
-        yield f"{VERDICT_FILE} ({_said(stored)}) differs from what the evidence says ({judged.verdict.value})"
+    # The verdicts are held together, not the words: those may be of another version, and nothing rests on them.
+    if stored is not None and verdicts_in(stored) != verdicts_in(summary_text(judged)):
+        said, now = verdicts_in(stored).get("", "unreadable"), judged.verdict.value
+        yield f"{VERDICT_FILE} ({said}) differs from what the evidence says ({now}): edited, or by another version"
 
 
-def _said(stored: str) -> str:
+def verdicts_in(text: str) -> dict[str, str]:
+    """By a verdict.json, the drill's verdict ("") and that of every objective; empty when it cannot be read."""
     try:
-        return str(json.loads(stored)["verdict"])
+        record = json.loads(text)
+        of_objectives = {f["name"]: f["verdict"] for f in record["findings"] if f["limit_s"] is not None}
+        return {"": record["verdict"], **of_objectives}
     except (ValueError, KeyError, TypeError):
-        return "unreadable"
+        return {}
 
 
 def _left(folder: Path) -> int | None:

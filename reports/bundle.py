@@ -40,10 +40,14 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Opened:
-    """A bundle that was unpacked. statement: what it claims; signed_by: key ids; envelope: to be verified."""
+    """A bundle that was unpacked, whole. result, tests: what its statement claims (test-result's own names).
+
+    envelope: its signatures are there and not checked yet.
+    """
 
     folder: Path
-    statement: dict[str, Any]
+    result: str
+    tests: dict[str, list[Any]]
     envelope: Envelope
 
     @property
@@ -131,16 +135,20 @@ def open_bundle(path: Path, into: Path) -> Opened:
         envelope = Envelope.from_dict(json.loads((into / STATEMENT).read_text()))
         statement = json.loads(envelope.payload)
         types = (envelope.payload_type, statement["_type"], statement["predicateType"])
-        claimed = {s["name"]: s["digest"]["sha256"] for s in statement["subject"] if "sha256" in s["digest"]}
+        claimed = {str(s["name"]): s["digest"]["sha256"] for s in statement["subject"] if "sha256" in s["digest"]}
+        predicate = {key: list(statement["predicate"][key]) for key in ("passedTests", "failedTests")}
+        result = str(statement["predicate"]["result"])
     except Exception as error:
         raise Invalid(f"{path}: {STATEMENT} cannot be read ({type(error).__name__}: {error})") from error
     if types != (PAYLOAD_TYPE, STATEMENT_TYPE, PREDICATE_TYPE):
-        raise Invalid(f"{path}: the statement is of other types than this version reads: {', '.join(types)}")
+        raise Invalid(
+            f"{path}: the statement is of other types than this version reads: {', '.join(map(str, types))}"
+        )
     del digests[STATEMENT]
     wrong = sorted({n for n in {*digests, *claimed} if digests.get(n) != claimed.get(n)})
     if wrong:
         raise Invalid(f"{path}: {len(wrong)} files are not what the statement says (first: {wrong[0]})")
-    return Opened(into, statement, envelope)
+    return Opened(into, result, predicate, envelope)
 
 
 def require_signed(opened: Opened, key: SSlibKey) -> None:

@@ -166,9 +166,10 @@ SPOILED: dict[str, tuple[Callable[[Members], Members], str]] = {
     "another type of statement": (_typed, "of other types"),
     "another result": (
         lambda f: _claimed(f, result="FAILED"),
-        "the statement claims FAILED, the evidence says PASSED",
+        "claims FAILED with 4 of 4 objectives met, the evidence says PASSED",
     ),
-    "other tests": (lambda f: _claimed(f, passedTests=["everything"]), "the evidence says"),
+    "other tests": (lambda f: _claimed(f, passedTests=["everything"]), "with 0 of 4 objectives met, the evidence"),
+    "tests that are no list": (lambda f: _claimed(f, passedTests=5), "cannot be read"),
     "a name that climbs": (lambda f: f | {"../run.json": b""}, "strange member '../run.json'"),
     "a name from the root": (lambda f: f | {"/run.json": b""}, "strange member '/run.json'"),
 }

@@ -12,6 +12,7 @@ from commands.main import main
 from commands.scenario_names import known, scenario_names
 from drill.clock import SystemClock
 from tests.commands.limited import limited
+from tests.e2e.drilling import ROOT
 from tests.reports.records import SCENARIO, run_folder
 
 POLICY = f"""
@@ -93,6 +94,22 @@ def test_a_bad_policy_is_a_usage_error(
     told = capsys.readouterr()
     assert words in told.err
     assert told.out == ""
+
+
+def test_a_target_may_be_a_file_of_a_teams_own(
+    tmp_path: Path, fresh: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Runs carry the name that is in it; one target under two names is required twice."""
+    own = tmp_path / "mine.toml"
+    own.write_text((ROOT / "targets" / "core-banking.toml").read_text())
+    assert asked(tmp_path, str(fresh), policy=POLICY.replace('"core-banking"', f'"{own}"')) == 0
+    twice = POLICY + f'[[drill]]\nscenario = "{SCENARIO}"\ntarget = "{own}"\n'
+    capsys.readouterr()
+    assert asked(tmp_path, str(fresh), policy=twice) == 4
+    assert "required twice" in capsys.readouterr().err
+    own.write_text(own.read_text().replace("rto_s = 600.0", "rto_s = 800.0"))
+    assert asked(tmp_path, str(fresh), policy=POLICY.replace('"core-banking"', f'"{own}"')) == 1
+    assert "of target digest" in capsys.readouterr().out
 
 
 def test_a_policy_that_is_not_there_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

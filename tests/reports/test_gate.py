@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from drill.verdict import Verdict
@@ -247,7 +247,7 @@ def good(one: Entry) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries_)
 def test_a_gate_that_passes_has_a_good_run_and_no_unreadable_one(entries: list[Entry]) -> None:
     """Whatever the history holds; without its good runs the same history fails, and one bad run more fails it."""
@@ -264,7 +264,7 @@ def test_a_gate_that_passes_has_a_good_run_and_no_unreadable_one(entries: list[E
     assert not judged([*entries, entry(left=1)]).passed
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(entries_, st.randoms())
 def test_the_order_of_the_history_does_not_matter(entries: list[Entry], chance: Any) -> None:
     """Dates decide, not rows."""

@@ -66,7 +66,7 @@ def _newer(folder: Path) -> None:
 
 def _flattered(folder: Path) -> None:
     path = folder / "verdict.json"
-    path.write_text(path.read_text().replace('"limit_s": 600.0', '"limit_s": 60.0'))
+    path.write_text(path.read_text().replace('"PASS"', '"INCONCLUSIVE"', 1))
 
 
 def _edited(folder: Path) -> None:
@@ -101,6 +101,16 @@ def test_a_run_folder_that_is_not_whole_is_named(tmp_path: Path, name: str) -> N
     assert (entry.record is not None) is readable
     assert entry.problem or entry.left_changed is None
     assert "\n" not in entry.problem
+
+
+def test_a_verdict_in_the_words_of_another_version_is_no_reason_to_doubt(tmp_path: Path) -> None:
+    """The record is made from the evidence; only verdicts are held against it."""
+    folder = run_folder(tmp_path / "run")
+    path = folder / "verdict.json"
+    path.write_text(path.read_text().replace("none of", "not one of"))
+    assert entry_of(folder).problem == ""
+    path.write_text("{}")
+    assert "verdict.json (unreadable) differs" in entry_of(folder).problem
 
 
 def test_a_run_that_can_be_read_again_is_no_longer_unreadable(tmp_path: Path) -> None:

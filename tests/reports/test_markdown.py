@@ -6,7 +6,7 @@ import math
 import re
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commands.publish import append_step_summary
@@ -16,6 +16,9 @@ from reports.markdown import escaped, summary_markdown, write_markdown
 from reports.record import record_of
 from tests.reports.records import record, whole
 from tests.reports.runs import history, judgement
+
+STALLS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine may stall for a second in the middle of an example."""
 
 
 def test_the_summary_says_verdict_objective_and_measured() -> None:
@@ -51,6 +54,7 @@ def test_names_from_the_system_under_test_stay_text() -> None:
     assert max(line.count("|") - line.count("\\|") for line in text.splitlines()) <= 5  # the objectives' four columns
 
 
+@STALLS
 @given(st.text())
 def test_escaped_text_is_one_line_without_live_markup(words: str) -> None:
     """Whatever it is."""

@@ -6,15 +6,19 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from reports.proof import drift, passes_needed, reliability, statement
 
+STALLS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A machine may stall for a second in the middle of an example."""
+
 counts = st.integers(1, 60).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
+@STALLS
 @given(counts)
 def test_the_bound_is_that_of_the_reference(tried: tuple[int, int]) -> None:
     """Clopper and Pearson's, one-sided 95 %, as scipy has it."""
@@ -23,6 +27,7 @@ def test_the_bound_is_that_of_the_reference(tried: tuple[int, int]) -> None:
     assert reliability(passes, tries) == pytest.approx(reference, abs=1e-9)
 
 
+@STALLS
 @given(st.integers(1, 500))
 def test_n_of_n_is_the_closed_form_and_grows_with_n(n: int) -> None:
     """0.05 to the nth root of 1; never certain, and a failure costs."""
@@ -30,6 +35,7 @@ def test_n_of_n_is_the_closed_form_and_grows_with_n(n: int) -> None:
     assert reliability(n - 1, n) < reliability(n, n) < reliability(n + 1, n + 1) < 1
 
 
+@STALLS
 @given(st.floats(0.05, 0.99))
 def test_so_many_passes_are_enough_and_one_less_is_not(share: float) -> None:
     """`passes_needed` is the smallest such number."""
@@ -54,6 +60,7 @@ def exact(value: float) -> tuple[float, float]:
     return value, value
 
 
+@STALLS
 @given(st.lists(st.integers(0, 1000), min_size=4, max_size=9, unique=True), st.data())
 def test_p_is_the_share_of_all_orders_that_are_at_least_as_bad(values: list[int], data: st.DataObject) -> None:
     """The exact test, by counting every way in which the runs could have fallen."""
@@ -75,6 +82,7 @@ bounds = st.tuples(st.floats(0, 100), st.one_of(st.floats(0, 100), st.just(math.
 )
 
 
+@STALLS
 @given(st.lists(bounds, max_size=12), st.lists(bounds, max_size=12), st.floats(0, 50))
 def test_wider_bounds_never_make_it_worse(
     now: list[tuple[float, float]], earlier: list[tuple[float, float]], more: float
