@@ -55,23 +55,24 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or folder.with_name(folder.name + SUFFIX)
     _require_outside(output, folder)
     told, record = _judged(folder)
-    base = told.target.evidence if told.target else Evidence()
-    items = evidence_items(told, record, supplied.over(base))
-    lacking = missing(items)
+    items = evidence_items(told, record, supplied.over(told.target.evidence if told.target else Evidence()))
+    lacking = ", ".join(missing(items))
     if lacking and args.complete:
-        raise Invalid(
-            f"{folder}: no bundle was written: missing {', '.join(lacking)}; docs/evidence.md says what each is"
-        )
+        raise Invalid(f"{folder}: no bundle was written: missing {lacking}; docs/evidence.md says what each is")
     texts = {"evidence/evidence.json": evidence_json(items), "evidence/evidence.md": evidence_markdown(record, items)}
     if args.evidence:
         texts["evidence/supplied.toml"] = args.evidence.read_text()
     files = files_of(folder)
-    digests = {name: sha256_of(path) for name, path in files.items()} | {n: _sha256(t) for n, t in texts.items()}
-    texts[STATEMENT] = envelope_of(statement_of(record, digests), signer)
+    texts[STATEMENT] = envelope_of(statement_of(record, _digests(texts, files)), signer)
     write_bundle(output, texts, files)
-    say(f"{output}: {record.judgement.verdict}, {len(digests)} files, {_signed(signer)}")
-    say(f"missing: {', '.join(lacking) or 'nothing'}")
+    say(f"{output}: {record.judgement.verdict}, {len(texts) + len(files)} files, {_signed(signer)}")
+    say(f"missing: {lacking or 'nothing'}")
     return 0
+
+
+def _digests(texts: dict[str, str], files: dict[str, Path]) -> dict[str, str]:
+    hashed = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+    return hashed | {name: sha256_of(path) for name, path in files.items()}
 
 
 def verify_bundle(path: Path, key_file: Path | None) -> int:
@@ -145,7 +146,3 @@ def _unchecked(signed_by: tuple[str, ...]) -> str:
     if not signed_by:
         return "NOT SIGNED: by whom it was made, nobody knows"
     return f"its signature by {', '.join(signed_by)} was NOT CHECKED: give --key PUBLIC_KEY"
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

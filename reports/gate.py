@@ -158,17 +158,27 @@ def _row(
         *_pinned(required, expected),
         *_missing(required, counted, [why for _, why in told]),
         *(_reasons(required, counted, passes, tries) if counted else ()),
-        *(str(d) for d in drifts if (d.worse and policy.drift.fails) or (d.p is None and policy.drift.required)),
-        *(["drift cannot be told: nothing was measured"] if policy.drift.required and not drifts else ()),
-    )
-    invalid = [record for record in counted if record.verdict is Verdict.INVALID]
-    notes = (
-        *(f"{record.run.id} does not count: {why}" for record, why in told if why),
-        *(f"{_named(record)} proves nothing, and is no try" for record in invalid),
+        *_drifted(drifts, policy),
     )
     newest = _named(counted[-1]) if counted else "-"
-    proof = statement(passes, tries)
-    return Row(required, reasons, len(counted), passes, newest, proof, drifts, notes, expected.kind == "lab")
+    proof, lab = statement(passes, tries), expected.kind == "lab"
+    return Row(required, reasons, len(counted), passes, newest, proof, drifts, tuple(_notes(told)), lab)
+
+
+def _notes(told: Iterable[tuple[DrillRecord, str]]) -> Iterator[str]:
+    for record, why in told:
+        if why:
+            yield f"{record.run.id} does not count: {why}"
+        elif record.verdict is Verdict.INVALID:
+            yield f"{_named(record)} proves nothing, and is no try"
+
+
+def _drifted(drifts: Sequence[Drift], policy: GatePolicy) -> Iterator[str]:
+    yield from (str(d) for d in drifts if d.worse and policy.drift.fails)
+    if policy.drift.required:
+        yield from (str(d) for d in drifts if d.p is None)
+        if not drifts:
+            yield "drift cannot be told: nothing was measured"
 
 
 def _is_of(record: DrillRecord, required: Required) -> bool:
