@@ -17,8 +17,10 @@ from typing import Any, cast
 import pytest
 
 from commands.dry_run import Plans
+from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
-from commands.world import RUNS, Options, open_world, resolve_target
+from commands.scenario_names import scenario_name
+from commands.world import RUNS, Options, open_world, release_of, resolve_target
 from drill.child import REPOSITORY
 from drill.drill import Drill
 from drill.errors import DrillError, Refused, UsageError
@@ -26,6 +28,7 @@ from drill.interrupt import Interrupts
 from drill.target import Target
 from drill.timeline import load_history
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
+from reports.junit import properties
 from reports.live import LiveLine, snapshot
 from reports.page import extras, session_prefix
 from reports.run import load_run
@@ -55,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--lab-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the lab's world"
     )
     group.addoption("--lab-attach", type=Path, default=None, help="state file of a lab that `drill lab up` started")
+    group.addoption(
+        "--release",
+        default=None,
+        metavar="ID",
+        help="the build or commit that is drilled, for the gate (default: the environment's DRILL_RELEASE)",
+    )
     group.addoption("--runs", type=Path, default=RUNS, help="where run folders land (default: reports/runs)")
     group.addoption(
         "--drill-dry-run", action="store_true", help="show what the drills would do; nothing is touched or kept"
@@ -76,6 +85,7 @@ class Session:
             lab_settings=tuple(option.lab_set),
             lab_attach=option.lab_attach,
             runs=option.runs.resolve(),
+            release=release_of(option.release, os.environ.get("DRILL_RELEASE")),
         )
         self.target = resolve_target(self.options)
         if option.twin and self.target.lab is None:
@@ -84,6 +94,7 @@ class Session:
         self.refusals: list[int] = []
         self.plans = Plans(option.drill_plan_to) if option.drill_dry_run else None
         self.problems: list[str] = []
+        self.untold = ""
         self.interrupts = Interrupts()
         self.worlds = ExitStack()
         self.finished = False
@@ -176,7 +187,7 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
         session.worlds.close()
         session.interrupts.uninstall()
         return
-    run = Run(_scenario(request.node), world, session.options.runs, session.interrupts)
+    run = Run(_scenario(request.node), world, session.options.runs, session.interrupts, session.options.release)
     session.runs.append(run)
     stream = sys.__stdout__ or sys.stdout
     line = LiveLine(stream, isatty=stream.isatty(), quiet=bool(os.environ.get("CI")))
@@ -215,7 +226,10 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """The row of a drill on the pytest-html page carries its details and a link to its own report."""
+    """The row of a drill on the pytest-html page carries its details, its JUnit test case what was measured."""
+    if call.when == "call":
+        records = [(run, published(run.folder)) for run in _runs_of(item) if run.judgement]
+        item.user_properties += [p for run, record in records if record for p in properties(record, run.folder)]
     report = yield
     if call.when == "call":
         html = getattr(item.config.option, "htmlpath", None)
@@ -234,6 +248,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     shared.finish()
     session.exitstatus = shared.exit_code(int(session.exitstatus))
+    if os.environ.get(STEP_SUMMARY) and shared.runs:
+        shared.untold = append_step_summary(os.environ[STEP_SUMMARY], [run.folder for run in shared.runs])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -255,6 +271,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line("INVALID: no drill was run, so nothing is proven")
     for problem in shared.problems:
         terminalreporter.write_line(f"INVALID: {problem}")
+    if shared.untold:
+        terminalreporter.write_line(shared.untold)
 
 
 class NoSkips:
@@ -315,6 +333,7 @@ def _check_no_drill_options(config: pytest.Config) -> None:
         "--lab-port": config.option.lab_port is not None,
         "--lab-set": config.option.lab_set,
         "--lab-attach": config.option.lab_attach is not None,
+        "--release": config.option.release is not None,
     }
     named = [name for name, value in given.items() if value]
     if named:
@@ -360,9 +379,8 @@ def _sentence(runs: list[Run]) -> str:
 def _scenario(node: pytest.Item) -> Scenario:
     marker = node.get_closest_marker("failover")
     windows = marker.kwargs.get("windows", ("failover",)) if marker else ("failover",)
-    name = re.sub(r"[^a-z0-9]+", "-", node.name.removeprefix("test_").lower()).strip("-")
     words = " ".join((getattr(node, "function", None).__doc__ or "").split())
-    return Scenario(name, words, tuple(windows))
+    return Scenario(scenario_name(node.name), words, tuple(windows))
 
 
 def _closing(run: Run) -> str:

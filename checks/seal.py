@@ -28,6 +28,12 @@ def seal_of(history: History) -> dict[str, Any]:
     }
 
 
+def seal_digest(history: History) -> str:
+    """sha256 (hex) of the seal, which names this evidence and no other; "" for a run that did not come to its end."""
+    seals = history.named(SEAL)
+    return _digest(json.dumps(seals[-1].data, sort_keys=True, default=str)) if seals else ""
+
+
 def broken_seals(history: History) -> Iterator[str]:
     """What differs from the seal, one sentence each; nothing when the run folder is whole."""
     seals = history.named(SEAL)

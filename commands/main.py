@@ -6,22 +6,38 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from commands import faults, lab, plan, policy, report, restore, verify
+from commands import (
+    bundle,
+    faults,
+    gate,
+    history,
+    lab,
+    plan,
+    policy,
+    report,
+    restore,
+    verify,
+)
 from drill.errors import DrillError, Invalid, Refused, RestoreFailed
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
-VERBS = (faults, lab, plan, policy, report, restore, verify)
+VERBS = (
+    bundle,
+    faults,
+    gate,
+    history,
+    lab,
+    plan,
+    policy,
+    report,
+    restore,
+    verify,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 4 for bad usage, 12 refused, 20 dirty."""
-    parser = _Parser(
-        prog="drill", description="Failover drills: the lab, restoring, verifying, reports. Drills run by pytest."
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in VERBS:
-        verb.register(verbs)
-    args = parser.parse_args(argv)
+    args = command_line().parse_args(argv)
     try:
         return int(args.run(args))
     except RestoreFailed as error:
@@ -34,6 +50,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, USAGE_EXIT_CODE)
     except BrokenPipeError:
         return 1
+
+
+def command_line() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    parser = _Parser(
+        prog="drill",
+        description="Failover drills: the lab, restoring, verifying, reports, history, gate. Drills run by pytest.",
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        verb.register(verbs)
+    return parser
 
 
 class _Parser(argparse.ArgumentParser):

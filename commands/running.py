@@ -20,6 +20,7 @@ from checks.judge import judge
 from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
+from commands.publish import publish
 from commands.world import RUNS, World
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
@@ -50,7 +51,9 @@ class Scenario:
 class Run:
     """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened."""
 
-    def __init__(self, scenario: Scenario, world: World, runs: Path, interrupts: Interrupts) -> None:
+    def __init__(
+        self, scenario: Scenario, world: World, runs: Path, interrupts: Interrupts, release: str = ""
+    ) -> None:
         self.world = world
         self.folder = _folder(runs, scenario.name, world)
         self.judgement: Judgement | None = None
@@ -58,7 +61,7 @@ class Run:
         self.unreported = ""
         self._unwritten: list[Finding] = []
         run_id = secrets.token_hex(4)
-        self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, world, run_id))
+        self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, world, run_id, release))
         _point_latest(runs, self.folder)
         self.journal = Journal(self.folder / "journal.jsonl", world.clock)
         self._began_s = world.clock.monotonic_s()
@@ -198,9 +201,10 @@ class Run:
 
 
 def report(folder: Path, judgement: Judgement) -> str:
-    """Write verdict.json and the page; why it could not be done, "" when it was: neither changes the verdict."""
+    """Write what programs and people read of it; why that failed, "" when it did not: neither changes the verdict."""
     try:
         write_summary(folder, judgement)
+        publish(folder, judgement)
         render(folder)
     except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the verdict
         return f"no report in {folder}: {type(error).__name__}: {error}"
@@ -263,12 +267,13 @@ def _folder(runs: Path, scenario: str, world: World) -> Path:
     return base if not base.exists() else base.with_name(f"{base.name}-{secrets.token_hex(2)}")
 
 
-def _header(scenario: Scenario, world: World, run_id: str) -> dict[str, Any]:
+def _header(scenario: Scenario, world: World, run_id: str, release: str) -> dict[str, Any]:
     target = world.target
     return {
         "run_id": run_id,
         "scenario": scenario.name,
         "docstring": scenario.docstring,
+        "release": release,
         "windows": list(scenario.windows),
         "target": target.model_dump(mode="json"),
         "target_name": target.name,

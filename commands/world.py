@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from lab.launch import LabError, LabInfo, launch
 TARGETS = REPOSITORY / "targets"
 RUNS = REPOSITORY / "reports" / "runs"
 MAX_SPEED = 1000.0
+RELEASE = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Options:
 
     target: a name in targets/ or a path to a TOML file; settings: `--set` strings; lab_speed: lab seconds per wall
     second, None for the target's; lab_port: first of the lab's fixed ports, None for free ones; lab_settings:
-    `--lab-set` strings; lab_attach: state file of a lab that is running already.
+    `--lab-set` strings; lab_attach: state file of a lab that is running already; release: what is drilled, by its
+    build or commit, "" when nobody said.
     """
 
     target: str = "core-banking"
@@ -38,6 +41,7 @@ class Options:
     lab_settings: tuple[str, ...] = ()
     lab_attach: Path | None = None
     runs: Path = field(default=RUNS)
+    release: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,17 @@ class World:
     aws: Aws
     clock: Clock
     lab: LabInfo | None
+
+
+def release_of(option: str | None, environment: str | None) -> str:
+    """The release that a person, or else the environment, named. UsageError for one that no line could show."""
+    release = environment or "" if option is None else option
+    if not RELEASE.fullmatch(release) or (option is not None and not option):
+        raise UsageError(
+            f"--release {release[:80]!r}: a build or commit id has 1 to 200 letters, digits or ._:/@+-; "
+            "example: --release 4f2c1ab"
+        )
+    return release
 
 
 def resolve_target(options: Options) -> Target:

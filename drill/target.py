@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from drill.errors import Refused, UsageError
+from drill.evidence import Evidence
 
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 SETTABLE = ("objectives", "timings")
@@ -258,6 +259,8 @@ class Target(_Table):
     safety: Safety = Safety()
     lab: Lab | None = None
     connection: Connection = Connection()
+    evidence: Evidence = Evidence()
+    """What people say of its drills; no part of the digest: another participant does not make it another target."""
     overrides: tuple[str, ...] = ()
     """The `--set` options in force; a target with any is never eligible for a gate."""
 
@@ -270,8 +273,8 @@ class Target(_Table):
 
     @property
     def digest(self) -> str:
-        """sha256 of the target's content without the connection (hex)."""
-        content = self.model_dump(mode="json", exclude={"connection", "overrides"})
+        """sha256 of the target's content without the connection and what people say of its drills (hex)."""
+        content = self.model_dump(mode="json", exclude={"connection", "overrides", "evidence"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def resource(self, key: str) -> Resource:

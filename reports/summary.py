@@ -28,7 +28,7 @@ def write_summary(folder: Path, judgement: Judgement) -> tuple[Path, ...]:
 
     Each file is written whole or not at all. OSError (a full disk) passes.
     """
-    verdict = _replace(folder / VERDICT_FILE, summary_text(judgement))
+    verdict = replace_file(folder / VERDICT_FILE, summary_text(judgement))
     return (verdict, *write_missing(folder, judgement))
 
 
@@ -72,7 +72,7 @@ def write_missing(folder: Path, judgement: Judgement) -> tuple[Path, ...]:
         return ()
     rows = [{"finding": f.name, **_plain(row)} for f in looked for row in f.data["lost"]]
     text = json.dumps(rows, indent=2, allow_nan=False) + "\n"
-    return _replace(folder / f"{MISSING}.csv", _csv(rows)), _replace(folder / f"{MISSING}.json", text)
+    return replace_file(folder / f"{MISSING}.csv", _csv(rows)), replace_file(folder / f"{MISSING}.json", text)
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -154,7 +154,8 @@ def _interval(record: dict[str, Any] | None) -> Interval | None:
     return Interval(math.inf if low is None else low, math.inf if high is None else high, tuple(record["basis"]))
 
 
-def _replace(path: Path, text: str) -> Path:
+def replace_file(path: Path, text: str) -> Path:
+    """Write a file whole or not at all. OSError (a full disk) passes, and leaves the former content."""
     # A reader (or a kill) never meets half a verdict.
     new = path.with_name(f".{path.name}.{os.getpid()}")
     new.write_text(text)

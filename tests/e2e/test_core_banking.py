@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 from pathlib import Path
+from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from checks.judge import judge
@@ -24,6 +26,7 @@ TWIN = ("--twin", "tests/twins/core_banking.py", "-k")
 QUICK = "--lab-speed=20"
 """For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL."""
 ATTEMPTS = 3
+RELEASE = "4f2c1ab"
 RESTORED = {"restored", "reached"}
 
 
@@ -51,7 +54,9 @@ def _drilled(runs: Path) -> tuple[Drilled, list[dict[str, object]]]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RECORD_AWS", str(runs / "calls.jsonl"))
             patch.setenv("PYTHONPATH", str(ROOT / "tests" / "e2e" / "recorder"))
-            drilled = drill(runs, *DRILL, f"--lab-attach={state}")
+            patch.setenv("GITHUB_STEP_SUMMARY", str(runs / "job.md"))
+            told = (f"--junitxml={runs / 'junit.xml'}", f"--release={RELEASE}")
+            drilled = drill(runs, *DRILL, f"--lab-attach={state}", *told)
         return drilled, [json.loads(line) for line in Path(lab.info.truth).read_text().splitlines()]
 
 
@@ -94,6 +99,42 @@ def test_the_closing_table_says_what_was_measured(passed: tuple[Drilled, list[di
         "acknowledged",
     ):
         assert words in output
+
+
+def test_pipelines_get_what_was_measured(passed: tuple[Drilled, list[dict[str, object]]]) -> None:
+    """drill.json by its published schema, the properties of the JUnit test case, and the job summary."""
+    drilled, _ = passed
+    record = json.loads((drilled.folder / "drill.json").read_text())
+    jsonschema.validate(record, json.loads((ROOT / "docs" / "schema" / "drill.schema.json").read_text()))
+    assert (record["run"]["release"], record["judgement"]) == (RELEASE, drilled.verdict)
+    tree = ElementTree.parse(drilled.runs / "junit.xml")
+    told = {p.get("name"): p.get("value") for p in tree.iter("property")}
+    interval = drilled.finding("recovery time, failover")["interval"]
+    assert told["drill.recovery_time.failover.high_s"] == f"{interval['high_s']:.3f}"
+    assert (told["drill.verdict"], told["drill.release"]) == (drilled.verdict["verdict"], RELEASE)
+    summary = (drilled.folder / "summary.md").read_text()
+    assert summary in (drilled.runs / "job.md").read_text()
+
+
+def test_the_gate_and_an_auditor_take_the_run(
+    passed: tuple[Drilled, list[dict[str, object]]], tmp_path: Path
+) -> None:
+    """Imported, gated for its release and no other, packed whole; what nobody said is named."""
+    folder, db = passed[0].folder, f"--db={tmp_path / 'db'}"
+    policy = tmp_path / "gate.toml"
+    policy.write_text(
+        'format = 1\ntarget = "core-banking"\nfresh_days = 1\n[[drill]]\nscenario = "service-loss-and-return"\n'
+    )
+    code, told = verb("history", db, "import", str(folder))
+    assert (code, "new: PASS" in told) == (0, True), told
+    code, told = verb("gate", db, f"--policy={policy}", f"--release={RELEASE}")
+    assert (code, "(LAB)" in told) == (0, True), told
+    assert verb("gate", db, f"--policy={policy}", "--release=other")[0] == 1
+    code, told = verb("bundle", str(folder), "-o", str(tmp_path / "b.tgz"))
+    assert code == 0, told
+    assert "missing: business_function, impact_analysis, objectives_approved, why_plausible" in told
+    assert not {"restored", "phases", "time_on_standby", "failback"} & set(told.partition("missing: ")[2].split(", "))
+    assert verb("verify", str(tmp_path / "b.tgz"))[0] == 0
 
 
 def test_the_onset_holds_the_instant_at_which_the_service_really_stopped(

@@ -48,6 +48,8 @@ DRILL = ("-m", "failover")
         (("--lab-speed", "nan"), "--lab-speed nan"),
         (("--lab-speed", "fast"), "invalid float value"),
         (("--lab-port", "1"), "--lab-port 1"),
+        (("--release", ""), "--release ''"),
+        (("--release", "a b"), "--release 'a b'"),
         (("--lab-attach", "x", "--lab-speed", "5"), "--lab-attach"),
         (("--set", "account=1"), "--set account=1"),
         (("--set", "objectives.rto_s=soon"), "not a number"),

@@ -1,0 +1,242 @@
+"""drill.json: a drill in one record, for programs of others. Its JSON Schema is docs/schema/drill.schema.json.
+
+It says which drill this was (run, target, release) and contains the judgement exactly as verdict.json has it. The
+same evidence always gives the same bytes. All durations are target seconds (lab seconds for a target of kind lab).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from drill.timeline import History
+from drill.verdict import Judgement, Verdict
+from reports.summary import FORMAT as VERDICT_FORMAT
+from reports.summary import replace_file, summary_text
+
+FORMAT = 1
+DRILL_FILE = "drill.json"
+SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
+Words = Literal["PASS", "INCONCLUSIVE", "INVALID", "FAIL", "DIRTY"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class IntervalRecord(_Record):
+    """Bounds in target seconds. A side that is null is unbounded, and then `unbounded` is true."""
+
+    low_s: float | None
+    high_s: float | None
+    unbounded: bool
+    basis: list[str]
+
+    @property
+    def low(self) -> float:
+        """The lower bound; infinity when there is none."""
+        return math.inf if self.low_s is None else self.low_s
+
+    @property
+    def high(self) -> float:
+        """The upper bound; infinity when there is none."""
+        return math.inf if self.high_s is None else self.high_s
+
+    def __str__(self) -> str:
+        high = f"{self.high:.1f} s]" if math.isfinite(self.high) else "infinity)"
+        return f"[{self.low:.1f}, {high}"
+
+
+class FindingRecord(_Record):
+    """One judged question. limit_s: the objective, null when it has none; interval: what was measured, or null."""
+
+    name: str
+    verdict: Words
+    reason: str
+    limit_s: float | None
+    interval: IntervalRecord | None
+    advice: str
+    data: dict[str, Any]
+
+
+class PhaseRecord(_Record):
+    """One step of the recovery, counted from the onset, with the clock that it was measured on."""
+
+    name: str
+    interval: IntervalRecord | None
+    clock: str
+
+
+class JudgementRecord(_Record):
+    """The content of verdict.json. writes: window -> fate -> count."""
+
+    format: Literal[1]
+    verdict: Words
+    exit_code: int
+    findings: list[FindingRecord] = Field(min_length=1)
+    phases: list[PhaseRecord]
+    writes: dict[str, dict[str, int]]
+    notes: list[str]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> JudgementRecord:
+        said = max((Verdict(f.verdict) for f in self.findings), key=lambda v: v.rank)
+        if Verdict(self.verdict) is not said:
+            raise ValueError(f"the verdict is {self.verdict}, its worst finding is {said.value}")
+        if self.exit_code != said.exit_code:
+            raise ValueError(f"exit code {self.exit_code} does not stand for {self.verdict}")
+        return self
+
+
+class RunRecord(_Record):
+    """Which run. evidence: sha256 of the seal over all evidence, "" for a run that did not come to its end."""
+
+    id: str = Field(min_length=1)
+    created: AwareDatetime
+    scenario: str = Field(min_length=1)
+    sentence: str
+    release: str
+    """The build or commit that was drilled, as `--release` told it; "" when nobody said."""
+    speed: float = Field(gt=0)
+    """Target seconds per wall second; 1 on AWS."""
+    read_only: bool
+    command_line: list[str]
+    versions: dict[str, str]
+    evidence: str
+
+
+class TargetRecord(_Record):
+    """Which system, where, with which promises. digest: sha256 of the target's content."""
+
+    name: str = Field(min_length=1)
+    kind: Literal["lab", "aws"]
+    system: str
+    account: str
+    digest: str
+    regions: dict[str, str]
+    """Role (primary, standby, observer) -> Region."""
+    objectives: dict[str, float]
+    overrides: list[str]
+    """What `--set` changed; a run with any counts for no gate."""
+
+
+class DrillRecord(_Record):
+    """drill.json."""
+
+    model_config = ConfigDict(title="failover-drill: one drill")
+    format: Literal[1]
+    run: RunRecord
+    target: TargetRecord
+    judgement: JudgementRecord
+
+    @property
+    def verdict(self) -> Verdict:
+        """The drill's verdict."""
+        return Verdict(self.judgement.verdict)
+
+    @property
+    def created(self) -> datetime:
+        """When the run began (wall, with its offset)."""
+        return self.run.created
+
+    @property
+    def unit(self) -> str:
+        """The name of a target second."""
+        return "lab s" if self.target.kind == "lab" else "s"
+
+    @property
+    def measured(self) -> tuple[FindingRecord, ...]:
+        """The findings that have an objective."""
+        return tuple(f for f in self.judgement.findings if f.limit_s is not None)
+
+
+def record_of(history: History, judgement: Judgement, evidence: str) -> DrillRecord:
+    """The record of a judged history. ValueError says what its header lacks.
+
+    evidence: digest of the seal, "" without one.
+    """
+    header = history.header
+    raw = {
+        "format": FORMAT,
+        "run": _run(header, evidence),
+        "target": _target(header),
+        "judgement": json.loads(summary_text(judgement)),
+    }
+    try:
+        return DrillRecord.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"run.json is no drill's header: {_first(error)}") from error
+
+
+def record_text(record: DrillRecord) -> str:
+    """The record as JSON text, strict and in a stable order."""
+    return json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False) + "\n"
+
+
+def record_from(text: str) -> DrillRecord:
+    """The record that `record_text` wrote. ValueError says what is wrong: no JSON, a newer format, a wrong shape."""
+    raw = json.loads(text)
+    found = raw.get("format") if isinstance(raw, dict) else type(raw).__name__
+    if found != FORMAT:
+        raise ValueError(f"format {found!r}, this version reads {FORMAT}")
+    try:
+        return DrillRecord.model_validate(raw)
+    except ValidationError as error:
+        raise ValueError(f"not a drill's record: {_first(error)}") from error
+
+
+def write_record(folder: Path, record: DrillRecord) -> Path:
+    """Write drill.json, whole or not at all."""
+    return replace_file(folder / DRILL_FILE, record_text(record))
+
+
+def schema_text() -> str:
+    """The JSON Schema of drill.json, as it is published."""
+    schema = {"$schema": SCHEMA_ID, **DrillRecord.model_json_schema(mode="serialization")}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _run(header: Mapping[str, Any], evidence: str) -> dict[str, Any]:
+    command = header.get("command_line", [])
+    return {
+        "id": header.get("run_id", ""),
+        "created": header.get("created"),
+        "scenario": header.get("scenario", ""),
+        "sentence": header.get("docstring", ""),
+        "release": header.get("release", ""),
+        "speed": header.get("speed"),
+        "read_only": bool(header.get("read_only", False)),
+        "command_line": command.split() if isinstance(command, str) else command,
+        "versions": header.get("versions", {}),
+        "evidence": evidence,
+    }
+
+
+def _target(header: Mapping[str, Any]) -> dict[str, Any]:
+    target = header.get("target")
+    content: Mapping[str, Any] = target if isinstance(target, dict) else {}
+    regions = content.get("regions")
+    return {
+        "name": header.get("target_name", ""),
+        "kind": header.get("target_kind"),
+        "system": content.get("system"),
+        "account": content.get("account"),
+        "digest": header.get("target_digest"),
+        "regions": {k: v for k, v in regions.items() if k != "cidrs"} if isinstance(regions, dict) else None,
+        "objectives": header.get("objectives"),
+        "overrides": header.get("overrides", []),
+    }
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, found['loc'])) or 'the record'}: {found['msg'].removeprefix('Value error, ')}"
+
+
+assert VERDICT_FORMAT == FORMAT  # drill.json contains verdict.json: a new format of one is a new format of both
