@@ -202,13 +202,17 @@ class Run:
 
 def report(folder: Path, judgement: Judgement) -> str:
     """Write what programs and people read of it; why that failed, "" when it did not: neither changes the verdict."""
-    try:
-        write_summary(folder, judgement)
-        publish(folder, judgement)
-        render(folder)
-    except Exception as error:  # noqa: BLE001 - a page that cannot be drawn must not cost the verdict
-        return f"no report in {folder}: {type(error).__name__}: {error}"
-    return ""
+    failed = []
+    for part in (
+        partial(write_summary, folder, judgement),
+        partial(publish, folder, judgement),
+        partial(render, folder),
+    ):
+        try:
+            part()
+        except Exception as error:  # noqa: BLE001 - what cannot be written must cost neither the verdict nor the rest
+            failed.append(f"{type(error).__name__}: {error}")
+    return f"no report in {folder}: {'; '.join(failed)}" if failed else ""
 
 
 def require_nothing_outstanding(runs: Path, world: World) -> None:

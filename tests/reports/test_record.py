@@ -13,6 +13,7 @@ from checks.judge import judge
 from checks.seal import seal_digest
 from commands.main import main
 from commands.publish import publish, published
+from commands.running import report
 from drill.verdict import Verdict
 from reports.record import DrillRecord, record_from, record_of, record_text, schema_text
 from tests.checks.histories import good_failover
@@ -61,6 +62,15 @@ def test_a_record_that_was_edited_is_found_by_verify(tmp_path: Path, capsys: pyt
     path.write_text(path.read_text().replace("4f2c1ab", "5a5a5a5"))
     assert main(["verify", str(folder)]) == 11
     assert "drill.json differ from what the evidence says" in capsys.readouterr().out
+
+
+def test_a_record_that_cannot_be_written_costs_neither_verdict_nor_page(tmp_path: Path) -> None:
+    """It is told; verdict.json and the page are there."""
+    folder = run_folder(tmp_path / "run")
+    (folder / "verdict.json").unlink()
+    (folder / "drill.json").mkdir()
+    assert "no report in" in report(folder, judge(whole()))
+    assert (folder / "verdict.json").exists() and (folder / "report.html").exists()
 
 
 def changed(where: tuple[str | int, ...], value: Any) -> str:
