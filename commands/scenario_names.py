@@ -38,8 +38,13 @@ def _names(path: Path) -> Iterable[tuple[str, bool]]:
         tree = ast.parse(path.read_text())
     except (OSError, ValueError, SyntaxError) as error:
         raise UsageError(f"{path}: no scenarios can be read from it ({error})") from error
+    of_all = [ast.unparse(node.value) for node in tree.body if isinstance(node, ast.Assign) and _is_pytestmark(node)]
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-            marks = [ast.unparse(mark) for mark in node.decorator_list]
+            marks = [*of_all, *(ast.unparse(mark) for mark in node.decorator_list)]
             if any("mark.failover" in mark for mark in marks):
                 yield scenario_name(node.name), any("parametrize" in mark for mark in marks)
+
+
+def _is_pytestmark(node: ast.Assign) -> bool:
+    return any(isinstance(name, ast.Name) and name.id == "pytestmark" for name in node.targets)

@@ -161,7 +161,8 @@ def test_the_names_of_scenarios_are_those_of_run_folders(tmp_path: Path) -> None
         "@pytest.mark.parametrize('x', [1])\n@pytest.mark.failover()\ndef test_many(x): pass\n"
         "def test_other(): pass\n"
     )
+    (tmp_path / "test_b.py").write_text("pytestmark = [pytest.mark.failover]\ndef test_marked_whole(): pass\n")
     names = scenario_names([tmp_path])
-    assert names == {"loss-of-all": False, "many": True}
+    assert names == {"loss-of-all": False, "many": True, "marked-whole": False}
     assert known("many-1", names) and not known("loss-of-all-1", names) and not known("other", names)
     assert SCENARIO in scenario_names(None)
