@@ -8,6 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from lab.core_banking import infra, names
 from lab.launch import Lab, LabInfo, launch
@@ -152,9 +153,11 @@ def test_an_ordinary_speed_is_held(lab: Lab) -> None:
 
 
 def test_a_lab_can_start_broken_and_cut_off() -> None:
-    """Settings: no transaction task in Tokyo, and Tokyo's writes never reach Osaka."""
-    settings = ["ecs.transaction_desired_count=0", f"dynamodb.cut_from={TOKYO}"]
+    """Settings: no transaction task in Tokyo, Tokyo's writes never reach Osaka, and an API that misbehaves."""
+    settings = ["ecs.transaction_desired_count=0", f"dynamodb.cut_from={TOKYO}", "misbehave=expired synthetics"]
     with launch("core-banking", SPEED, settings=settings) as lab:
+        with pytest.raises(ClientError, match="ExpiredToken"):
+            aws(lab.info, "synthetics", OREGON).describe_canaries()
         assert Customer.new(lab.info).ask("GET", f"/transaction/{uuid.uuid4()}")[0] == 503
         key = {"PK": {"S": "probe"}, "SK": {"S": "probe"}}
         aws(lab.info, "dynamodb", TOKYO).put_item(TableName=names.main_table(), Item=key)
