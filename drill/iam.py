@@ -130,7 +130,7 @@ def resources_of(need: Need, account: str) -> tuple[str, ...]:
     kinds = kinds_of(need.action)
     if not kinds:
         return ("*",)
-    place = {"Partition": _partition(need.region), "Region": need.region, "Account": account}
+    place = {"Partition": partition_of(need.region), "Region": need.region, "Account": account}
     if need.everything:
         return tuple(sorted(kind.fill(place, {}) for kind in _required(kinds)))
     exact = {arn for kind in kinds for arn in need.arns if kind.parse(arn) is not None}
@@ -241,7 +241,8 @@ def _all_kinds(prefix: str) -> tuple[Kind, ...]:
 
 
 @cache
-def _partition(region: str) -> str:
+def partition_of(region: str) -> str:
+    """The partition ("aws", "aws-cn") that a Region lies in."""
     return str(botocore.session.get_session().get_partition_for_region(region))
 
 
@@ -249,7 +250,7 @@ def _partition(region: str) -> str:
 def signed_region(service: str, region: str) -> str:
     """The Region that AWS sees: a service with one endpoint for the world is asked in that endpoint's Region."""
     session = botocore.session.get_session()
-    prefix, partition = session.get_service_model(service).endpoint_prefix, _partition(region)
+    prefix, partition = session.get_service_model(service).endpoint_prefix, partition_of(region)
     (services,) = [p["services"] for p in session.get_data("endpoints")["partitions"] if p["partition"] == partition]
     known = services.get(prefix, {})
     if known.get("isRegionalized", True):

@@ -21,7 +21,9 @@ from lab.aws.events import Events
 from lab.aws.functions import Functions
 from lab.aws.rds import PairError, RdsGlobal
 from lab.aws.route53 import Route53
+from lab.aws.scheduler import Scheduler
 from lab.aws.server import AwsServer
+from lab.aws.stacks import Stacks
 from lab.aws.states import StateMachines, render
 from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
@@ -163,6 +165,8 @@ class Cloud:
             AlarmEngine(server, clock, truth),
             EcsAgent(server, Machines(runner), clock, truth),
             CanaryRunner(server, clock, truth, journeys),
+            Scheduler(server, clock, truth),
+            Stacks(),
         ):
             self._closers.callback(engine.stop)
             engine.start()
