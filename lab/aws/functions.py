@@ -25,8 +25,8 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
+from moto.awslambda.utils import get_backend
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.backends import get_backend
 from moto.core.config import default_user_config
 
 from lab import processes
@@ -132,7 +132,7 @@ class Functions:
         """Run the handler of `name`, or its uploaded code, to its end or its timeout."""
         registered = self._handlers.get((region, name))
         if registered is None:
-            return self._run_code(get_backend("lambda")[self._server.account][region].get_function(name), event)
+            return self._run_code(get_backend(self._server.account, region).get_function(name), event)
         return self._run_bounded(registered, region, name, event)
 
     def run_later(self, region: str, name: str, event: Any) -> None:

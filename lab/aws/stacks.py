@@ -1,7 +1,7 @@
 """CloudFormation, where moto leaves it short: schedule groups, and an inline function that is changed by an update.
 
-moto's CreateStack makes tables, functions, roles and log groups for real. Its CloudFormation package takes about a
-second to import, so the first call that needs it waits that long, and a lab that nobody installs anything in does not.
+moto's CreateStack makes tables, functions, roles and log groups for real. Its CloudFormation package takes about
+a second to import: the first call that needs it waits that long, and a lab in which nothing is installed does not.
 """
 
 from __future__ import annotations
