@@ -200,7 +200,11 @@ def _values(kind: Kind, known: Mapping[str, str]) -> dict[str, str]:
     """The kind's variables among what is known; a parameter `GlobalClusterIdentifier` tells `${GlobalCluster}`."""
     stems = {_stem(name): value for name, value in known.items() if _stem(name)}
     found = {v: known.get(v, stems.get(_stem(v))) for v in kind.variables}
-    return {variable: value for variable, value in found.items() if value is not None}
+    told = {variable: value for variable, value in found.items() if value is not None}
+    unknown = sorted(kind.variables - told.keys())
+    if len(unknown) == 1 and unknown[0].endswith("Name") and "Name" in known:
+        told[unknown[0]] = known["Name"]  # a parameter that is only called Name names the thing itself
+    return told
 
 
 def _stem(name: str) -> str:
