@@ -54,14 +54,20 @@ def run(order: dict[str, Any], folder: Path) -> dict[str, Any]:
     module, _, name = order["handler"].rpartition(".")
     try:
         handler = getattr(importlib.import_module(module), name)
+    except Exception as error:  # noqa: BLE001 - whatever the code does while it is imported
+        return _error("Runtime.ImportModuleError", f"Unable to import module '{module}': {error}")
+    try:
         set_clock(order["speed"], order["lab_now_s"])
         return {
             "payload": json.dumps(handler(order["event"], Context(order["context"], order["speed"]))),
             "error": None,
         }
     except Exception as error:  # noqa: BLE001 - Lambda reports every exception to the caller
-        words = {"errorMessage": str(error), "errorType": type(error).__name__}
-        return {"payload": json.dumps(words), "error": "Unhandled"}
+        return _error(type(error).__name__, str(error))
+
+
+def _error(kind: str, words: str) -> dict[str, Any]:
+    return {"payload": json.dumps({"errorMessage": words, "errorType": kind}), "error": "Unhandled"}
 
 
 def main() -> None:
