@@ -58,9 +58,11 @@ def _put_back(change: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _fence(change: dict[str, Any]) -> None:
     """A drill of this run that wakes later finds a higher epoch in its target's lock, and changes nothing more."""
-    mine = "attribute_exists(PK) AND (attribute_not_exists(run_id) OR run_id = :run)"
-    values = {":one": {"N": "1"}, ":run": {"S": change["run_id"]}}
-    more = {"ConditionExpression": mine, "ExpressionAttributeValues": values}
+    more = {
+        "ConditionExpression": "#h.run_id = :run",
+        "ExpressionAttributeNames": {"#h": "holder"},
+        "ExpressionAttributeValues": {":one": {"N": "1"}, ":run": {"S": change["run_id"]}},
+    }
     try:
         _table("update_item", f"lock#{change['target']}", UpdateExpression="ADD epoch :one", **more)
     except ClientError as error:

@@ -59,7 +59,8 @@ def drill(world: DeadWorld, tmp_path: Path) -> Iterator[Drill]:
 
 def lock(world: DeadWorld, run_id: str) -> None:
     """The target's lock, held by a run at epoch 7."""
-    item = {"PK": {"S": f"lock#{world.target.name}"}, "run_id": {"S": run_id}, "epoch": {"N": "7"}}
+    holder = {"M": {"run_id": {"S": run_id}}}
+    item = {"PK": {"S": f"lock#{world.target.name}"}, "holder": holder, "epoch": {"N": "7"}}
     world.aws.client("dynamodb", OREGON).put_item(TableName=stack_of(world.target).table, Item=item)
 
 
