@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -118,6 +118,21 @@ def dead_world(folder: Path) -> Iterator[DeadWorld]:
         aws = Aws(server.url)
         furnish(aws)
         yield DeadWorld(server, clock, aws, target())
+
+
+def stored_dead_man(aws: Aws, reached: Target, now: Callable[[], datetime]) -> DeadMan:
+    """A dead-man in a plain moto, which keeps Changes and schedules and never fires: its table and group are made."""
+    stack = stack_of(reached)
+    dynamodb, scheduler = aws.client("dynamodb", stack.region), aws.client("scheduler", stack.region)
+    if stack.table not in dynamodb.list_tables()["TableNames"]:
+        dynamodb.create_table(
+            TableName=stack.table,
+            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        scheduler.create_schedule_group(Name=stack.name)
+    return DeadMan(aws, stack, reached.safety.dead_man_s, now, operations(target()))
 
 
 def furnish(aws: Aws) -> None:

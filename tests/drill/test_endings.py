@@ -26,6 +26,7 @@ from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
 from faults.start_machine import StartStateMachine
 from tests.aws_server import moto_process
+from tests.drill.dead_world import stored_dead_man
 
 REGION, OTHER = "ap-northeast-1", "ap-northeast-3"
 SERVICE = Resource(region=REGION, within="bank", name="transaction")
@@ -107,7 +108,8 @@ def new_run(folder: Path, aws: Aws) -> Run:
     clock = FakeClock()
     reached = target().model_copy(update={"connection": Connection(aws_endpoint=aws.endpoint_url)})
     world = World(reached, aws, clock, None)
-    run = Run(Scenario("ending", "A test.", ("failover",)), world, folder, Interrupts())
+    dead_man = stored_dead_man(Aws(aws.endpoint_url), reached, clock.wall)
+    run = Run(Scenario("ending", "A test.", ("failover",)), world, folder, Interrupts(), dead_man)
 
     def look() -> None:
         now_s = clock.monotonic_s()
