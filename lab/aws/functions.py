@@ -20,6 +20,7 @@ import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -82,7 +83,11 @@ class Outcome:
 class Functions:
     """The registry of handlers and the thing that runs them."""
 
-    def __init__(self, server: AwsServer, clock: LabClock, truth: Truth | None = None) -> None:
+    def __init__(
+        self, server: AwsServer, clock: LabClock, truth: Truth | None = None, folder: Path | None = None
+    ) -> None:
+        """folder: where uploaded code is unpacked while it runs; None for the temporary directory."""
+        self._folder = folder
         self._server = server
         self._clock = clock
         self._truth = truth
@@ -145,7 +150,7 @@ class Functions:
 
     def _run_code(self, function: LambdaFunction, event: Any) -> Outcome:
         request_id, timeout_s = str(uuid4()), float(function.timeout)
-        with tempfile.TemporaryDirectory(prefix="drill-function-") as folder:
+        with tempfile.TemporaryDirectory(prefix="drill-function-", dir=self._folder) as folder:
             order = {
                 "package": base64.b64encode(function.code_bytes).decode(),
                 "folder": folder,

@@ -155,7 +155,7 @@ class Cloud:
         )
         self._aurora.attach(names.GLOBAL_CLUSTER, Aurora(pair))
         self._closers.callback(self._aurora.stop)
-        self._functions = Functions(server, clock, truth)
+        self._functions = Functions(server, clock, truth, self._plan.state_dir)
         journeys = {names.canary_name(region): self._journey(region) for region in PLACES}
         for engine in (
             self._tables,
