@@ -52,18 +52,17 @@ def on_aws(target: Target) -> Target:
     return target.model_copy(update={"kind": "aws", "lab": None})
 
 
-def lint(path: Path) -> subprocess.CompletedProcess[str]:
-    """cfn-lint on a template, in every Region that the target may have it in."""
-    command = [Path(sys.executable).with_name("cfn-lint"), "--regions", OREGON, "--", path]
+def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """cfn-lint on templates, for the Region that they are installed in."""
+    command = [Path(sys.executable).with_name("cfn-lint"), "--regions", OREGON, "--", *paths]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("filled", [False, True], ids=["as it lies in the repository", "filled in"])
-def test_the_template_passes_cfn_lint(tmp_path: Path, filled: bool) -> None:
+def test_the_template_passes_cfn_lint(tmp_path: Path) -> None:
     """Both: the file that people read, and what is installed."""
-    path = tmp_path / "stack.yaml"
-    path.write_text(template(SHIPPED).text if filled else (FOLDER / "safety-stack.yaml").read_text())
-    done = lint(path)
+    filled = tmp_path / "stack.yaml"
+    filled.write_text(template(SHIPPED).text)
+    done = lint(filled, FOLDER / "safety-stack.yaml")
     assert (done.returncode, done.stdout) == (0, "")
 
 

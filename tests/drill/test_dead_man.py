@@ -181,7 +181,7 @@ def test_a_drill_that_was_away_too_long_injects_nothing_more(world: DeadWorld) -
 
 def test_a_renewal_that_fails_is_told_and_tried_again(world: DeadWorld) -> None:
     """The observer Region does not answer: said once a while, and nothing is given up before it is due."""
-    dead_man = world.dead_man(3000.0)
+    dead_man = world.dead_man(1500.0)
     dead_man.arm(1, world.scale("alive"))
     world.server.unavailable(OREGON, "scheduler")
     told: list[str] = []
