@@ -19,6 +19,7 @@ import pytest
 from commands.dry_run import Plans
 from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
+from commands.safety import armed_world
 from commands.scenario_names import scenario_name
 from commands.world import RUNS, Options, open_world, release_of, resolve_target
 from drill.child import REPOSITORY
@@ -179,6 +180,7 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     try:
         world = session.worlds.enter_context(open_world(session.target, session.options))
         require_nothing_outstanding(session.options.runs, world)
+        dead_man = None if session.plans is not None else armed_world(world)
     except (UsageError, Refused) as error:
         session.refusals.append(REFUSED_EXIT_CODE if isinstance(error, Refused) else USAGE_EXIT_CODE)
         pytest.exit(str(error), returncode=session.refusals[-1])
@@ -187,7 +189,8 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
         session.worlds.close()
         session.interrupts.uninstall()
         return
-    run = Run(_scenario(request.node), world, session.options.runs, session.interrupts, session.options.release)
+    release = session.options.release
+    run = Run(_scenario(request.node), world, session.options.runs, session.interrupts, release, dead_man)
     session.runs.append(run)
     stream = sys.__stdout__ or sys.stdout
     line = LiveLine(stream, isatty=stream.isatty(), quiet=bool(os.environ.get("CI")))

@@ -67,7 +67,8 @@ def _judged(history: History, settings: Settings) -> Judgement:
         row for m in measured for row in phases_of(history, m.window, settings, m.time.onset, m.time.recovery)
     )
     late = tuple(f"put back only later: {e.data.get('reason', '?')}" for e in history.named("restore.failed"))
-    notes = (*(note for m in measured for note in _notes(history, m)), *late)
+    left = tuple(str(e.data.get("reason", "?")) for e in history.named("dead_man.left"))
+    notes = (*(note for m in measured for note in _notes(history, m)), *late, *left)
     return conclude(findings, phases, {m.window.name: m.point.counts() for m in measured}, notes)
 
 

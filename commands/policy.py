@@ -17,6 +17,7 @@ from drill.errors import Invalid, Refused
 from drill.iam import MANAGED_POLICY_MAX, Need, need_of, policy, size_of
 from drill.plan import Plan, PlannedStep
 from drill.planning import RUN_ID
+from drill.safety_stack import stack_of
 from drill.target import Target
 from drill.verdict import REFUSED_EXIT_CODE
 
@@ -45,12 +46,40 @@ def run(args: argparse.Namespace) -> int:
 def policy_for(target: Target, plans: tuple[Plan, ...]) -> dict[str, Any]:
     """The policy for looking at the target and taking every step of the plans."""
     found = {key: arn for plan in plans for key, arn in plan.found.items()}
-    return policy([*reading(target, found), *(n for plan in plans for n in plan_needs(plan))], target.account)
+    document = policy(
+        [*reading(target, found), *(n for plan in plans for n in plan_needs(plan)), *_stack_needs(target, plans)],
+        target.account,
+    )
+    if any(step.does == "arm" for plan in plans for step in plan.steps):
+        document["Statement"].append(_pass_role(target))
+    return document
+
+
+def _stack_needs(target: Target, plans: tuple[Plan, ...]) -> Iterator[Need]:
+    """A drill looks whether its safety stack is there; a plan does not."""
+    stack = stack_of(target)
+    if plans:
+        yield Need("cloudformation", "DescribeStacks", stack.region, (stack.stack_arn,))
+
+
+def _pass_role(target: Target) -> dict[str, Any]:
+    """Creating a schedule hands it a role, which is no API call of its own.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
+    """
+    return {
+        "Sid": "PassTheSchedulersRole",
+        "Effect": "Allow",
+        "Action": ["iam:PassRole"],
+        "Resource": [stack_of(target).scheduler_role_arn],
+        "Condition": {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+    }
 
 
 def plan_needs(plan: Plan) -> Iterator[Need]:
     """What the steps of a plan need: what they read to prepare, call, and read until it holds."""
-    hints = tuple(dict.fromkeys([*plan.touched, *plan.found.values()]))
+    touched = [arn for step in plan.steps for arn in step.resources]
+    hints = tuple(dict.fromkeys([*touched, *plan.found.values()]))
     for step in plan.steps:
         for call in (*step.reads, *step.calls, *(fact.call for fact in step.facts)):
             yield _of_any_run(need_of(call, hints))

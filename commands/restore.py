@@ -11,6 +11,7 @@ from commands.folders import add_run_argument, run_folder
 from commands.say import say
 from drill.aws import Aws
 from drill.clock import Clock, SystemClock
+from drill.dead_man import disarm
 from drill.errors import Refused, RestoreFailed
 from drill.journal import Entry, Journal, interrupted
 from drill.restore import put_back
@@ -67,6 +68,8 @@ def _restore_all(entries: list[Entry], aws: Aws, journal: Journal, clock: Clock,
         try:
             put_back(aws, journal, entry.number, entry.change, clock.sleep, target.timings.restore_timeout_s)
             say(f"{entry.change.kind} on {', '.join(entry.change.resources)}: as before")
+            for problem in disarm(aws, entry.disarm):
+                say(problem)
         except RestoreFailed as error:
             failed.append(error)
     if failed:

@@ -22,6 +22,7 @@ from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
 from commands.publish import publish
 from commands.world import RUNS, World
+from drill.dead_man import DeadMan, disarm
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
 from drill.interrupt import Interrupts
@@ -52,7 +53,13 @@ class Run:
     """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened."""
 
     def __init__(
-        self, scenario: Scenario, world: World, runs: Path, interrupts: Interrupts, release: str = ""
+        self,
+        scenario: Scenario,
+        world: World,
+        runs: Path,
+        interrupts: Interrupts,
+        release: str = "",
+        dead_man: DeadMan | None = None,
     ) -> None:
         self.world = world
         self.folder = _folder(runs, scenario.name, world)
@@ -78,6 +85,7 @@ class Run:
             load=LOAD,
             read_back=self._read_back,
             interrupts=interrupts,
+            dead_man=dead_man,
         )
 
     def blame(self, error: BaseException) -> None:
@@ -153,6 +161,8 @@ class Run:
             self._mark("restore.failed", reason=str(error))
             return
         self._mark("fault.restored", number=entry.number, kind=entry.change.kind)
+        for problem in disarm(self.world.aws, entry.disarm):
+            self._mark("dead_man.left", number=entry.number, reason=problem)
 
     def _still_changed(self) -> None:
         """By the journal, which alone knows: what is not as before at the end of the drill makes it DIRTY."""
@@ -165,6 +175,9 @@ class Run:
             lines = [call.cli(self.world.aws.endpoint_url) for call in entry.change.restore]
             what = f"{entry.change.kind} on {', '.join(entry.change.resources)}"
             self._mark("dirty", reason=_why_dirty(self.timeline.events, what, lines), lines=lines)
+            if entry.disarm:
+                told = f"the dead-man of {entry.change.kind} stays armed: it will try to put it back, comparing first"
+                self._mark("dead_man.left", number=entry.number, reason=told)
 
     def _seal(self) -> None:
         self.timeline.mark(SEAL, **seal_of(load_history(self.folder)))

@@ -27,6 +27,7 @@ class Change:
     healed: facts that hold once everything runs as before. max_duration_s: target seconds until it must be back.
     settle_s: target seconds after which a read of the service shows what was written before, and a call whose answer
     was lost has taken effect if it ever will. Until then "as before" is not believed.
+    blind_safe: whether its restore calls may be made at any time without looking first, whatever the state then is.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Change:
     healed: tuple[Fact, ...] = ()
     max_duration_s: float = 3600.0
     settle_s: float = 10.0
+    blind_safe: bool = False
 
     @property
     def facts(self) -> tuple[Fact, ...]:

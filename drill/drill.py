@@ -12,6 +12,7 @@ from drill.aws import Aws
 from drill.change import Action, Change, Effect, Fault, Step
 from drill.child import Child
 from drill.clock import Clock
+from drill.dead_man import DeadMan, calls_to_json
 from drill.end_state import DECLARED, EndState, declaration
 from drill.errors import Invalid, NotRecovered, Refused
 from drill.hold import Hold
@@ -54,6 +55,7 @@ class Drill:
     witnesses: started at once; load: started by `start_load`. on_tick: called at each look, for live progress.
     read_back: (survivor Region, window, pass, until) reads back, from the survivor, every write that was
     acknowledged before the monotonic instant `until`, into the run folder.
+    dead_man: what puts Changes back when nothing else is left to do it; None only in a lab.
     """
 
     target: Target
@@ -67,6 +69,7 @@ class Drill:
     on_tick: Callable[[], None] = lambda: None
     read_back: Callable[[str, str, str, float], None] = lambda region, window, pass_, until_s: None
     interrupts: Interrupts = field(default_factory=Interrupts)
+    dead_man: DeadMan | None = None
     _children: list[Child] = field(default_factory=list)
     _reported_dead: set[str] = field(default_factory=set)
     _window: str = ""
@@ -143,6 +146,7 @@ class Drill:
             require_breakable(self.target, resource)
         self._require_unmoved(change)
         number = self.journal.open_change(change)
+        self._arm(number, change)
         visible, in_force = change.effect != "none", False
         if visible:
             self._injected_s = self.timeline.phase("injecting").at_s
@@ -238,8 +242,9 @@ class Drill:
             self.timeline.mark("load.stopped")
 
     def look_around(self) -> None:
-        """Take in what the witnesses have written, notice those that died, show the progress."""
+        """Take in what witnesses wrote, notice those that died, move the dead-man on, show the progress."""
         self.timeline.refresh()
+        self._renew()
         self._notice_the_dead()
         self.on_tick()
 
@@ -360,6 +365,29 @@ class Drill:
                     self.timeline.phase("restoring")
             finally:  # evidence that cannot be written must not keep anything from being put back
                 put_back(self.aws, self.journal, number, change, self._wait, self.target.timings.restore_timeout_s)
+                self._disarm(number)
             self.timeline.mark("fault.restored", number=number, kind=change.kind)
             if visible:
                 self.timeline.phase("restored")
+
+    def _arm(self, number: int, change: Change) -> None:
+        if self.dead_man is None:
+            if self.target.kind == "aws":
+                raise Refused(f"target {self.target.name} has no dead-man: drill install --target {self.target.name}")
+            return
+        calls = self.dead_man.arm(number, change)
+        self.journal.record(number, "armed", disarm=calls_to_json(calls))
+        self.timeline.mark("dead_man.armed", number=number, kind=change.kind, due=str(self.dead_man.due(number)))
+
+    def _renew(self) -> None:
+        if self.dead_man is None:
+            return
+        was = self.dead_man.lost
+        for problem in self.dead_man.renew():
+            self.timeline.mark("dead_man.not_renewed", reason=problem)
+        if self.dead_man.lost != was:
+            self.timeline.mark("invalid", reason=self.dead_man.lost)
+
+    def _disarm(self, number: int) -> None:
+        for problem in self.dead_man.disarm(number) if self.dead_man else ():
+            self.timeline.mark("dead_man.left", number=number, reason=problem)

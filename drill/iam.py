@@ -130,7 +130,7 @@ def resources_of(need: Need, account: str) -> tuple[str, ...]:
     kinds = kinds_of(need.action)
     if not kinds:
         return ("*",)
-    place = {"Partition": _partition(need.region), "Region": need.region, "Account": account}
+    place = {"Partition": partition_of(need.region), "Region": need.region, "Account": account}
     if need.everything:
         return tuple(sorted(kind.fill(place, {}) for kind in _required(kinds)))
     exact = {arn for kind in kinds for arn in need.arns if kind.parse(arn) is not None}
@@ -200,7 +200,11 @@ def _values(kind: Kind, known: Mapping[str, str]) -> dict[str, str]:
     """The kind's variables among what is known; a parameter `GlobalClusterIdentifier` tells `${GlobalCluster}`."""
     stems = {_stem(name): value for name, value in known.items() if _stem(name)}
     found = {v: known.get(v, stems.get(_stem(v))) for v in kind.variables}
-    return {variable: value for variable, value in found.items() if value is not None}
+    told = {variable: value for variable, value in found.items() if value is not None}
+    unknown = sorted(kind.variables - told.keys())
+    if len(unknown) == 1 and unknown[0].endswith("Name") and "Name" in known:
+        told[unknown[0]] = known["Name"]  # a parameter that is only called Name names the thing itself
+    return told
 
 
 def _stem(name: str) -> str:
@@ -241,7 +245,8 @@ def _all_kinds(prefix: str) -> tuple[Kind, ...]:
 
 
 @cache
-def _partition(region: str) -> str:
+def partition_of(region: str) -> str:
+    """The partition ("aws", "aws-cn") that a Region lies in."""
     return str(botocore.session.get_session().get_partition_for_region(region))
 
 
@@ -249,7 +254,7 @@ def _partition(region: str) -> str:
 def signed_region(service: str, region: str) -> str:
     """The Region that AWS sees: a service with one endpoint for the world is asked in that endpoint's Region."""
     session = botocore.session.get_session()
-    prefix, partition = session.get_service_model(service).endpoint_prefix, _partition(region)
+    prefix, partition = session.get_service_model(service).endpoint_prefix, partition_of(region)
     (services,) = [p["services"] for p in session.get_data("endpoints")["partitions"] if p["partition"] == partition]
     known = services.get(prefix, {})
     if known.get("isRegionalized", True):

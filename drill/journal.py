@@ -2,7 +2,7 @@
 
 One fsynced JSON line per state of a Change:
 
-    prepared -> injecting -> injected -> restoring -> restored | dirty
+    prepared -> armed -> injecting -> injected -> restoring -> restored | dirty
 
 and of an Action: intended -> started -> reached | not_reached, or intended -> not_started. The first line carries
 the whole Change or Action; any process with the file can restore. A lock on the file keeps two processes from
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from drill.call import Call
 from drill.change import Action, Change, action_from, change_from
 from drill.clock import Clock
 from drill.errors import DrillError, Refused
@@ -28,6 +29,7 @@ from drill.ledger import read_lines
 T = TypeVar("T")
 State = Literal[
     "prepared",
+    "armed",
     "injecting",
     "injected",
     "restoring",
@@ -40,7 +42,7 @@ State = Literal[
     "not_started",
 ]
 BACK: tuple[State, ...] = ("restored",)
-UNTOUCHED: tuple[State, ...] = ("prepared",)
+UNTOUCHED: tuple[State, ...] = ("prepared", "armed")
 OVER: tuple[State, ...] = ("reached", "not_reached", "not_started")
 
 
@@ -50,11 +52,15 @@ class Unreadable(DrillError, ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A Change with the last state the journal knows of it. number: its place in the journal, from 1."""
+    """A Change with the last state the journal knows of it. number: its place in the journal, from 1.
+
+    disarm: the calls that disarm its dead-man once it is back; none when it was not armed.
+    """
 
     number: int
     state: str
     change: Change
+    disarm: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -137,12 +143,15 @@ def outstanding(path: Path) -> list[Entry]:
         return []
     changes: dict[int, Change] = {}
     states: dict[int, str] = {}
+    disarm: dict[int, tuple[Call, ...]] = {}
     for number, state, record in _records(path):
         states[number] = state
         if "change" in record:
             changes[number] = _read(change_from, path, number, record["change"])
+        if "disarm" in record:
+            disarm[number] = _read(_calls, path, number, record["disarm"])
     open_ = [n for n in changes if states[n] not in BACK + UNTOUCHED]
-    return [Entry(n, states[n], changes[n]) for n in sorted(open_, reverse=True)]
+    return [Entry(n, states[n], changes[n], disarm.get(n, ())) for n in sorted(open_, reverse=True)]
 
 
 def interrupted(path: Path) -> list[Intent]:
@@ -179,6 +188,10 @@ def _read(form: Callable[[Any], T], path: Path, number: int, record: Any) -> T:
         return form(record)
     except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"journal {path}, entry {number} is none ({type(error).__name__}: {error})") from error
+
+
+def _calls(records: Any) -> tuple[Call, ...]:
+    return tuple(Call(**record) for record in records)
 
 
 def _cut_torn_line(fd: int, path: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any, Literal
 
 from drill.call import Call, Fact, fact_from
 
-Does = Literal["look", "start", "wait", "window", "inject", "restore", "act", "end"]
+Does = Literal["look", "start", "wait", "window", "arm", "inject", "restore", "disarm", "act", "end"]
+SAFETY: tuple[Does, ...] = ("arm", "disarm")
+"""Steps that touch the safety stack, not the system."""
 FORMAT = 1
 
 
@@ -16,11 +18,13 @@ FORMAT = 1
 class PlannedStep:
     """One step, in the order in which the drill would take it.
 
-    number: from 1; does: look (a guard), start (processes), wait, window (begin of a judged outage), inject and
-    restore (a Change), act (an Action), end (of a window); what: for people; window: the one it lies in, "" outside;
-    depth: how many windows and faults are open around it; phase: the phase it opens, "" for none.
+    number: from 1; does: look (a guard), start (processes), wait, window (begin of a judged outage), arm and disarm
+    (the dead-man of a Change), inject and restore (a Change), act (an Action), end (of a window); what: for people;
+    window: the one it lies in, "" outside; depth: how many windows and faults are open around it; phase: the phase it
+    opens, "" for none.
     calls: what would be called, in order; facts: what would be read until it holds; resources: ARNs it touches, all
-    inside the blast radius; at_most_s: target seconds that it may take, None when it takes no time of its own.
+    inside the blast radius or, of arm and disarm, in the safety stack; at_most_s: target seconds that it may take,
+    None when it takes no time of its own.
     seen: what a guard that was run saw; reads: what was asked of AWS meanwhile; restores: number of the inject step
     that this one puts back.
     depends_on: earlier steps that change what this one was planned from: it is prepared again when its turn comes,
@@ -72,8 +76,9 @@ class Plan:
 
     @property
     def touched(self) -> tuple[str, ...]:
-        """Every resource that would be touched, once, in order."""
-        return tuple(dict.fromkeys(arn for step in self.steps for arn in step.resources))
+        """Every resource of the system that would be touched, once, in order."""
+        steps = (step for step in self.steps if step.does not in SAFETY)
+        return tuple(dict.fromkeys(arn for step in steps for arn in step.resources))
 
     @property
     def holes(self) -> tuple[int, ...]:

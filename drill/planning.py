@@ -18,6 +18,7 @@ from drill.aws import AwsFailed
 from drill.call import Call
 from drill.change import Action, Change, Fault, Step
 from drill.clock import Clock
+from drill.dead_man_plan import planned_arm, planned_disarm
 from drill.drill import Condition, Instrument
 from drill.end_state import EndState, declaration
 from drill.errors import DrillError, Invalid, Refused, UsageError
@@ -51,6 +52,7 @@ class PlanningDrill:
     _window: str = ""
     _depth: int = 0
     _watching: bool = False
+    _entries: int = 0
     _moved_by: list[int] = field(default_factory=list)
     _changed_by: dict[str, list[int]] = field(default_factory=dict)
 
@@ -125,8 +127,10 @@ class PlanningDrill:
     def applied(self, fault: Fault) -> Iterator[Change]:
         """Prepare a fault and say what would be called; at the block's end, what would be put back, and how."""
         change, about = self._prepare(fault, fault.prepare, self._unknown_change(fault))
+        entry = self._entry()
         if about["planned"]:
             self._check(change)
+            self._add("arm", **planned_arm(self.target, self.clock.wall(), entry, change))
         visible, timings = change.effect != "none", self.target.timings
         number = self._add(
             "inject",
@@ -146,10 +150,13 @@ class PlanningDrill:
             self._depth -= 1
             self._changes_no_more(number)
             self._put_back(number, change, about["planned"])
+            if about["planned"]:
+                self._add("disarm", **planned_disarm(self.target, entry, change))
 
     def perform(self, step: Step) -> Action:
         """Prepare an action and say what would be called, and which end state would be waited for."""
         action, about = self._prepare(step, step.prepare, self._unknown_action(step))
+        self._entry()
         if about["planned"]:
             self._check(action)
         number = self._add(
@@ -235,6 +242,11 @@ class PlanningDrill:
             planned=planned,
             note="" if planned else f"known once step {number} is prepared",
         )
+
+    def _entry(self) -> int:
+        """The number that the journal would give next."""
+        self._entries += 1
+        return self._entries
 
     def _unknown_change(self, fault: object) -> Change:
         return Change(_told(fault), self.target.name, self.run_id, (), "none", (), (), (), ())

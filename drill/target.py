@@ -34,6 +34,8 @@ from drill.evidence import Evidence
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 SETTABLE = ("objectives", "timings")
 """The tables that `--set` may override: never account, Regions or blast radius."""
+SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")
+"""What `--set safety.*` may override: when a drill that is gone is put back, never whether."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -218,7 +220,7 @@ class Safety(_Table):
     """
 
     lease_wall_s: PositiveFloat = 60.0
-    dead_man_s: PositiveFloat = 900.0
+    dead_man_s: float = Field(default=900.0, ge=60.0)
     max_duration_s: PositiveFloat = 7200.0
     stack: str = Field(default="failover-drill", pattern=r"^[a-z][a-z0-9-]{2,40}$")
 
@@ -351,9 +353,11 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
 def _override(raw: dict[str, Any], setting: str) -> None:
     key, equals, value = setting.partition("=")
     table, _, name = key.partition(".")
-    if not equals or table not in SETTABLE or not name:
+    allowed = table in SETTABLE or (table == "safety" and name in SETTABLE_SAFETY)
+    if not equals or not allowed or not name:
+        known = [*(f"{t}.*" for t in SETTABLE), *(f"safety.{n}" for n in SETTABLE_SAFETY)]
         raise UsageError(
-            f"--set {setting}: only KEY=VALUE with KEY in {' or '.join(f'{t}.*' for t in SETTABLE)} can be set "
+            f"--set {setting}: only KEY=VALUE with KEY in {' or '.join(known)} can be set "
             "(never account, Regions or blast radius); example: --set objectives.rto_s=300"
         )
     try:

@@ -42,4 +42,7 @@ class SetRuleState:
             restore=(Call("events", operations[before], name, region),),
             faulted=(Fact(look, "State", self.state),),
             before=(Fact(look, "State", before),),
+            # An automation that ships disabled may be disarmed at any time; one that was armed by its owners may
+            # have been disarmed by them meanwhile, so arming it again needs a look first.
+            blind_safe=before == "DISABLED",
         )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from drill.call import Fact
 from drill.find import last_part, region_of_arn
-from drill.plan import Plan, PlannedStep
+from drill.plan import SAFETY, Plan, PlannedStep
 
 INDENT = "  "
+SHORT = 120
+"""Characters of a line that nobody has to type: it may carry a whole Change."""
 READS_AS = {
     "look": "look",
     "start": "start",
     "wait": "wait",
     "window": "window",
+    "arm": "arm",
     "inject": "BREAK",
     "restore": "PUT BACK",
+    "disarm": "disarm",
     "act": "DO",
     "end": "end",
 }
@@ -45,7 +50,8 @@ def _step(step: PlannedStep, plan: Plan) -> Iterator[str]:
     for arn in step.resources:
         yield f"{below}on {last_part(arn)} in {region_of_arn(arn) or 'all Regions'}"
     for call in step.calls:
-        yield f"{below}$ {call.cli(plan.endpoint_url)}"
+        line = f"$ {call.cli(plan.endpoint_url)}"
+        yield below + (textwrap.shorten(line, SHORT, placeholder=" ...") if step.does in SAFETY else line)
     for fact in step.facts:
         yield f"{below}until {_fact(fact)}"
     if step.depends_on:

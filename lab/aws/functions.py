@@ -1,37 +1,48 @@
 """Lambda functions that run: Python handlers behind moto's Lambda API.
 
-moto keeps the functions (create, list, get, tags); invoking one runs the handler that was registered for its name
-in a thread of this process, with the function's timeout in lab time. Handlers reach AWS only as real ones do, over
-HTTP, through `FunctionContext.client`.
+moto keeps the functions (create, list, get, tags). Invoking one runs the handler that was registered for its name
+in a thread of this process, or else the code that was uploaded, in a process of its own (lab.aws.runtime); either
+with the function's timeout in lab time. Both reach AWS only as real ones do, over HTTP.
 
-Retries of asynchronous invocations (AWS: two) are not made.
+An asynchronous invocation that fails is made again twice, after one and two minutes (lab time), as AWS does.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
+import os
+import subprocess
+import tempfile
 import threading
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
-from moto.awslambda.models import LambdaBackend
+from moto.awslambda.models import LambdaBackend, LambdaFunction
+from moto.awslambda.utils import get_backend
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import default_user_config
 
+from lab import processes
 from lab.aws.patching import replace
-from lab.aws.server import AwsServer
+from lab.aws.server import LAB_ACCESS_KEY, AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
 
 ROLE = "lab-lambda"
 TIMEOUT_FLOOR_WALL_S = 1.0
 """A function always gets this much wall time, however fast lab time runs: its calls are real work."""
+CODE_FLOOR_WALL_S = 30.0
+"""The same for uploaded code, which begins with a process and the import of boto3."""
+ASYNC_RETRIES_S = (60.0, 120.0)
+"""Lab seconds before each further attempt of an asynchronous invocation that failed."""
 
 _log = logging.getLogger(__name__)
 _live: Functions | None = None
@@ -72,13 +83,19 @@ class Outcome:
 class Functions:
     """The registry of handlers and the thing that runs them."""
 
-    def __init__(self, server: AwsServer, clock: LabClock, truth: Truth | None = None) -> None:
+    def __init__(
+        self, server: AwsServer, clock: LabClock, truth: Truth | None = None, folder: Path | None = None
+    ) -> None:
+        """folder: where uploaded code is unpacked while it runs; None for the temporary directory."""
+        self._folder = folder
         self._server = server
         self._clock = clock
         self._truth = truth
         self._handlers: dict[tuple[str, str], _Registered] = {}
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._clients_lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Serve Lambda's Invoke in this process from now on."""
@@ -88,10 +105,13 @@ class Functions:
         replace(LambdaSimpleBackend, "invoke", _invoke)
 
     def stop(self) -> None:
-        """Stop serving and close the clients; running handlers end by themselves."""
+        """Stop serving and close the clients; running handlers end by themselves, uploaded code is killed."""
         global _live  # noqa: PLW0603
         if _live is self:
             _live = None
+        self._stopped.set()
+        for child in list(self._running):
+            processes.kill(child)
         with self._clients_lock:
             for client in self._clients.values():
                 client.close()
@@ -114,11 +134,80 @@ class Functions:
         return str(created["FunctionArn"])
 
     def run(self, region: str, name: str, event: Any) -> Outcome:
-        """Run the handler of `name` to its end or its timeout. A function without a handler fails on import."""
+        """Run the handler of `name`, or its uploaded code, to its end or its timeout."""
         registered = self._handlers.get((region, name))
         if registered is None:
-            return _error("Runtime.ImportModuleError", f"Unable to import module for {name}: no handler in the lab")
+            return self._run_code(get_backend(self._server.account, region).get_function(name), event)
         return self._run_bounded(registered, region, name, event)
+
+    def run_later(self, region: str, name: str, event: Any) -> None:
+        """An asynchronous invocation: the same, and again when it fails."""
+        for pause_s in (*ASYNC_RETRIES_S, None):
+            outcome = self.run(region, name, event)
+            if outcome.function_error is None or pause_s is None or self._clock.wait(self._stopped, pause_s):
+                return
+            _log.info("function %s failed and is tried again: %s", name, outcome.payload)
+
+    def _run_code(self, function: LambdaFunction, event: Any) -> Outcome:
+        request_id, timeout_s = str(uuid4()), float(function.timeout)
+        with tempfile.TemporaryDirectory(prefix="drill-function-", dir=self._folder) as folder:
+            order = {
+                "package": base64.b64encode(function.code_bytes).decode(),
+                "folder": folder,
+                "handler": function.handler,
+                "event": event,
+                "context": {
+                    "function_name": function.function_name,
+                    "arn": function.function_arn,
+                    "request_id": request_id,
+                    "timeout_s": timeout_s,
+                },
+                "speed": self._clock.speed,
+                "lab_now_s": self._clock.now_s(),
+            }
+            said = self._in_child(order, self._environment(function), timeout_s)
+        if said is None:
+            return _error("Sandbox.Timedout", f"RequestId: {request_id} Error: Task timed out or the process ended")
+        return Outcome(str(said["payload"]), said["error"])
+
+    def _in_child(self, order: dict[str, Any], environment: dict[str, str], timeout_s: float) -> Any:
+        """What the runtime answers; None when it had to be killed, or ended without a word."""
+        argv = processes.python("-m", "lab.aws.runtime", str(os.getpid()))
+        child = processes.spawn(argv, stderr=subprocess.DEVNULL, env=environment)
+        self._running.add(child)
+        limit_s = max(self._clock.wall_s(timeout_s), CODE_FLOOR_WALL_S)
+        killer = threading.Timer(limit_s, processes.kill, (child,))
+        killer.start()
+        try:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write(json.dumps(order).encode() + b"\n")
+            child.stdin.flush()
+            line = child.stdout.readline()
+            return json.loads(line) if line else None
+        except BrokenPipeError:
+            return None
+        finally:
+            killer.cancel()
+            processes.stop(child, grace_s=1.0)
+            self._running.discard(child)
+
+    def _environment(self, function: LambdaFunction) -> dict[str, str]:
+        """What Lambda's runtime sets, and the lab's own address and keys: nothing of the user's reaches the code."""
+        ours = {name: os.environ[name] for name in ("PATH", "LANG", "VIRTUAL_ENV") if name in os.environ}
+        return {
+            **ours,
+            "AWS_REGION": str(function.region),
+            "AWS_DEFAULT_REGION": str(function.region),
+            "AWS_LAMBDA_FUNCTION_NAME": str(function.function_name),
+            "AWS_ACCESS_KEY_ID": LAB_ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": "lab",
+            "AWS_ENDPOINT_URL": self._server.url,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **{name: str(value) for name, value in function.environment_vars.items()},
+        }
 
     def _run_bounded(self, registered: _Registered, region: str, name: str, event: Any) -> Outcome:
         started_s, request_id = self._clock.now_s(), str(uuid4())
@@ -187,7 +276,7 @@ def _invoke(
         return b""
     if kind == "Event":
         args = (backend.region_name, name, event)
-        threading.Thread(target=_live.run, args=args, name=f"lambda-async-{name}", daemon=True).start()
+        threading.Thread(target=_live.run_later, args=args, name=f"lambda-async-{name}", daemon=True).start()
         return b""
     outcome = _live.run(backend.region_name, name, event)
     if outcome.function_error:

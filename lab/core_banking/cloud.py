@@ -21,7 +21,9 @@ from lab.aws.events import Events
 from lab.aws.functions import Functions
 from lab.aws.rds import PairError, RdsGlobal
 from lab.aws.route53 import Route53
+from lab.aws.scheduler import Scheduler
 from lab.aws.server import AwsServer
+from lab.aws.stacks import Stacks
 from lab.aws.states import StateMachines, render
 from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
@@ -153,7 +155,7 @@ class Cloud:
         )
         self._aurora.attach(names.GLOBAL_CLUSTER, Aurora(pair))
         self._closers.callback(self._aurora.stop)
-        self._functions = Functions(server, clock, truth)
+        self._functions = Functions(server, clock, truth, self._plan.state_dir)
         journeys = {names.canary_name(region): self._journey(region) for region in PLACES}
         for engine in (
             self._tables,
@@ -163,6 +165,8 @@ class Cloud:
             AlarmEngine(server, clock, truth),
             EcsAgent(server, Machines(runner), clock, truth),
             CanaryRunner(server, clock, truth, journeys),
+            Scheduler(server, clock, truth),
+            Stacks(),
         ):
             self._closers.callback(engine.stop)
             engine.start()

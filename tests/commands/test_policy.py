@@ -27,6 +27,7 @@ from tests.commands.policies import allows
 from tests.e2e.drilling import ROOT
 
 SPEED = 20.0
+STACK = "failover-drill"
 TARGET = load_target(ROOT / "targets" / "core-banking.toml")
 
 
@@ -54,15 +55,37 @@ def statements(document: dict[str, Any], action: str) -> list[str]:
 
 
 def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
-    """Four mutating actions, each on the one resource that the scenario breaks, puts back or starts."""
+    """Four mutating actions, each on the one resource that the scenario breaks, puts back or starts; and the
+    dead-man's own, on this tool's own stack."""
     changes = [s for s in document["Statement"] if s["Sid"].startswith("Change")]
-    assert sorted(a for s in changes for a in s["Action"]) == [
+    ours = [s for s in changes if all(STACK in arn for arn in s["Resource"])]
+    theirs = [s for s in changes if s not in ours]
+    assert sorted(a for s in theirs for a in s["Action"]) == [
         "ecs:UpdateService",
         "events:DisableRule",
         "events:EnableRule",
         "states:StartExecution",
     ]
-    assert not [arn for s in changes for arn in s["Resource"] if "*" in arn or TARGET.account not in arn]
+    assert not [arn for s in theirs for arn in s["Resource"] if "*" in arn or TARGET.account not in arn]
+    assert sorted(a for s in ours for a in s["Action"]) == [
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "scheduler:CreateSchedule",
+        "scheduler:DeleteSchedule",
+        "scheduler:UpdateSchedule",
+    ]
+    assert sorted({arn for s in ours for arn in s["Resource"]}) == [
+        "arn:aws:dynamodb:us-west-2:111111111111:table/failover-drill",
+        "arn:aws:scheduler:ap-northeast-3:111111111111:schedule/default/failover-drill-*-1-1",
+        "arn:aws:scheduler:us-west-2:111111111111:schedule/failover-drill/*-2",
+    ]
+
+
+def test_only_scheduler_is_handed_the_schedulers_role(document: dict[str, Any]) -> None:
+    """No API call of its own, and needed all the same: one role, for one service."""
+    (found,) = [s for s in document["Statement"] if "iam:PassRole" in s["Action"]]
+    assert found["Resource"] == ["arn:aws:iam::111111111111:role/failover-drill-scheduler"]
+    assert found["Condition"] == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
 
 
 def test_a_wildcard_stands_only_where_aws_has_nothing_finer(
@@ -75,7 +98,8 @@ def test_a_wildcard_stands_only_where_aws_has_nothing_finer(
             prefix, _, name = action.partition(":")
             types = actions.get_action_details(prefix, name)["resourceTypes"]
             assert (statement["Resource"] == ["*"]) == (not types), action
-        assert ("Condition" in statement) == (statement["Resource"] == ["*"])
+        if statement["Action"] != ["iam:PassRole"]:
+            assert ("Condition" in statement) == (statement["Resource"] == ["*"])
 
 
 def test_the_policy_for_looking_needs_no_aws(capsys: pytest.CaptureFixture[str]) -> None:

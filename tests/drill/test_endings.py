@@ -26,6 +26,7 @@ from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
 from faults.start_machine import StartStateMachine
 from tests.aws_server import moto_process
+from tests.drill.dead_world import stored_dead_man
 
 REGION, OTHER = "ap-northeast-1", "ap-northeast-3"
 SERVICE = Resource(region=REGION, within="bank", name="transaction")
@@ -107,7 +108,8 @@ def new_run(folder: Path, aws: Aws) -> Run:
     clock = FakeClock()
     reached = target().model_copy(update={"connection": Connection(aws_endpoint=aws.endpoint_url)})
     world = World(reached, aws, clock, None)
-    run = Run(Scenario("ending", "A test.", ("failover",)), world, folder, Interrupts())
+    dead_man = stored_dead_man(Aws(aws.endpoint_url), reached, clock.wall)
+    run = Run(Scenario("ending", "A test.", ("failover",)), world, folder, Interrupts(), dead_man)
 
     def look() -> None:
         now_s = clock.monotonic_s()
@@ -363,6 +365,7 @@ def test_what_only_the_sweep_put_back_is_told_and_is_not_dirty(tmp_path: Path, a
     assert not dirty(run)
     assert any("throttled" in note for note in judged(run).notes)
     assert judged(run).verdict is Verdict.INVALID
+    assert armed(aws, run) == []
 
 
 def test_a_restore_that_nobody_could_make_is_dirty(tmp_path: Path, aws: Troubled) -> None:
@@ -374,6 +377,14 @@ def test_a_restore_that_nobody_could_make_is_dirty(tmp_path: Path, aws: Troubled
     run = ended(tmp_path, aws, broken(then))
     assert len(dirty(run)) == 2
     assert code(run) == 20
+    assert set(armed(aws, run)) == {f"failover-drill-{run.drill.run_id}-1-1", f"{run.drill.run_id}-2"}
+    assert len([note for note in judged(run).notes if "stays armed: it will try to put it back" in note]) == 2
+
+
+def armed(aws: Aws, run: Run) -> list[str]:
+    """The schedules that would still put something of this run back."""
+    made = [s for r in (REGION, "us-west-2") for s in aws.client("scheduler", r).list_schedules()["Schedules"]]
+    return [schedule["Name"] for schedule in made if run.drill.run_id in schedule["Name"]]
 
 
 def test_a_journal_that_cannot_be_read_at_the_end_is_dirty(tmp_path: Path, aws: Troubled) -> None:

@@ -75,7 +75,7 @@ def test_an_operation_without_an_action_of_its_name_is_an_error_and_no_guess() -
         (
             Call("synthetics", "GetCanaryRuns", {"Name": "c"}, "cn-north-1"),
             (),
-            [f"arn:aws-cn:synthetics:cn-north-1:{ACCOUNT}:canary:*"],
+            [f"arn:aws-cn:synthetics:cn-north-1:{ACCOUNT}:canary:c"],
         ),
     ],
     ids=lambda value: value.operation if isinstance(value, Call) else "",

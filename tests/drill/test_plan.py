@@ -96,27 +96,40 @@ def test_the_whole_scenario_is_told_in_order(drill: PlanningDrill) -> None:
     """What is injected, waited for, put back (the last first) and done, with the calls that do it."""
     plan = whole_scenario(drill)
     assert [(s.does, [c.operation for c in s.calls]) for s in plan.steps] == [
+        ("arm", ["PutItem", "CreateSchedule", "UpdateSchedule"]),
         ("inject", ["EnableRule"]),
         ("start", []),
         ("start", []),
         ("wait", []),
         ("window", []),
+        ("arm", ["PutItem", "CreateSchedule", "UpdateSchedule"]),
         ("inject", ["UpdateService"]),
         ("wait", []),
         ("wait", []),
         ("restore", ["UpdateService"]),
+        ("disarm", ["UpdateItem", "DeleteSchedule"]),
         ("end", []),
         ("restore", ["DisableRule"]),
+        ("disarm", ["UpdateItem", "DeleteSchedule"]),
         ("window", []),
         ("act", ["StartExecution"]),
         ("wait", []),
         ("wait", []),
         ("end", []),
     ]
-    assert [s.number for s in plan.steps] == list(range(1, 17))
-    inject, restore = plan.steps[5], plan.steps[8]
+    assert [s.number for s in plan.steps] == list(range(1, 21))
+    inject, restore = plan.steps[7], plan.steps[10]
     assert [c.params["desiredCount"] for c in (*inject.calls, *restore.calls)] == [0, 2]
-    assert restore.restores == 6
+    assert restore.restores == 8
+    armed = [(call.operation, call.region) for step in plan.steps if step.does == "arm" for call in step.calls]
+    assert armed == [
+        ("PutItem", "us-west-2"),
+        ("CreateSchedule", OSAKA),
+        ("UpdateSchedule", OSAKA),
+        ("PutItem", "us-west-2"),
+        ("CreateSchedule", "us-west-2"),
+        ("UpdateSchedule", "us-west-2"),
+    ]
     assert inject.to_json("http://lab")["lines"][0].startswith("aws ecs update-service --cluster arn:aws:ecs:")
     assert [arn.rpartition("/")[2].rpartition(":")[2] for arn in plan.touched] == [
         RULE.name,
@@ -173,8 +186,8 @@ def test_a_mutating_operation_is_refused_before_it_is_sent(url: str, call: Call)
 def test_what_depends_on_an_earlier_step_is_marked(drill: PlanningDrill) -> None:
     """The failback machine is looked up before the failover that comes first: the plan says so."""
     plan = whole_scenario(drill)
-    act = plan.steps[12]
-    assert act.depends_on == (7,)
+    (act,) = [step for step in plan.steps if step.does == "act"]
+    assert act.depends_on == (9,)
     assert "as it is now" in act.note
     assert [s.depends_on for s in plan.steps if s.does == "inject"] == [(), ()]
     assert f"drill-{RUN_ID}" in act.calls[0].params["name"]
@@ -186,7 +199,7 @@ def test_a_second_fault_on_the_same_thing_is_marked(drill: PlanningDrill) -> Non
         pass
     with drill.applied(ScaleEcsService(SERVICE, desired=0)):
         pass
-    assert [s.depends_on for s in drill.steps if s.does == "inject"] == [(), (1,), ()]
+    assert [s.depends_on for s in drill.steps if s.does == "inject"] == [(), (2,), ()]
 
 
 def test_what_only_the_drill_can_tell_is_a_hole(drill: PlanningDrill) -> None:
@@ -194,9 +207,9 @@ def test_what_only_the_drill_can_tell_is_a_hole(drill: PlanningDrill) -> None:
     with drill.applied(ScaleEcsService(SERVICE, desired=0)), drill.applied(ScaleEcsService(SERVICE, desired=2)):
         pass
     plan = drill.plan("scenario", "")
-    assert plan.holes == (2, 3)
-    assert plan.steps[1].depends_on == (1,)
-    assert "already has a desired count of 2" in plan.steps[1].note
+    assert plan.holes == (3, 4)
+    assert plan.steps[2].depends_on == (2,)
+    assert "already has a desired count of 2" in plan.steps[2].note
     assert plan_from(json.loads(json.dumps(plan.to_json()))) == plan
 
 
@@ -281,7 +294,7 @@ def test_a_block_that_fails_still_tells_what_is_put_back(drill: PlanningDrill) -
     with suppress(ZeroDivisionError), drill.applied(ScaleEcsService(SERVICE, 0)):
         _ = 1 / 0
     plan = drill.plan("scenario", "", ended="INVALID: ZeroDivisionError: division by zero")
-    assert [s.does for s in plan.steps] == ["inject", "restore"]
+    assert [s.does for s in plan.steps] == ["arm", "inject", "restore", "disarm"]
     assert plan_from(json.loads(json.dumps(plan.to_json()))) == plan
 
 

@@ -139,3 +139,19 @@ def test_the_example_for_a_real_account_is_valid_and_breaks_the_same_things() ->
     assert real.region_of("10.101.5.165") == "ap-northeast-3"
     assert (real.resources, real.writes, real.objectives) == (lab.resources, lab.writes, lab.objectives)
     assert real.blast_radius == lab.blast_radius
+
+
+@pytest.mark.parametrize("setting", ["safety.dead_man_s=120", "safety.lease_wall_s=5"])
+def test_when_a_lost_drill_is_put_back_can_be_set(setting: str) -> None:
+    """Sooner or later, for this run."""
+    key, _, value = setting.partition("=")
+    loaded = load_target(TARGETS / "core-banking.toml", [setting])
+    assert getattr(loaded.safety, key.partition(".")[2]) == float(value)
+    assert loaded.overrides == (setting,)
+
+
+@pytest.mark.parametrize("setting", ["safety.stack=1", "safety.max_duration_s=1", "safety.dead_man_s=30"])
+def test_whether_and_where_it_is_put_back_cannot(setting: str) -> None:
+    """Another stack, a longer drill, or a time that no schedule can hold: a usage error."""
+    with pytest.raises(UsageError, match="safety"):
+        load_target(TARGETS / "core-banking.toml", [setting])

@@ -112,6 +112,24 @@ def killed(runs: Path, phase: str, *arguments: str) -> Path:
     return (runs / "latest").resolve()
 
 
+def machine_lost(runs: Path, phase: str, *arguments: str) -> Path:
+    """Run a drill session and kill it and everything that it has started, whatever that is; its run folder."""
+    before = lab_folders()
+    process = start(runs, *arguments)
+    try:
+        wait_for_phase(runs, phase)
+        everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for one in everything:
+            one.suspend()  # so that none of them notices the death of another
+        for one in everything:
+            one.kill()
+    finally:
+        process.kill()
+        process.communicate(timeout=LIMIT_S)
+    assert_nothing_left(process.pid, before)
+    return (runs / "latest").resolve()
+
+
 def verb(*arguments: str) -> tuple[int, str]:
     """Run the `drill` command; its exit code and everything it printed."""
     code = "import sys; from commands.main import main; sys.exit(main())"

@@ -48,6 +48,7 @@ def _drilled(runs: Path) -> tuple[Drilled, list[dict[str, object]]]:
     with launch("core-banking", 10.0) as lab:
         state = runs / "lab.json"
         state.write_text(json.dumps(lab.info.to_json()))
+        assert verb("install", f"--lab-attach={state}")[0] == 0
         code, policy = verb("policy", f"--lab-attach={state}")
         assert code == 0, policy
         (runs / "policy.json").write_text(policy)
@@ -84,7 +85,8 @@ def test_the_whole_drill_ran_within_the_policy(passed: tuple[Drilled, list[dict[
     needs = [need_of(Call(c["service"], c["operation"], c["params"], c["region"]), hints) for c in calls]
     assert {c["process"][1] for c in calls} >= {"pytest", "checks.signals"}
     assert not [need for need in needs if not allows(document, need, "111111111111")]
-    assert {need.action for need in needs} == {a for s in document["Statement"] for a in s["Action"]}
+    allowed = {a for s in document["Statement"] for a in s["Action"]}
+    assert {need.action for need in needs} == allowed - {"iam:PassRole"}  # handed over with a schedule, never called
 
 
 def test_the_closing_table_says_what_was_measured(passed: tuple[Drilled, list[dict[str, object]]]) -> None:

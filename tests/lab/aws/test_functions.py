@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,3 +121,93 @@ def test_a_handler_reaches_other_regions_over_http(server: AwsServer, functions:
         invoke(server, "proxy", {"targetRegion": "us-west-2", **endpoint})
     assert len(server.client("sqs", "us-west-2").list_queues()["QueueUrls"]) == 1
     assert "QueueUrls" not in server.client("sqs", REGION).list_queues()
+
+
+def package(code: str) -> bytes:
+    """A deployment package with one module."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as packed:
+        packed.writestr("index.py", code)
+    return buffer.getvalue()
+
+
+def upload(server: AwsServer, code: str, **more: Any) -> None:
+    """Create the function `uploaded`."""
+    server.client("iam", REGION).create_role(RoleName="r", AssumeRolePolicyDocument="{}")
+    server.client("lambda", REGION).create_function(
+        FunctionName="uploaded",
+        Runtime="python3.13",
+        Role="arn:aws:iam::111111111111:role/r",
+        Handler="index.handler",
+        Code={"ZipFile": package(code)},
+        **more,
+    )
+
+
+def test_uploaded_code_really_runs(
+    server: AwsServer, functions: Functions, monkeypatch: pytest.MonkeyPatch, clock: LabClock
+) -> None:
+    """In a process of its own, with Lambda's environment, lab keys, the lab's API and the lab's time; it prints in
+    vain."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-users-own")
+    code = """
+import boto3, os, time
+def handler(event, context):
+    print("noise")
+    began = time.time()
+    time.sleep(30)
+    keys = {name: os.environ.get(name) for name in ("AWS_REGION", "AWS_SECRET_ACCESS_KEY", "MINE")}
+    left = context.get_remaining_time_in_millis()
+    who = boto3.client("sts").get_caller_identity()["Account"]
+    return {**keys, "event": event, "who": who, "slept": time.time() - began, "left": left, "now": began}
+"""
+    upload(server, code, Timeout=900, Environment={"Variables": {"MINE": "x"}})
+    answer = invoke(server, "uploaded", {"n": 4})
+    assert "FunctionError" not in answer
+    said = json.load(answer["Payload"])
+    assert (said["AWS_REGION"], said["AWS_SECRET_ACCESS_KEY"], said["MINE"]) == (REGION, "lab", "x")
+    assert (said["event"], said["who"]) == ({"n": 4}, "111111111111")
+    assert said["slept"] >= 30
+    assert 0 < said["left"] <= 870_000
+    assert said["now"] < clock.now_s()
+
+
+def test_what_uploaded_code_raises_is_a_function_error(server: AwsServer, functions: Functions) -> None:
+    """Its type and words; and so is a package without the handler."""
+    upload(server, "def handler(event, context):\n    raise KeyError('key')\n")
+    answer = invoke(server, "uploaded", {})
+    assert (answer["FunctionError"], json.load(answer["Payload"])["errorType"]) == ("Unhandled", "KeyError")
+
+
+def test_uploaded_code_is_gone_with_the_lab(server: AwsServer, clock: LabClock) -> None:
+    """A function that hangs does not outlive its engine, nor leaves a folder."""
+    engine = Functions(server, clock)
+    engine.start()
+    upload(server, "import time\nreal = time.monotonic\ndef handler(event, context):\n    while True: pass\n")
+    client = server.client("lambda", REGION)
+    client.invoke(FunctionName="uploaded", InvocationType="Event")
+    deadline = time.monotonic() + 20
+    while not engine._running:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (child,) = engine._running
+    engine.stop()
+    assert child.poll() is not None
+
+
+def test_an_asynchronous_invocation_that_fails_is_made_again(server: AwsServer, functions: Functions) -> None:
+    """Twice more, as AWS does, and then no more."""
+    calls: list[int] = []
+
+    def fails(_event: Any, _context: FunctionContext) -> None:
+        calls.append(1)
+        raise ValueError("no")
+
+    functions.register(REGION, "fails", fails)
+    invoke(server, "fails", {}, InvocationType="Event")
+    deadline = time.monotonic() + 20
+    while len(calls) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.5)  # 150 lab seconds: longer than the longest pause between attempts
+    assert len(calls) == 3

@@ -1,0 +1,135 @@
+"""The safety stack of a target: what lies in the observer Region so that a drill's Changes are put back without it.
+
+One CloudFormation stack, named by the target's `safety.stack`: a table (stored Changes, and the lock of the target),
+the dead-man's function, a group for its schedules, and the two roles. Its template is stack/safety-stack.yaml with
+the function's code and the rights of one target filled in; the rights follow from the target file alone.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from drill.child import REPOSITORY
+from drill.iam import Need, partition_of, policy
+from drill.reads import Read, things
+from drill.target import Resource, Target
+
+FOLDER = REPOSITORY / "stack"
+CODE_MAX = 4096
+"""Characters of inline code that CloudFormation takes (AWS::Lambda::Function, Code.ZipFile)."""
+TEMPLATE_MAX = 51_200
+"""Bytes of a template that CreateStack takes inline."""
+CODE_MARK = "# drill install: stack/dead_man.py"
+READ_MARK = "# drill install: what the function may read and put back"
+BLIND_MARK = "# drill install: what schedules may put back blindly"
+DIGEST_MARK = '"not filled in"  # drill install: digest'
+
+PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
+    "ecs.service": (Read("ecs", "DescribeServices"), Read("ecs", "UpdateService")),
+    "events.rule": (Read("events", "DescribeRule"), Read("events", "DisableRule"), Read("events", "EnableRule")),
+}
+"""Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
+BLINDLY: Mapping[str, tuple[Read, ...]] = {"events.rule": (Read("events", "DisableRule"),)}
+"""Kind of resource -> what schedules call for Changes of it that are blind-safe."""
+
+
+@dataclass(frozen=True)
+class SafetyStack:
+    """Names and ARNs of a stack; nothing is looked up."""
+
+    name: str
+    region: str
+    account: str
+
+    @property
+    def table(self) -> str:
+        """The table's name."""
+        return self.name
+
+    @property
+    def table_arn(self) -> str:
+        """The table's ARN."""
+        return self._arn("dynamodb", f"table/{self.name}")
+
+    @property
+    def function_arn(self) -> str:
+        """The ARN of the dead-man's function."""
+        return self._arn("lambda", f"function:{self.name}-dead-man")
+
+    @property
+    def stack_arn(self) -> str:
+        """The stack's ARN for policies: its id is not known before."""
+        return self._arn("cloudformation", f"stack/{self.name}/*")
+
+    @property
+    def scheduler_role_arn(self) -> str:
+        """The role under which schedules act."""
+        return f"arn:{partition_of(self.region)}:iam::{self.account}:role/{self.name}-scheduler"
+
+    def schedule_arn(self, region: str, group: str, name: str) -> str:
+        """The ARN of a schedule."""
+        partition = partition_of(region)
+        return f"arn:{partition}:scheduler:{region}:{self.account}:schedule/{group}/{name}"
+
+    def _arn(self, service: str, rest: str) -> str:
+        return f"arn:{partition_of(self.region)}:{service}:{self.region}:{self.account}:{rest}"
+
+
+def stack_of(target: Target) -> SafetyStack:
+    """The stack that belongs to a target."""
+    return SafetyStack(target.safety.stack, target.regions.observer, target.account)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template to install. text: YAML; digest: what its output `Content` says."""
+
+    text: str
+    digest: str
+
+
+def template(target: Target) -> Template:
+    """The template for a target: code and rights filled in."""
+    text = (FOLDER / "safety-stack.yaml").read_text()
+    text = _filled(text, CODE_MARK, (FOLDER / "dead_man.py").read_text().splitlines())
+    text = _filled(text, READ_MARK, _statements(target, PUTTING_BACK))
+    text = _filled(text, BLIND_MARK, _statements(target, BLINDLY))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return Template(text.replace(DIGEST_MARK, digest), digest)
+
+
+def operations(target: Target) -> frozenset[tuple[str, str]]:
+    """(service, operation) of everything that the function may call for this target."""
+    return frozenset((need.service, need.operation) for need in _needs(target, PUTTING_BACK))
+
+
+def _filled(text: str, mark: str, lines: Iterable[str]) -> str:
+    """`text` with `lines` in place of the line that is the mark, as deep as it."""
+    (line,) = [line for line in text.splitlines() if line.strip() == mark]
+    indent = line[: len(line) - len(mark)]
+    return text.replace(line, "\n".join(f"{indent}{new}".rstrip() for new in lines))
+
+
+def _statements(target: Target, kinds: Mapping[str, tuple[Read, ...]]) -> list[str]:
+    """One YAML list item (JSON is YAML) per statement; "# nothing" when there is none."""
+    found = policy(_needs(target, kinds), target.account)["Statement"]
+    return [f"- {json.dumps(statement)}" for statement in found] or ["# nothing"]
+
+
+def _needs(target: Target, kinds: Mapping[str, tuple[Read, ...]]) -> list[Need]:
+    known = [thing for thing in things(target, {}) if breakable(target, target.resources[thing.key])]
+    return [thing.need(read) for thing in known for read in kinds.get(thing.kind, ())]
+
+
+def breakable(target: Target, resource: Resource) -> bool:
+    """Whether what the resource's pattern means may lie inside the blast radius."""
+    patterns = target.blast_radius.resources.get(resource.region, [])
+    return any(_meet(resource.name, pattern) for pattern in patterns)
+
+
+def _meet(one: str, other: str) -> bool:
+    return fnmatch.fnmatchcase(one, other) or fnmatch.fnmatchcase(other, one)
