@@ -14,6 +14,7 @@ from drill.child import Child
 from drill.clock import Clock
 from drill.end_state import DECLARED, EndState, declaration
 from drill.errors import Invalid, NotRecovered, Refused
+from drill.fence import Guarded, Unfenced
 from drill.hold import Hold
 from drill.interrupt import Interrupts
 from drill.journal import Journal
@@ -53,7 +54,8 @@ class Drill:
     target, aws, clock, timeline, journal: see their modules. run_id: unique, tags all that is written.
     witnesses: started at once; load: started by `start_load`. on_tick: called at each look, for live progress.
     read_back: (survivor Region, window, pass, until) reads back, from the survivor, every write that was
-    acknowledged before the monotonic instant `until`, into the run folder.
+    acknowledged before the monotonic instant `until`, into the run folder. fence: told at each look that this process
+    lives, and asked before anything new is broken.
     """
 
     target: Target
@@ -67,6 +69,7 @@ class Drill:
     on_tick: Callable[[], None] = lambda: None
     read_back: Callable[[str, str, str, float], None] = lambda region, window, pass_, until_s: None
     interrupts: Interrupts = field(default_factory=Interrupts)
+    fence: Guarded = field(default_factory=Unfenced)
     _children: list[Child] = field(default_factory=list)
     _reported_dead: set[str] = field(default_factory=set)
     _window: str = ""
@@ -142,6 +145,7 @@ class Drill:
         for resource in change.resources:
             require_breakable(self.target, resource)
         self._require_unmoved(change)
+        self.fence.may_inject()
         number = self.journal.open_change(change)
         visible, in_force = change.effect != "none", False
         if visible:
@@ -170,6 +174,7 @@ class Drill:
             require_breakable(self.target, resource)
         if (found := standing(self.aws, action)).fate != "not_started":
             raise Refused(f"{action.kind} {found} before this drill did it: it will not be done twice")
+        self.fence.may_inject()
         number = self.journal.open_action(action)
         if self._window == "failback":
             self.timeline.phase("failback")
@@ -239,6 +244,7 @@ class Drill:
 
     def look_around(self) -> None:
         """Take in what the witnesses have written, notice those that died, show the progress."""
+        self.fence.look()
         self.timeline.refresh()
         self._notice_the_dead()
         self.on_tick()
@@ -315,6 +321,7 @@ class Drill:
     def _inject(self, number: int, change: Change) -> None:
         began_s = self.clock.monotonic_s()
         for call in change.inject:
+            self.fence.may_inject()
             self.aws.run(call)
         timeout_s = self.target.timings.bite_s
         readings = self.aws.await_facts(change.faulted + change.effective, timeout_s, self._wait, FACT_STEP_S)
