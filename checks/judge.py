@@ -17,6 +17,7 @@ from checks.recovery_point import Balances, RecoveryPoint, recovery_point, spoil
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.watched import restored_by_journal, watchdog_findings
 from checks.windows import Settings, Window, announced, settings_of, windows_of
 from drill.end_state import DECLARED
 from drill.errors import Invalid
@@ -262,6 +263,7 @@ def run_findings(history: History) -> Iterator[Finding]:
     overruns = history.named("lab.overrun")
     if overruns:
         yield _overrun_finding(overruns[0].data, len(overruns))
+    yield from watchdog_findings(history)
     for why in broken_seals(history):
         yield Finding("run folder", Verdict.INVALID, why)
     marks = [event.data for event in history.named(DECLARED)]
@@ -272,7 +274,8 @@ def run_findings(history: History) -> Iterator[Finding]:
         reason = str(event.data.get("reason", "something is not back as it was"))
         yield Finding("clean-up", Verdict.DIRTY, reason, advice="\n".join(lines), data={"lines": lines})
     for fault in () if dirty else history.named("fault.injected"):
-        if not same_fault(history, "fault.restored", fault):
+        by_journal = restored_by_journal(history, fault.data.get("number"))
+        if not same_fault(history, "fault.restored", fault) and not by_journal:
             why = f"no record shows that {fault.data.get('kind', 'the fault')} was put back; type: drill restore RUN"
             yield Finding("clean-up", Verdict.DIRTY, why, data={"lines": []})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from commands.say import say
 from drill.actions import await_standing
@@ -29,9 +30,9 @@ def tell_actions(aws: Aws, journal: Journal, sleep: Callable[[float], None]) -> 
         say(f"{what}: it {found}" + ("" if found.fate == "not_started" else f"; {NOT_REPEATED}"))
 
 
-def list_actions(journal: Journal) -> None:
-    """Say which actions would be looked at, without looking."""
-    for intent in interrupted(journal.path):
+def list_actions(path: Path) -> None:
+    """Say which actions of a journal would be looked at, without looking."""
+    for intent in interrupted(path):
         say(f"# {_named(intent)}: {intent.state}, its end was not seen; would be looked at, not repeated")
 
 

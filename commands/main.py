@@ -17,9 +17,10 @@ from commands import (
     policy,
     report,
     restore,
+    torture,
     verify,
 )
-from drill.errors import DrillError, Invalid, Refused, RestoreFailed
+from drill.errors import DrillError, Fenced, Invalid, Refused, RestoreFailed
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
 VERBS = (
@@ -33,6 +34,7 @@ VERBS = (
     policy,
     report,
     restore,
+    torture,
     verify,
 )
 
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, Verdict.DIRTY.exit_code)
     except Refused as error:
         return _complain(error, REFUSED_EXIT_CODE)
-    except Invalid as error:
+    except (Invalid, Fenced) as error:
         return _complain(error, Verdict.INVALID.exit_code)
     except DrillError as error:
         return _complain(error, USAGE_EXIT_CODE)

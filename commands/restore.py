@@ -1,53 +1,104 @@
-"""`drill restore RUN`: put back what a drill left changed, from its journal alone."""
+"""`drill restore RUN`: put back what a drill left changed, from its journal alone, here or on another machine."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from commands.actions import list_actions, tell_actions
-from commands.folders import add_run_argument, run_folder
 from commands.say import say
-from drill.aws import Aws
-from drill.clock import Clock, SystemClock
-from drill.dead_man import disarm
-from drill.errors import Refused, RestoreFailed
-from drill.journal import Entry, Journal, interrupted
-from drill.restore import put_back
+from commands.world import RUNS
+from drill.aws import Aws, AwsFailed
+from drill.call import Call
+from drill.clock import SystemClock
+from drill.errors import Refused, RestoreFailed, UsageError
+from drill.journal import Entry, Journal, interrupted, last_claim, outstanding, reach_of
+from drill.reach import Reach
+from drill.restorer import Outcome, Restorer
 from drill.target import Target
+
+JOURNAL = "journal.jsonl"
 
 
 def register(verbs: Any) -> None:
     """Add the verb."""
     parser = verbs.add_parser("restore", help="put back what an interrupted drill left changed")
-    add_run_argument(parser)
+    parser.add_argument(
+        "journal",
+        nargs="?",
+        type=Path,
+        default=RUNS / "latest",
+        metavar="RUN|JOURNAL",
+        help="a run folder, or a journal.jsonl wherever it lies (default: latest)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the calls, touch nothing")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when nothing is outstanding (any more). RestoreFailed, after trying all, when something stays changed."""
-    folder = run_folder(args.run_folder)
-    header = json.loads((folder / "run.json").read_text())
-    target = Target.model_validate(header["target"])
-    aws, clock = Aws(target.connection.aws_endpoint), SystemClock(float(header["speed"]))
-    journal = Journal(folder / "journal.jsonl", clock)
+    """0 when nothing is outstanding (any more). RestoreFailed, after trying all, when something stays changed.
+
+    Fenced when another process has taken over meanwhile.
+    """
+    path = journal_path(args.journal)
+    entries = outstanding(path)
+    if not entries and not interrupted(path):
+        say(f"{path.parent}: nothing outstanding")
+        return 0
+    reach = _reach(path)
+    aws = Aws(reach.endpoint_url)
+    if args.dry_run:
+        for entry in entries:
+            _show(entry, aws)
+        list_actions(path)
+        return 0
+    _require_account(aws, reach, entries)
+    _tell_who_is_fenced(path)
+    return restore(path, reach, aws, _told)
+
+
+def restore(path: Path, reach: Reach, aws: Aws, told: Callable[[Outcome], None]) -> int:
+    """Claim the journal, put back all that is outstanding; told of each. See `run`."""
+    clock = SystemClock(reach.speed)
+    journal = Journal(path, clock, "drill restore", restoring=True)
     try:
-        entries = journal.outstanding()
-        if not entries and not interrupted(journal.path):
-            say(f"{folder}: nothing outstanding")
-            return 0
-        if args.dry_run:
-            for entry in entries:
-                _show(entry, aws)
-            list_actions(journal)
-            return 0
-        _require_account(aws, target)
+        restorer = Restorer(journal, reach, clock, aws, told)
+        restorer.restore()
+        restorer.settle()
         tell_actions(aws, journal, clock.sleep)
-        return _restore_all(entries, aws, journal, clock, target)
     finally:
         journal.close()
+    if restorer.problems:
+        lines = tuple(line for error in restorer.problems for line in error.lines)
+        raise RestoreFailed("\n".join(str(error) for error in restorer.problems), lines)
+    return 0
+
+
+def journal_path(path: Path) -> Path:
+    """The journal that a person names by its run folder or by itself. UsageError when there is none."""
+    found = path.resolve()
+    found = found / JOURNAL if found.is_dir() else found
+    if not found.is_file():
+        raise UsageError(f"{path}: no run folder and no journal; runs are in {RUNS}, the newest is {RUNS / 'latest'}")
+    return found
+
+
+def _reach(path: Path) -> Reach:
+    """By the journal itself; by the run's header beside it for a journal of an older version."""
+    try:
+        reach = reach_of(path)
+        if reach is not None:
+            return reach
+        header = json.loads((path.parent / "run.json").read_text())
+        return Reach.of(Target.model_validate(header["target"]), float(header["speed"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} does not say how the system is reached ({type(error).__name__}: {error}); put the run.json of "
+            "its run folder beside it"
+        ) from error
 
 
 def _show(entry: Entry, aws: Aws) -> None:
@@ -56,23 +107,29 @@ def _show(entry: Entry, aws: Aws) -> None:
         say(call.cli(aws.endpoint_url))
 
 
-def _require_account(aws: Aws, target: Target) -> None:
-    account = aws.client("sts", target.regions.observer).get_caller_identity()["Account"]
-    if account != target.account:
-        raise Refused(f"these credentials are of account {account}, the journal's target is {target.account}")
+def _require_account(aws: Aws, reach: Reach, entries: list[Entry]) -> None:
+    """Refused for the credentials of another account. RestoreFailed, with the lines to type, when AWS is silent."""
+    try:
+        account = aws.run(Call("sts", "GetCallerIdentity", {}, reach.region))["Account"]
+    except AwsFailed as error:
+        lines = tuple(call.cli(aws.endpoint_url) for entry in entries for call in entry.change.restore)
+        why = f"nothing was put back, because nobody can tell whose credentials these are: {error}"
+        raise RestoreFailed(f"{why}. To put it back, type:\n  " + "\n  ".join(lines), lines) from error
+    if account != reach.account:
+        raise Refused(f"these credentials are of account {account}, the journal's target is {reach.account}")
 
 
-def _restore_all(entries: list[Entry], aws: Aws, journal: Journal, clock: Clock, target: Target) -> int:
-    failed: list[RestoreFailed] = []
-    for entry in entries:
-        try:
-            put_back(aws, journal, entry.number, entry.change, clock.sleep, target.timings.restore_timeout_s)
-            say(f"{entry.change.kind} on {', '.join(entry.change.resources)}: as before")
-            for problem in disarm(aws, entry.disarm):
-                say(problem)
-        except RestoreFailed as error:
-            failed.append(error)
-    if failed:
-        lines = tuple(line for error in failed for line in error.lines)
-        raise RestoreFailed("\n".join(str(error) for error in failed), lines)
-    return 0
+def _tell_who_is_fenced(path: Path) -> None:
+    claim = last_claim(path)
+    if claim is not None and claim.here:
+        say(
+            f"{claim} still runs: it is fenced from now on. One call that it had under way may still come when it "
+            f"wakes; look at the system once it is gone (kill {claim.pid})"
+        )
+
+
+def _told(outcome: Outcome) -> None:
+    if outcome.problem is None:
+        say(f"{outcome.what}: as before")
+    for problem in outcome.armed:
+        say(problem)

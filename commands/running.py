@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
 import secrets
@@ -21,13 +22,16 @@ from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
 from commands.publish import publish
+from commands.sweep import DISMISS_WALL_S, Sweep, start_watchdog
 from commands.world import RUNS, World
+from drill.aws import anything
 from drill.dead_man import DeadMan, disarm
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
+from drill.fence import Fence
 from drill.interrupt import Interrupts
-from drill.journal import Entry, Journal, Unreadable, outstanding
-from drill.restore import put_back
+from drill.journal import Entry, Journal, Unreadable, last_claim, outstanding
+from drill.reach import Reach
 from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
 from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render
@@ -60,6 +64,7 @@ class Run:
         interrupts: Interrupts,
         release: str = "",
         dead_man: DeadMan | None = None,
+        watched: bool = True,
     ) -> None:
         self.world = world
         self.folder = _folder(runs, scenario.name, world)
@@ -70,7 +75,14 @@ class Run:
         run_id = secrets.token_hex(4)
         self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, world, run_id, release))
         _point_latest(runs, self.folder)
-        self.journal = Journal(self.folder / "journal.jsonl", world.clock)
+        self.journal = Journal(
+            self.folder / "journal.jsonl", world.clock, reach=Reach.of(world.target, world.clock.speed)
+        )
+        self.watchdog = start_watchdog(world, self.journal) if watched else None
+        lease_s = world.target.safety.lease_wall_s if watched else math.inf
+        self.fence = Fence(self.journal, lease_s, self.watchdog)
+        world.aws.admit = self.fence.admit
+        self._sweep = Sweep(world, self.journal, self.fence, self._put_back, self._not_put_back)
         self._began_s = world.clock.monotonic_s()
         self._began_at = world.clock.wall() if world.lab is None else world.lab.clock.now()
         self._guarded("taking the snapshot before", lambda: self._snapshot("before"))
@@ -86,6 +98,7 @@ class Run:
             read_back=self._read_back,
             interrupts=interrupts,
             dead_man=dead_man,
+            fence=self.fence,
         )
 
     def blame(self, error: BaseException) -> None:
@@ -110,15 +123,19 @@ class Run:
         return self.judgement
 
     def _finished(self) -> Judgement:
-        self._guarded("sweeping the journal", self._sweep)
+        self._guarded("sweeping the journal", self._sweep.run)
+        if self.watchdog is not None:
+            self.watchdog.ending()
         self._guarded("stopping load and witnesses", self.drill.stop)
         self._guarded("taking the snapshot after", lambda: self._snapshot("after"))
         self._guarded("reading the system's own signals", self._harvest)
         self._guarded("reading the lab's overruns", self._overruns)
         self._still_changed()
         self._guarded("sealing the run folder", self._seal)
+        self.world.aws.admit = anything  # nothing more is changed by this run
         self._guarded("closing the journal", self.journal.close)
         self._guarded("closing the timeline", self.timeline.close)
+        self._dismiss()
         judgement = self._judge()
         self.unreported = report(self.folder, judgement)
         return judgement
@@ -149,20 +166,23 @@ class Run:
             reason = f"{data.get('reason', event)} (not in the run folder: {error})"
             self._unwritten.append(Finding("clean-up", verdict, reason, data={"lines": data.get("lines", [])}))
 
-    def _sweep(self) -> None:
-        for entry in self.journal.outstanding():
-            self._guarded(f"putting back {entry.change.kind}", partial(self._put_back, entry))
-
     def _put_back(self, entry: Entry) -> None:
-        timeout_s = self.world.target.timings.restore_timeout_s
-        try:
-            put_back(self.world.aws, self.journal, entry.number, entry.change, self.world.clock.sleep, timeout_s)
-        except RestoreFailed as error:
-            self._mark("restore.failed", reason=str(error))
-            return
         self._mark("fault.restored", number=entry.number, kind=entry.change.kind)
         for problem in disarm(self.world.aws, entry.disarm):
             self._mark("dead_man.left", number=entry.number, reason=problem)
+
+    def _not_put_back(self, entry: Entry, error: Exception) -> None:
+        if isinstance(error, RestoreFailed):
+            self._mark("restore.failed", reason=str(error))
+        else:
+            why = f"{type(error).__name__}: {error}"
+            self._mark("invalid", reason=f"putting back {entry.change.kind} failed: {why}")
+
+    def _dismiss(self) -> None:
+        """Let the watchdog go; one that restores for us first looks a last time."""
+        problem = self.watchdog and self.watchdog.done(self._sweep.limit_wall_s + DISMISS_WALL_S)
+        if problem:
+            self._unwritten.append(Finding("clean-up", Verdict.INVALID, problem))
 
     def _still_changed(self) -> None:
         """By the journal, which alone knows: what is not as before at the end of the drill makes it DIRTY."""
@@ -243,10 +263,17 @@ def require_nothing_outstanding(runs: Path, world: World) -> None:
                 "changed; look at it, put back what it changed, and move the folder away"
             ) from error
         if left:
-            raise Refused(
-                f"a former drill left {world.target.name} changed (journal {path}); put it back first: "
-                f"drill restore {path.parent}"
-            )
+            raise Refused(_outstanding_words(path, world.target.name))
+
+
+def _outstanding_words(path: Path, target: str) -> str:
+    holder = last_claim(path)
+    if holder is not None and holder.here:
+        return (
+            f"{target} is changed right now (journal {path}): {holder} is at it; wait for it, or stop it and put "
+            f"everything back: drill restore {path.parent}"
+        )
+    return f"a former drill left {target} changed (journal {path}); put it back first: drill restore {path.parent}"
 
 
 def _same_world(header: Path, world: World) -> bool:

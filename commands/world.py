@@ -16,7 +16,7 @@ from drill.child import REPOSITORY
 from drill.clock import Clock, SystemClock
 from drill.errors import UsageError
 from drill.target import Connection, Target, load_target
-from lab.launch import LabError, LabInfo, launch
+from lab.launch import Lab, LabError, LabInfo, launch
 
 TARGETS = REPOSITORY / "targets"
 RUNS = REPOSITORY / "reports" / "runs"
@@ -46,12 +46,13 @@ class Options:
 
 @dataclass(frozen=True)
 class World:
-    """A target that can be reached. lab: None on AWS."""
+    """A target that can be reached. lab: None on AWS; owned: the lab when this process has started it."""
 
     target: Target
     aws: Aws
     clock: Clock
     lab: LabInfo | None
+    owned: Lab | None = None
 
 
 def release_of(option: str | None, environment: str | None) -> str:
@@ -80,15 +81,15 @@ def open_world(target: Target, options: Options) -> Iterator[World]:
     if target.lab is None:
         yield World(target, Aws(), SystemClock(), None)
         return
-    with _lab(target, options) as info:
-        yield World(_bound(target, info), Aws(info.aws_endpoint), SystemClock(info.speed), info)
+    with _lab(target, options) as (info, owned):
+        yield World(_bound(target, info), Aws(info.aws_endpoint), SystemClock(info.speed), info, owned)
 
 
 @contextlib.contextmanager
-def _lab(target: Target, options: Options) -> Iterator[LabInfo]:
+def _lab(target: Target, options: Options) -> Iterator[tuple[LabInfo, Lab | None]]:
     assert target.lab is not None
     if options.lab_attach is not None:
-        yield _attached(options.lab_attach)
+        yield _attached(options.lab_attach), None
         return
     speed = options.lab_speed or target.lab.speed
     settings = tuple(f"{k}={v}" for k, v in target.lab.settings.items()) + options.lab_settings
@@ -97,7 +98,7 @@ def _lab(target: Target, options: Options) -> Iterator[LabInfo]:
     except LabError as error:
         raise UsageError(str(error)) from error
     with lab:
-        yield lab.info
+        yield lab.info, lab
 
 
 def _attached(path: Path) -> LabInfo:

@@ -47,6 +47,12 @@ class Limits:
 
 GLANCE = Limits(connect_s=1.0, read_s=2.0, attempts=1)
 """For looks whose failure means nothing by itself: they must not hold up what is waiting."""
+BEFORE_SEND = "before-send"
+"""Emitted by botocore when a request is signed and about to be sent: the last instant to hold it back."""
+
+
+def anything(call: Call) -> None:
+    """Admits every call: of a process that shares its world with nobody."""
 
 
 class AwsFailed(DrillError):
@@ -68,6 +74,8 @@ class Aws:
 
     def __init__(self, endpoint_url: str | None = None, limits: Limits | None = None) -> None:
         self.endpoint_url, self.limits = endpoint_url, limits or Limits()
+        self.admit: Callable[[Call], None] = anything
+        """Asked just before each request of any client is sent, a retry too; what it raises is raised instead."""
         self._clients: dict[tuple[str, str, str | None], Any] = {}
         self._lock = threading.Lock()
         # A lab accepts any credentials, and must never be shown real ones.
@@ -80,11 +88,13 @@ class Aws:
         with self._lock:
             key = (service, region, url)
             if key not in self._clients:
-                self._clients[key] = self._session.client(service, region, endpoint_url=url, config=self._config())
+                client = self._session.client(service, region, endpoint_url=url, config=self._config())
+                client.meta.events.register(BEFORE_SEND, self._gate(service, region))
+                self._clients[key] = client
             return self._clients[key]
 
     def run(self, call: Call) -> dict[str, Any]:
-        """Make the call. AwsFailed carries what AWS said."""
+        """Make the call. AwsFailed carries what AWS said; Fenced when this process may not change anything more."""
         method = getattr(self.client(call.service, call.region), xform_name(call.operation))
         try:
             reply = method(**call.params)
@@ -132,6 +142,14 @@ class Aws:
                     raise
                 return {}
         return replies[key]
+
+    def _gate(self, service: str, region: str) -> Callable[..., None]:
+        """What asks `admit`, with the call's parameters left out: botocore has made bytes of them by now."""
+
+        def gate(event_name: str, **_: Any) -> None:
+            self.admit(Call(service, event_name.rpartition(".")[2], {}, region))
+
+        return gate
 
     def _config(self) -> Config:
         return Config(

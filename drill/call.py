@@ -38,6 +38,11 @@ class Call:
     params: dict[str, Any]
     region: str
 
+    @property
+    def mutates(self) -> bool:
+        """Whether it may change something."""
+        return not reads_only(self.operation)
+
     def validate(self) -> None:
         """Check operation and parameters against botocore's model. UsageError says what is wrong."""
         model = _service_model(self.service)

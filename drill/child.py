@@ -17,14 +17,22 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from drill.clock import Clock
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 STOP_TIMEOUT_S = 8.0
+LOOK_S = 0.02
 
 
 class Child:
-    """One running child. name: unique in the run folder; its output goes to `log-<name>.txt` there."""
+    """One running child. name: unique in the run folder; its output goes to `log-<name>.txt` there.
 
-    def __init__(self, name: str, module: str, config: dict[str, Any], folder: Path) -> None:
+    pass_fds: open files that it inherits, all others are closed to it.
+    """
+
+    def __init__(
+        self, name: str, module: str, config: dict[str, Any], folder: Path, pass_fds: tuple[int, ...] = ()
+    ) -> None:
         self.name = name
         self._log = folder / f"log-{name}.txt"
         path = folder / f"config-{name}.json"
@@ -37,7 +45,16 @@ class Child:
                 stderr=subprocess.STDOUT,
                 cwd=REPOSITORY,
                 start_new_session=True,
+                pass_fds=pass_fds,
             )
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+
+    def say(self, words: bytes) -> None:
+        """Write to its pipe. What it cannot take, because it is gone or stopped, is dropped: `died` tells."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            os.write(self._process.stdin.fileno(), words)
 
     @property
     def pid(self) -> int:
@@ -65,6 +82,29 @@ class Child:
             self._process.wait(STOP_TIMEOUT_S)
         if self._log.exists() and self._log.stat().st_size == 0:
             self._log.unlink()
+
+
+def ended_within(child: Child, timeout_s: float, clock: Clock) -> bool:
+    """Whether the child ends within `timeout_s` wall seconds, with nothing done to it."""
+    until_s = clock.monotonic_s() + timeout_s
+    while child.died() is None:
+        if clock.monotonic_s() >= until_s:
+            return False
+        clock.sleep(LOOK_S * clock.speed)
+    return True
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal (SIGSTOP, Ctrl-Z); False where /proc does not tell."""
+    return process_state(pid) in ("T", "t")
+
+
+def process_state(pid: int) -> str:
+    """The kernel's letter for what a process does ("Z": it has ended, nobody asked yet); "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return ""
 
 
 def read_config() -> dict[str, Any]:

@@ -13,6 +13,11 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 
+def lived_s() -> float:
+    """Wall seconds of this machine's life, sleep and suspension included: for leases, never for evidence."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Clock(Protocol):
     """What a drill needs of time."""
 

@@ -15,6 +15,7 @@ from drill.clock import Clock
 from drill.dead_man import DeadMan, calls_to_json
 from drill.end_state import DECLARED, EndState, declaration
 from drill.errors import Invalid, NotRecovered, Refused
+from drill.fence import Guarded, Unfenced
 from drill.hold import Hold
 from drill.interrupt import Interrupts
 from drill.journal import Journal
@@ -54,8 +55,9 @@ class Drill:
     target, aws, clock, timeline, journal: see their modules. run_id: unique, tags all that is written.
     witnesses: started at once; load: started by `start_load`. on_tick: called at each look, for live progress.
     read_back: (survivor Region, window, pass, until) reads back, from the survivor, every write that was
-    acknowledged before the monotonic instant `until`, into the run folder.
-    dead_man: what puts Changes back when nothing else is left to do it; None only in a lab.
+    acknowledged before the monotonic instant `until`, into the run folder. fence: told at each look that this process
+    lives, and asked before anything new is broken. dead_man: what puts Changes back when nothing else is left to do
+    it; None only in a lab.
     """
 
     target: Target
@@ -70,6 +72,7 @@ class Drill:
     read_back: Callable[[str, str, str, float], None] = lambda region, window, pass_, until_s: None
     interrupts: Interrupts = field(default_factory=Interrupts)
     dead_man: DeadMan | None = None
+    fence: Guarded = field(default_factory=Unfenced)
     _children: list[Child] = field(default_factory=list)
     _reported_dead: set[str] = field(default_factory=set)
     _window: str = ""
@@ -145,6 +148,7 @@ class Drill:
         for resource in change.resources:
             require_breakable(self.target, resource)
         self._require_unmoved(change)
+        self.fence.may_inject()
         number = self.journal.open_change(change)
         self._arm(number, change)
         visible, in_force = change.effect != "none", False
@@ -174,6 +178,7 @@ class Drill:
             require_breakable(self.target, resource)
         if (found := standing(self.aws, action)).fate != "not_started":
             raise Refused(f"{action.kind} {found} before this drill did it: it will not be done twice")
+        self.fence.may_inject()
         number = self.journal.open_action(action)
         if self._window == "failback":
             self.timeline.phase("failback")
@@ -243,6 +248,7 @@ class Drill:
 
     def look_around(self) -> None:
         """Take in what witnesses wrote, notice those that died, move the dead-man on, show the progress."""
+        self.fence.look()
         self.timeline.refresh()
         self._renew()
         self._notice_the_dead()
@@ -320,6 +326,7 @@ class Drill:
     def _inject(self, number: int, change: Change) -> None:
         began_s = self.clock.monotonic_s()
         for call in change.inject:
+            self.fence.may_inject()
             self.aws.run(call)
         timeout_s = self.target.timings.bite_s
         readings = self.aws.await_facts(change.faulted + change.effective, timeout_s, self._wait, FACT_STEP_S)

@@ -5,6 +5,7 @@
     ├── Refused           a guard said no before anything was touched                   exit 12
     ├── Invalid           the drill proves nothing (no bite, no load, unhealthy start)  exit 11
     ├── NotRecovered      the system did not come back within the window                exit 1, by the judge
+    ├── Fenced            another process has taken over the journal: change nothing    exit 11
     └── RestoreFailed     something is not back as it was                               exit 20
 
 Every message says what was refused or failed, the thing, the observed value, and what to type next.
@@ -33,9 +34,17 @@ class NotRecovered(DrillError):
     """The system did not recover within the window: the rest of the scenario has no meaning. The judge says FAIL."""
 
 
-class RestoreFailed(DrillError):
-    """A Change was not put back. `lines` are the aws-cli lines to type, in order."""
+class Fenced(DrillError):
+    """Another process restores from this journal, or this one has been silent too long: it changes nothing more."""
 
-    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
+
+class RestoreFailed(DrillError):
+    """A Change was not put back. `lines` are the aws-cli lines to type, in order.
+
+    again: whether trying again may help, because AWS failed; not when somebody else has changed the thing.
+    """
+
+    def __init__(self, message: str, lines: tuple[str, ...] = (), again: bool = False) -> None:
         super().__init__(message)
         self.lines = lines
+        self.again = again

@@ -5,17 +5,23 @@ One fsynced JSON line per state of a Change:
     prepared -> armed -> injecting -> injected -> restoring -> restored | dirty
 
 and of an Action: intended -> started -> reached | not_reached, or intended -> not_started. The first line carries
-the whole Change or Action; any process with the file can restore. A lock on the file keeps two processes from
-restoring at once.
+the whole Change or Action; any process with the file can restore.
+
+Nobody locks the file: a process that is stopped while it holds a lock would keep everyone from restoring. Instead
+each process that wants to change something appends a claim (number 0, state "claimed"). Appends have one order, so
+the n-th claim of the file is epoch n, and only the last claimant may make changes (drill/fence.py). The first claim
+carries how the world is reached (`Reach`), so that the file alone is enough to restore.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+import secrets
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,8 +29,8 @@ from typing import Any, Literal, TypeVar
 from drill.call import Call
 from drill.change import Action, Change, action_from, change_from
 from drill.clock import Clock
-from drill.errors import DrillError, Refused
-from drill.ledger import read_lines
+from drill.errors import DrillError
+from drill.reach import Reach
 
 T = TypeVar("T")
 State = Literal[
@@ -44,6 +50,9 @@ State = Literal[
 BACK: tuple[State, ...] = ("restored",)
 UNTOUCHED: tuple[State, ...] = ("prepared", "armed")
 OVER: tuple[State, ...] = ("reached", "not_reached", "not_started")
+NO_CHANGE = 0
+"""The number of records that are about the journal itself."""
+CLAIMED, TORN = "claimed", "torn"
 
 
 class Unreadable(DrillError, ValueError):
@@ -72,29 +81,69 @@ class Intent:
     action: Action
 
 
-class Journal:
-    """An open, locked journal.
+@dataclass(frozen=True)
+class Claim:
+    """Who may change things by the journal. epoch: its place among the claims, from 1; who: in words."""
 
-    Refused when another process holds it; Unreadable names a line that is no record. What a death left of a line
-    that was being written is cut off: that state was never on disk, so its call was never made.
+    epoch: int
+    who: str
+    pid: int
+    host: str
+    token: str
+
+    @property
+    def here(self) -> bool:
+        """Whether the claimant is a process of this machine that still runs."""
+        return self.host == socket.gethostname() and _runs(self.pid)
+
+    def __str__(self) -> str:
+        return f"{self.who} (pid {self.pid} on {self.host})"
+
+
+class Journal:
+    """An open journal that this process has claimed as `who`; every former claimant is fenced from now on.
+
+    reach: how the world is reached, for the first claim. restoring: this process only puts back, so a claim that
+    cannot be written (a full disk) is no reason to leave everything broken. Unreadable names a line that is no
+    record. What a death left of a line that was being written says nothing: that state was never on disk, so its
+    call was never made.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, who: str = "the drill", reach: Reach | None = None, restoring: bool = False
+    ) -> None:
         self.path = path
         self._clock = clock
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._fd)
-            raise Refused(f"journal {path} is held by another process; wait for it, or end it") from None
-        _sync_folder(path.parent)
-        try:
-            _cut_torn_line(self._fd, path)
+            _sync_folder(path.parent)
             self._numbers = max((number for number, _, _ in _records(path)), default=0)
+            self._token, self._epoch = "", 0
+            with contextlib.suppress(*((OSError,) if restoring else ())):
+                self.claim(who, reach)
         except (OSError, Unreadable):
             os.close(self._fd)
             raise
+
+    @property
+    def epoch(self) -> int:
+        """The place of this process's claim among all, from 1."""
+        return self._epoch
+
+    def claim(self, who: str, reach: Reach | None = None) -> None:
+        """Raise the epoch, durably: from here on only this process may change things by this journal."""
+        token = secrets.token_hex(8)
+        by = {"who": who, "pid": os.getpid(), "host": socket.gethostname(), "token": token}
+        self._append(
+            {"number": NO_CHANGE, "state": CLAIMED, "by": by} | ({"reach": reach.to_json()} if reach else {})
+        )
+        self._token = token
+        self._epoch = next((c.epoch for c in claims_in(self._bytes()) if c.token == self._token), 0)
+
+    def fenced_by(self) -> Claim | None:
+        """Who has claimed the journal after this process; None while the right to make changes is ours."""
+        last = _last(self._bytes())
+        return None if last is None or self._token in ("", last.token) else last
 
     def open_change(self, change: Change) -> int:
         """Record a prepared Change, whole; returns its number."""
@@ -106,7 +155,7 @@ class Journal:
 
     def record(self, number: int, state: State, **data: Any) -> None:
         """Record a new state. On disk, whole, when this returns; OSError when it cannot be (a full disk)."""
-        self._append({"number": number, "state": state, **data})
+        self._append({"number": number, "state": state, "epoch": self._epoch, **data})
 
     def outstanding(self) -> list[Entry]:
         """Changes that are not known to be back, newest first (the order to restore in)."""
@@ -117,7 +166,7 @@ class Journal:
         return any((number, state) == (n, s) for n, s, _ in _records(self.path))
 
     def close(self) -> None:
-        """Release the lock."""
+        """Close the file."""
         os.close(self._fd)
 
     def _open(self, state: State, data: dict[str, Any]) -> int:
@@ -126,12 +175,26 @@ class Journal:
         return self._numbers
 
     def _append(self, record: dict[str, Any]) -> None:
-        stamp = {"at_s": self._clock.monotonic_s(), "wall": self._clock.wall().isoformat()}
-        line = (json.dumps(stamp | record) + "\n").encode()
+        """One write(2): it lands whole behind what others have appended, or ENOSPC leaves a torn line behind."""
+        line = self._line(record)
+        if self._torn():
+            line = b"\n" + self._line({"number": NO_CHANGE, "state": TORN}) + line
         if os.write(self._fd, line) != len(line):
-            _cut_torn_line(self._fd, self.path)
             raise OSError(errno.ENOSPC, f"the journal's line could not be written whole: {self.path}")
         os.fsync(self._fd)
+
+    def _line(self, record: dict[str, Any]) -> bytes:
+        stamp = {"at_s": self._clock.monotonic_s(), "wall": self._clock.wall().isoformat()}
+        return (json.dumps(stamp | record) + "\n").encode()
+
+    def _torn(self) -> bool:
+        """Whether the last line has no end. It is never cut off: another process may be writing it right now."""
+        size = os.fstat(self._fd).st_size
+        return size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+
+    def _bytes(self) -> bytes:
+        """Through the open file: the same one, whatever became of its path."""
+        return os.pread(self._fd, os.fstat(self._fd).st_size, 0)
 
 
 def outstanding(path: Path) -> list[Entry]:
@@ -139,6 +202,11 @@ def outstanding(path: Path) -> list[Entry]:
 
     Unreadable names the file and the line that is no record.
     """
+    return [entry for entry in begun(path) if entry.state not in BACK]
+
+
+def begun(path: Path) -> list[Entry]:
+    """Changes that may have been injected, whatever became of them, newest first. Unreadable as `outstanding`."""
     if not path.exists():
         return []
     changes: dict[int, Change] = {}
@@ -150,8 +218,68 @@ def outstanding(path: Path) -> list[Entry]:
             changes[number] = _read(change_from, path, number, record["change"])
         if "disarm" in record:
             disarm[number] = _read(_calls, path, number, record["disarm"])
-    open_ = [n for n in changes if states[n] not in BACK + UNTOUCHED]
-    return [Entry(n, states[n], changes[n], disarm.get(n, ())) for n in sorted(open_, reverse=True)]
+    touched = [n for n in changes if states[n] not in UNTOUCHED]
+    return [Entry(n, states[n], changes[n], disarm.get(n, ())) for n in sorted(touched, reverse=True)]
+
+
+def last_claim(path: Path) -> Claim | None:
+    """Who may change things by the journal; None when nobody ever claimed it. OSError when it cannot be read."""
+    return _last(path.read_bytes())
+
+
+def reach_of(path: Path) -> Reach | None:
+    """How the world of this journal is reached, by its first claim; None in a journal of an older version."""
+    found = (Reach.from_json(r["reach"]) for _, state, r in _records(path) if state == CLAIMED and "reach" in r)
+    return next(found, None)
+
+
+def claims_in(data: bytes) -> list[Claim]:
+    """The claims, in order. Lines that say nothing are passed over: they must not keep anybody from restoring."""
+    found: list[Claim] = []
+    for line in data[: data.rfind(b"\n") + 1].splitlines():
+        if CLAIMED.encode() not in line:
+            continue
+        record = _json(line)
+        by = record.get("by") if isinstance(record, dict) and record.get("state") == CLAIMED else None
+        if isinstance(by, Mapping):
+            who, host, token = (str(by.get(key, "?")) for key in ("who", "host", "token"))
+            pid = by.get("pid")
+            found.append(Claim(len(found) + 1, who, pid if isinstance(pid, int) else 0, host, token))
+    return found
+
+
+def _last(data: bytes) -> Claim | None:
+    claims = claims_in(data)
+    return claims[-1] if claims else None
+
+
+def journal_records(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a journal, in order, those about the journal itself included.
+
+    A line that was torn by a death is dropped: it is the last, or the next one says so. Unreadable names the file
+    and the line of anything else that is no object.
+    """
+    data = path.read_bytes()
+    lines = data[: data.rfind(b"\n") + 1].splitlines()
+    found = []
+    for number, line in enumerate(lines):
+        record = _json(line)
+        if isinstance(record, dict):
+            found.append(record)
+        elif line and not (number + 1 < len(lines) and _is_torn_mark(_json(lines[number + 1]))):
+            raise Unreadable(f"journal {path.parent}: {path.name}, line {number + 1}: not a JSON object")
+    return found
+
+
+def _is_torn_mark(record: Any) -> bool:
+    return isinstance(record, dict) and record.get("state") == TORN
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def interrupted(path: Path) -> list[Intent]:
@@ -172,11 +300,7 @@ def interrupted(path: Path) -> list[Intent]:
 
 def _records(path: Path) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """(number, state, record) of every whole line."""
-    try:
-        records = read_lines(path)
-    except ValueError as error:
-        raise Unreadable(f"journal {path.parent}: {error}") from error
-    for line, record in enumerate(records, start=1):
+    for line, record in enumerate(journal_records(path), start=1):
         number, state = record.get("number"), record.get("state")
         if type(number) is not int or not isinstance(state, str):
             raise Unreadable(f"journal {path}, line {line}: no number and state")
@@ -194,11 +318,14 @@ def _calls(records: Any) -> tuple[Call, ...]:
     return tuple(Call(**record) for record in records)
 
 
-def _cut_torn_line(fd: int, path: Path) -> None:
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole != len(data):
-        os.ftruncate(fd, whole)
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -45,7 +45,7 @@ def put_back(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sle
             # Nobody saw the injection in force: a call of it that was under way may arrive after the restore.
             _set_and_verify(aws, journal, number, change, slept, timeout_s)
     except AwsFailed as error:
-        _dirty(journal, number, change, aws, f"could not be put back: {error}")
+        _dirty(journal, number, change, aws, f"could not be put back: {error}", again=error.cause != "refused")
     except _LeftAlone as left:
         _dirty(journal, number, change, aws, str(left))
     journal.record(number, "restored")
@@ -144,12 +144,17 @@ def _was_confirmed(journal: Journal, number: int) -> bool:
         return False
 
 
-def _dirty(journal: Journal, number: int, change: Change, aws: Aws, why: str) -> None:
+def still_ours(aws: Aws, change: Change) -> bool:
+    """Whether it is now as we broke it, wholly or half. AwsFailed when it cannot be read."""
+    return _look(aws, change)[0] == "ours"
+
+
+def _dirty(journal: Journal, number: int, change: Change, aws: Aws, why: str, again: bool = False) -> None:
     lines = tuple(call.cli(aws.endpoint_url) for call in change.restore)
     with contextlib.suppress(OSError):
         journal.record(number, "dirty", reason=why)
     what = f"{change.kind} on {', '.join(change.resources)}"
-    raise RestoreFailed(f"{what} {why}. To put it back, type:\n  " + "\n  ".join(lines), lines)
+    raise RestoreFailed(f"{what} {why}. To put it back, type:\n  " + "\n  ".join(lines), lines, again)
 
 
 def _shown(readings: list[Reading]) -> str:

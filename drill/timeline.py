@@ -7,6 +7,7 @@
     ledger-<n>.jsonl      the write ledger (drill/ledger.py)
     readback.jsonl        what the survivor answered when the acknowledged writes were read back
     journal.jsonl         the changes (drill/journal.py)
+    watchdog.jsonl        what the watchdog noticed and did, when it had to (drill/watching.py)
     snapshot-before.json, snapshot-after.json   the configuration of all that the target names (checks/snapshot.py)
 
 All stamps `*_s` are monotonic wall seconds of one machine.
@@ -24,8 +25,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from drill.clock import Clock
+from drill.journal import journal_records
 from drill.ledger import Write, read_ledger, read_lines
 from drill.probes import probe_of
+from drill.watching import watchdog_records
 
 T = TypeVar("T")
 FORMAT = 1
@@ -126,6 +129,8 @@ class History:
     balances: tuple[dict[str, Any], ...] = ()
     journal: tuple[dict[str, Any], ...] | None = ()
     """The records of the journal; None when it cannot be read."""
+    watchdog: tuple[dict[str, Any], ...] = ()
+    """What the watchdog recorded; nothing when there was none."""
     snapshots: tuple[dict[str, Any], ...] = ()
     """The configuration before and after the drill ("when"), as checks/snapshot.py takes it; each may be missing."""
 
@@ -299,6 +304,7 @@ def load_history(folder: Path) -> History:
         readbacks=_all(folder, "readback.jsonl", _readback_from),
         balances=_all(folder, "balances.jsonl", _balance_from),
         journal=_journal(folder / "journal.jsonl"),
+        watchdog=tuple(watchdog_records(folder)),
         snapshots=tuple(s for when in SNAPSHOTS if (s := _snapshot(snapshot_path(folder, when))) is not None),
     )
 
@@ -320,7 +326,7 @@ def _snapshot(path: Path) -> dict[str, Any] | None:
 def _journal(path: Path) -> tuple[dict[str, Any], ...] | None:
     """None when it cannot be read; what that means for the changes is said by who restores."""
     try:
-        return tuple(read_lines(path)) if path.exists() else ()
+        return tuple(journal_records(path)) if path.exists() else ()
     except (OSError, ValueError):
         return None
 

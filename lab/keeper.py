@@ -1,8 +1,9 @@
 """The keeper: a small process that owns a lab's world and leaves nothing behind, however anyone ends.
 
 The owner holds the keeper's stdin, the keeper holds the world's. The owner's end closes the one, the keeper then
-closes the other, waits a bounded time, kills whatever descends from it and removes the state folder. When the
-keeper itself is killed the world reads EOF and does the same for itself.
+closes the other, waits a bounded time, kills whatever descends from it and removes the state folder. An owner may
+name an heir, a line with the process id of one that holds the same pipe: then the lab lives until both have ended.
+When the keeper itself is killed the world reads EOF and does the same for itself.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Keeper:
     def __init__(self, argv: list[str], state_dir: Path) -> None:
         self._owner = os.getppid()
         self._state_dir = state_dir
+        self._heir: int | None = None
         self._asked_to_stop = self._opened = False
         self._reaps = processes.adopt_orphans()
         self._wake, wake_write = os.pipe()
@@ -69,10 +71,25 @@ class Keeper:
                 watched.remove(said.fileno())
             if self._wake in ready:
                 os.read(self._wake, 512)
-            if (0 in ready and not os.read(0, 4096)) or os.getppid() != self._owner:
+            if (0 in ready and not self._listen()) or self._orphaned():
                 self._asked_to_stop = True
         self._clean_up()
         return 0 if self._asked_to_stop else self._world.returncode or 1
+
+    def _listen(self) -> bool:
+        """Take in the owner's heir; False at the owner's end."""
+        words = os.read(0, 4096)
+        pid = words.rpartition(b"\n")[0].rpartition(b"\n")[2]
+        if pid.isdigit():
+            with contextlib.suppress(OSError):  # gone already: then there is no heir
+                self._heir = os.pidfd_open(int(pid)) if hasattr(os, "pidfd_open") else None
+        return bool(words)
+
+    def _orphaned(self) -> bool:
+        """Whether owner and heir are gone, whoever else holds the pipe."""
+        if os.getppid() == self._owner:
+            return False
+        return self._heir is None or bool(select.select([self._heir], [], [], 0)[0])
 
     def _stop_asked(self, *_: object) -> None:
         self._asked_to_stop = True

@@ -85,6 +85,16 @@ class Lab:
         """The keeper's process id."""
         return self._keeper.pid
 
+    @property
+    def life_line(self) -> int:
+        """The file descriptor that keeps the lab alive while this process, or an heir, has it open."""
+        assert self._keeper.stdin is not None
+        return self._keeper.stdin.fileno()
+
+    def bequeath(self, pid: int) -> None:
+        """Let the lab outlive this process for as long as the process `pid`, which holds the life line too, lives."""
+        os.write(self.life_line, f"{pid}\n".encode())
+
     def alive(self) -> bool:
         """Whether the lab still runs."""
         return self._keeper.poll() is None

@@ -198,8 +198,13 @@ def _calls(run: Run) -> str:
 def _call_row(run: Run, record: Mapping[str, Any]) -> list[str]:
     at = f"{run.at(float(record['at_s'])):.1f} {run.unit}" if "at_s" in record else str(record.get("wall", ""))
     subject = record.get("change") or record.get("action")
-    what = _subject(subject) if isinstance(subject, Mapping) else str(record.get("reason", ""))
+    what = _subject(subject) if isinstance(subject, Mapping) else str(record.get("reason", _by(record)))
     return [at, str(record.get("number", "")), str(record.get("state", "")), what]
+
+
+def _by(record: Mapping[str, Any]) -> str:
+    by = record.get("by")
+    return f"by {by.get('who', '?')} (pid {by.get('pid', '?')})" if isinstance(by, Mapping) else ""
 
 
 def _subject(subject: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drill.ledger import read_lines
+from drill.journal import journal_records
 from drill.target import Target
 from drill.timeline import Event, History, Observation, load_history
 from drill.verdict import Finding, Judgement
@@ -181,7 +181,7 @@ class Run:
 def load_run(folder: Path) -> Run:
     """A judged run folder. ValueError when it cannot be read or carries no verdict.json yet."""
     journal = folder / "journal.jsonl"
-    records = tuple(read_lines(journal)) if journal.exists() else ()
+    records = tuple(journal_records(journal)) if journal.exists() else ()
     return Run(folder, load_history(folder), read_verdict(folder), records)
 
 

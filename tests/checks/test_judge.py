@@ -415,3 +415,47 @@ def test_addresses_outside_all_cidrs_prove_no_move() -> None:
         for o in story.observations
     ]
     assert finding(judged(story), TIME).verdict is Verdict.INVALID
+
+
+def watched(*records: dict[str, object], state: str = "restored") -> Judgement:
+    """A good failover whose watchdog recorded this, and whose one Change ended so by the journal."""
+    story = good_failover()
+    at_s = max(e.at_s for e in story.history().events)
+    journal = ({"number": 1, "state": "prepared", "change": {"kind": "ecs.scale"}}, {"number": 1, "state": state})
+    stamped = tuple({"at_s": at_s + n, **record} for n, record in enumerate(records))
+    return judge(dataclasses.replace(story.history(), watchdog=stamped, journal=journal))
+
+
+def test_a_run_that_the_watchdog_had_to_end_is_invalid_and_says_how_long_the_restore_took() -> None:
+    """Whatever was measured: killed or hung, in which phase, and the wall seconds until all was back."""
+    noticed = {"event": "noticed", "why": "dead", "silent_s": 0.1}
+    killed = finding(watched(noticed, {"event": "claimed"}, {"event": "restored", "number": 1}), "watchdog")
+    assert killed.verdict is Verdict.INVALID
+    assert "the drill was killed before its first phase" in killed.reason
+    assert "restored by the watchdog 2.0 s (wall) after it had noticed" in killed.reason
+    hung = finding(watched({**noticed, "why": "hung", "silent_s": 61.2}), "watchdog")
+    assert "the drill hung before its first phase" in hung.reason
+    assert "no sign of life for 61.2 s" in hung.reason
+    assert "nothing had to be put back" in hung.reason
+
+
+def test_what_the_watchdog_could_not_put_back_is_dirty_with_the_lines() -> None:
+    """Until somebody else has: the journal tells."""
+    noticed = {"event": "noticed", "why": "dead", "silent_s": 0.1}
+    tried = {"event": "dirty", "number": 1, "reason": "AWS said no", "lines": ["aws ecs update-service"]}
+    left = finding(watched(noticed, tried, state="dirty"), "watchdog")
+    assert (left.verdict, left.advice) == (Verdict.DIRTY, "aws ecs update-service")
+    assert "ecs.scale is not back; type: drill restore RUN" in left.reason
+    assert finding(watched(noticed, tried, state="restored"), "watchdog").verdict is Verdict.INVALID
+
+
+def test_a_watchdog_that_had_nothing_to_do_is_no_finding() -> None:
+    """It watched, and the drill was done."""
+    found = watched({"event": "watching"}, {"event": "done"})
+    assert "watchdog" not in {f.name for f in found.findings}
+
+
+@pytest.mark.parametrize("record", [{"event": "noticed", "why": []}, {"event": "noticed", "silent_s": "long"}])
+def test_a_watchdogs_record_of_a_wrong_shape_is_invalid(record: dict[str, object]) -> None:
+    """Never a traceback, never PASS."""
+    assert watched({"why": "hung", **record}).verdict is Verdict.INVALID

@@ -18,7 +18,9 @@ from drill.clock import FakeClock
 from drill.drill import Drill
 from drill.errors import Refused
 from drill.interrupt import Interrupts
-from drill.journal import Journal, outstanding
+from drill.journal import Journal, last_claim, outstanding
+from drill.reach import Reach
+from drill.restorer import Restorer
 from drill.target import Connection, Resource, Target, load_target
 from drill.timeline import Observation, Outcome, Timeline, load_history
 from drill.verdict import Finding, Judgement, Verdict
@@ -109,7 +111,8 @@ def new_run(folder: Path, aws: Aws) -> Run:
     reached = target().model_copy(update={"connection": Connection(aws_endpoint=aws.endpoint_url)})
     world = World(reached, aws, clock, None)
     dead_man = stored_dead_man(Aws(aws.endpoint_url), reached, clock.wall)
-    run = Run(Scenario("ending", "A test.", ("failover",)), world, folder, Interrupts(), dead_man)
+    scenario = Scenario("ending", "A test.", ("failover",))
+    run = Run(scenario, world, folder, Interrupts(), dead_man=dead_man, watched=False)
 
     def look() -> None:
         now_s = clock.monotonic_s()
@@ -464,6 +467,56 @@ def test_the_next_drill_is_refused_while_something_is_outstanding(tmp_path: Path
         file.write("rubbish\n")
     with pytest.raises(Refused, match="cannot be read"):
         require_nothing_outstanding(tmp_path, elsewhere)
+
+
+def test_the_sweep_alone_puts_back(tmp_path: Path, aws: Troubled) -> None:
+    """No block ends, no watchdog runs, nobody types: what the journal calls outstanding is put back at the end."""
+
+    def scene(drill: Drill) -> None:
+        change = SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
+        drill.journal.record(drill.journal.open_change(change), "injecting")
+        aws.run(change.inject[0])
+
+    run = ended(tmp_path, aws, scene)
+    assert state(aws) == AS_BEFORE
+    assert outstanding(run.folder / "journal.jsonl") == []
+    claim = last_claim(run.folder / "journal.jsonl")
+    assert claim is not None
+    assert claim.who == "the sweep of the drill"
+
+
+def test_the_block_alone_puts_back(tmp_path: Path, aws: Troubled) -> None:
+    """Nothing is swept, no watchdog runs, nobody types."""
+    run = new_run(tmp_path, aws)
+    broken(lambda drill: None)(run.drill)
+    assert state(aws) == AS_BEFORE
+    assert run.journal.outstanding() == []
+    run.finish()
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["restored", "left"])
+def test_a_drill_that_another_process_has_taken_over_ends_with_its_evidence(
+    tmp_path: Path, aws: Troubled, at_once: bool
+) -> None:
+    """INVALID with who it was; nothing more is injected; what that one left is put back by the sweep after all."""
+
+    def then(drill: Drill) -> None:
+        taken = Journal(drill.journal.path, FakeClock(), "drill restore", restoring=True)
+        if at_once:
+            reach = Reach("t", "123456789012", REGION, aws.endpoint_url, 1.0, 6.0)
+            Restorer(taken, reach, FakeClock(), Aws(aws.endpoint_url), settle_wall_s=0.0).restore()
+        taken.close()
+        aws.made.clear()
+        drill.until(Never(), timeout_s=50)
+
+    run = ended(tmp_path, aws, broken(then))
+    assert not {"EnableRule", "StartExecution"} & set(aws.made)
+    assert state(aws) == AS_BEFORE
+    assert judged(run).verdict is Verdict.INVALID
+    assert "drill restore (pid" in reasons(run, Verdict.INVALID)
+    assert "has taken over the restore" in reasons(run, Verdict.INVALID)
+    assert outstanding(run.folder / "journal.jsonl") == []
+    assert (run.folder / "verdict.json").exists()
 
 
 P, F, I_, D, N = Verdict.PASS, Verdict.FAIL, Verdict.INVALID, Verdict.DIRTY, Verdict.INCONCLUSIVE

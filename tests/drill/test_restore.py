@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from drill.aws import Aws
+from drill.aws import Aws, anything
+from drill.call import Call
 from drill.change import Change, change_from
 from drill.clock import FakeClock
-from drill.errors import Refused, RestoreFailed
-from drill.journal import Journal, Unreadable, outstanding
+from drill.errors import Fenced, Refused, RestoreFailed
+from drill.fence import Fence
+from drill.journal import Journal, Unreadable, journal_records, last_claim, outstanding, reach_of
+from drill.reach import Reach
 from drill.restore import put_back
+from drill.restorer import Restorer
 from drill.target import Resource
 from faults.events_rule import SetRuleState
 from tests.aws_server import moto_process
@@ -164,10 +169,136 @@ def test_what_is_so_already_is_not_ours_to_change(aws: Aws, rule: str) -> None:
         SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
 
 
-def test_a_journal_is_held_by_one_process(journal: Journal) -> None:
-    """Two restorers at once would undo each other."""
-    with pytest.raises(Refused, match="held by another process"):
+def test_the_last_claimant_alone_may_change_things(aws: Aws, rule: str, journal: Journal) -> None:
+    """A restorer raises the epoch first; whoever held the journal before is fenced, and the calls are not made."""
+    number, change = injected(aws, journal)
+    aws.admit = Fence(journal).admit
+    other = Journal(journal.path, FakeClock(), "drill restore")
+    assert (journal.epoch, other.epoch) == (1, 2)
+    try:
+        with pytest.raises(Fenced, match=r"drill restore \(pid \d+ on .*, epoch 2, has taken over"):
+            restore(aws, journal, number, change)
+        assert state_of(aws, rule) == "ENABLED"
+        aws.admit = Fence(other).admit
+        restore(aws, other, number, change)
+        assert state_of(aws, rule) == "DISABLED"
+    finally:
+        aws.admit = anything
+        other.close()
+
+
+def test_a_fenced_process_may_still_look(aws: Aws, rule: str, journal: Journal) -> None:
+    """Reading harms nobody, and what it sees belongs into its evidence."""
+    Journal(journal.path, FakeClock()).close()
+    aws.admit = Fence(journal).admit
+    try:
+        assert SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r").kind == "events.rule"
+    finally:
+        aws.admit = anything
+
+
+def test_silence_beyond_the_lease_fences_until_the_next_sign_of_life(aws: Aws, rule: str, journal: Journal) -> None:
+    """Somebody may be restoring at that moment, so what was read before the silence must be read again."""
+    lived = [100.0]
+    fence = Fence(journal, lease_s=60.0, lived=lambda: lived[0])
+    change = SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")
+    lived[0] += 59.0
+    fence.admit(change.inject[0])
+    lived[0] += 61.0
+    with pytest.raises(Fenced, match=r"no sign of life for 61\.0 s, longer than its lease"):
+        fence.admit(change.inject[0])
+    fence.admit(change.before[0].call)
+    fence.admit(change.inject[0])
+
+
+def test_only_the_main_threads_life_counts(journal: Journal) -> None:
+    """A helper thread that goes on says nothing about a drill that hangs."""
+    lived = [100.0]
+    fence = Fence(journal, lease_s=60.0, lived=lambda: lived[0])
+    lived[0] += 61.0
+    thread = threading.Thread(target=fence.beat)
+    thread.start()
+    thread.join()
+    with pytest.raises(Fenced):
+        fence.admit(Call("events", "EnableRule", {"Name": "x"}, REGION))
+
+
+def test_a_restorer_goes_on_when_the_disk_is_full(
+    aws: Aws, rule: str, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is fenced then, and everything is put back all the same; a drill does not begin so."""
+    injected(aws, journal)
+    monkeypatch.setattr(Journal, "_append", full)
+    with pytest.raises(OSError, match="No space left"):
         Journal(journal.path, FakeClock())
+    taken = Journal(journal.path, FakeClock(), "drill restore", restoring=True)
+    reach = Reach("t", "123456789012", REGION, aws.endpoint_url, 1.0, 6.0)
+    restorer = Restorer(taken, reach, FakeClock(), Aws(aws.endpoint_url), settle_wall_s=0.0)
+    (outcome,) = restorer.restore()
+    assert "the journal could not say so" in str(outcome.problem)
+    assert state_of(aws, rule) == "DISABLED"
+
+
+def full(*_: object) -> None:
+    """A disk that takes nothing more."""
+    raise OSError(28, "No space left on device")
+
+
+def test_what_is_broken_once_more_after_it_was_back_is_put_back_again(aws: Aws, rule: str, journal: Journal) -> None:
+    """A call that came late, by one that was stopped; what somebody else has changed since stays theirs."""
+    injected(aws, journal)
+    reach = Reach("t", "123456789012", REGION, aws.endpoint_url, 1.0, 6.0)
+    restorer = Restorer(journal, reach, FakeClock(), Aws(aws.endpoint_url), settle_wall_s=0.0)
+    restorer.restore()
+    assert restorer.look_again() == []
+    aws.client("events", REGION).enable_rule(Name=rule)
+    (outcome,) = restorer.look_again()
+    assert (outcome.late, outcome.problem, state_of(aws, rule)) == (True, None, "DISABLED")
+    assert journal.outstanding() == []
+
+
+def test_the_first_claim_says_how_the_world_is_reached(tmp_path: Path) -> None:
+    """The file alone is enough; a key that a newer version has added is passed over."""
+    path = tmp_path / "journal.jsonl"
+    reach = Reach("t", "123456789012", REGION, "http://127.0.0.1:1", 10.0, 300.0)
+    Journal(path, FakeClock(), reach=reach).close()
+    path.write_text(path.read_text().replace('"speed"', '"newer": 1, "speed"'))
+    Journal(path, FakeClock(), "drill restore").close()
+    assert reach_of(path) == reach
+    claim = last_claim(path)
+    assert claim is not None
+    assert (claim.epoch, claim.who, claim.here) == (2, "drill restore", True)
+
+
+def test_an_older_versions_journal_has_no_claim_and_is_restored_all_the_same(tmp_path: Path) -> None:
+    """Its states are read as ever; the first restorer's claim is epoch 1."""
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"at_s": 1.0, "wall": "", "number": 1, "state": "intended"}\n')
+    assert (last_claim(path), reach_of(path), outstanding(path)) == (None, None, [])
+    opened = Journal(path, FakeClock(), "drill restore")
+    assert opened.epoch == 1
+    opened.close()
+
+
+def test_two_processes_that_append_at_once_leave_whole_lines(tmp_path: Path) -> None:
+    """Every record of both is there, and each claim has an epoch of its own."""
+    path = tmp_path / "journal.jsonl"
+    journals = [Journal(path, FakeClock(), f"process {n}") for n in range(4)]
+
+    def append(journal: Journal) -> None:
+        for _ in range(50):
+            journal.claim("again")
+
+    threads = [threading.Thread(target=append, args=(journal,)) for journal in journals]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(record["state"] == "claimed" for record in journal_records(path)) == 204
+    assert {journal.fenced_by() is None for journal in journals} == {True, False}
+    assert sum(journal.fenced_by() is None for journal in journals) == 1
+    for journal in journals:
+        journal.close()
 
 
 def test_an_unreadable_journal_line_is_named(tmp_path: Path) -> None:
@@ -178,8 +309,8 @@ def test_an_unreadable_journal_line_is_named(tmp_path: Path) -> None:
         outstanding(path)
 
 
-def test_a_line_that_a_death_tore_is_cut_off_and_the_journal_goes_on(aws: Aws, rule: str, tmp_path: Path) -> None:
-    """Otherwise the next record would run into it, and nobody could read the journal any more."""
+def test_a_line_that_a_death_tore_is_passed_over_and_the_journal_goes_on(aws: Aws, rule: str, tmp_path: Path) -> None:
+    """The next record says that it was torn: nothing is ever cut from a file that another process may be writing."""
     path = tmp_path / "journal.jsonl"
     first = Journal(path, FakeClock())
     number, change = injected(aws, first)
@@ -216,11 +347,12 @@ def test_a_journal_that_says_nothing_is_refused_in_a_sentence(tmp_path: Path, li
         outstanding(path)
 
 
-def test_a_journal_that_cannot_be_opened_is_not_held(tmp_path: Path) -> None:
-    """The lock goes with the refusal."""
+def test_a_journal_that_cannot_be_read_is_not_claimed(tmp_path: Path) -> None:
+    """Nothing is written to it."""
     path = tmp_path / "journal.jsonl"
     path.write_text("rubbish\n")
     with pytest.raises(Unreadable):
         Journal(path, FakeClock())
+    assert path.read_text() == "rubbish\n"
     path.write_text("")
     Journal(path, FakeClock()).close()

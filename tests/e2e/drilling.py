@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from drill.watching import watchdog_records
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0
 """Wall seconds for one drill: about four times what the longest takes on an idle machine."""
@@ -45,7 +47,8 @@ class Drilled:
     def journal(self) -> dict[str, str]:
         """The last state of every change and action, by number."""
         lines = (self.folder / "journal.jsonl").read_text().splitlines()
-        return {str(record["number"]): record["state"] for record in map(json.loads, lines)}
+        records = [record for record in map(json.loads, lines) if record["number"]]
+        return {str(record["number"]): record["state"] for record in records}
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The data of all events of that name."""
@@ -66,7 +69,7 @@ def drill(runs: Path, *arguments: str) -> Drilled:
         output, _ = process.communicate(timeout=LIMIT_S)
     finally:
         process.kill()
-    assert_nothing_left(process.pid, before)
+    assert_nothing_left(process.pid, before, runs)
     return Drilled(process.returncode, output, runs)
 
 
@@ -95,21 +98,31 @@ def interrupted(runs: Path, number: signal.Signals, phase: str, *arguments: str)
         output, _ = process.communicate(timeout=LIMIT_S)
     finally:
         process.kill()
-    assert_nothing_left(process.pid, before)
+    assert_nothing_left(process.pid, before, runs)
     return Drilled(process.returncode, output, runs)
 
 
-def killed(runs: Path, phase: str, *arguments: str) -> Path:
-    """Run a drill session and kill it, with no chance to end in order, once it is in `phase`; its run folder."""
+def killed(runs: Path, phase: str, *arguments: str, with_watchdog: bool = False) -> Path:
+    """Run a drill session and kill it, with no chance to end in order, once it is in `phase`; its run folder.
+
+    with_watchdog: kill its watchdog just before; else wait until that one is through.
+    """
     before = lab_folders()
     process = start(runs, *arguments)
     try:
         wait_for_phase(runs, phase)
+        folder = (runs / "latest").resolve()
+        if with_watchdog:
+            os.kill(int(watchdog_records(folder)[0]["pid"]), signal.SIGKILL)
     finally:
         process.kill()
         process.communicate(timeout=LIMIT_S)
-    assert_nothing_left(process.pid, before)
-    return (runs / "latest").resolve()
+    deadline = time.monotonic() + LIMIT_S
+    while not with_watchdog and watchdog_records(folder)[-1]["event"] != "finished":
+        assert time.monotonic() < deadline, watchdog_records(folder)
+        time.sleep(0.1)
+    assert_nothing_left(process.pid, before, runs)
+    return folder
 
 
 def machine_lost(runs: Path, phase: str, *arguments: str) -> Path:
@@ -162,23 +175,28 @@ def lab_folders(temporary: Path = Path("/tmp")) -> set[Path]:
     return set(temporary.glob("drill-lab-*"))
 
 
-def assert_nothing_left(session: int, folders_before: set[Path]) -> None:
-    """No process of that session's descendants, and no lab folder, outlives it (labs of other tests may run)."""
+def assert_nothing_left(session: int, folders_before: set[Path], runs: Path) -> None:
+    """No process of that session, none that works on its run folders, and no lab folder outlives it.
+
+    Labs of other tests may run.
+    """
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
-        left = [*_descended_from(session), *_of_dead_labs(folders_before)]
+        left = [*_descended_from(session, runs), *_of_dead_labs(folders_before)]
         if not left:
             return
         time.sleep(0.2)
     raise AssertionError(f"left behind: {left}")
 
 
-def _descended_from(session: int) -> list[str]:
+def _descended_from(session: int, runs: Path) -> list[str]:
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "environ"]):
         try:
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(f"{process.pid} {' '.join(process.info['cmdline'] or [])}")
+            words = " ".join(process.info["cmdline"] or [])
+            ours = os.getsid(process.pid) == session or f"{runs}/" in words
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(f"{process.pid} {words}")
         except (ProcessLookupError, psutil.Error):
             continue
     return found

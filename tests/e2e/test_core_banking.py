@@ -13,11 +13,10 @@ import pytest
 from checks.judge import judge
 from drill.call import Call
 from drill.iam import need_of
-from drill.journal import outstanding
 from drill.timeline import load_history
 from lab.launch import launch
 from tests.commands.policies import allows
-from tests.e2e.drilling import ROOT, Drilled, drill, interrupted, killed, verb
+from tests.e2e.drilling import ROOT, Drilled, drill, interrupted, verb
 
 pytestmark = pytest.mark.alone
 
@@ -251,28 +250,6 @@ def test_a_signal_in_the_middle_puts_everything_back(tmp_path: Path) -> None:
     assert drilled.code == 11, drilled.output
     assert any("aborted" in event["reason"] for event in drilled.events("invalid"))
     assert set(drilled.journal().values()) == {"restored"}
-
-
-def test_a_drill_that_was_killed_is_put_back_from_its_journal_and_the_next_one_runs(tmp_path: Path) -> None:
-    """SIGKILL in the middle, the system goes on: the next drill is refused and says what to type; that puts back."""
-    with launch("core-banking", 20.0) as lab:
-        state = tmp_path / "lab.json"
-        state.write_text(json.dumps(lab.info.to_json()))
-        again = (*TWIN, "rule_left_disabled", f"--lab-attach={state}")
-        folder = killed(tmp_path, "in_force", *again)
-        assert verb("verify", str(folder))[0] == 11
-        refused = drill(tmp_path, *again)
-        assert refused.code == 12, refused.output
-        assert f"drill restore {folder}" in refused.output
-        dry = verb("restore", str(folder), "--dry-run")
-        assert "aws ecs update-service" in dry[1]
-        assert {entry.state for entry in outstanding(folder / "journal.jsonl")} == {"injected"}
-        restored = verb("restore", str(folder))
-        assert restored[0] == 0, restored[1]
-        assert outstanding(folder / "journal.jsonl") == []
-        assert "nothing outstanding" in verb("restore", str(folder))[1]
-        stopped = interrupted(tmp_path / "after", signal.SIGINT, "baseline", *again)
-        assert (stopped.code, stopped.journal()) == (11, {})
 
 
 def _transaction(record: dict[str, object]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from lab import processes
+from lab.keeper import OWNER_CHECK_S
 from lab.launch import Lab, LabError, LabInfo, launch
 
 SYSTEM, SPEED = "core-banking", 20.0
@@ -97,8 +99,6 @@ time.sleep(600)
 
 def test_a_killed_owner_takes_its_lab_along() -> None:
     """kill -9 of the process that launched the lab leaves nothing of the lab."""
-    import json
-
     code = OWNER.format(system=SYSTEM, speed=SPEED)
     owner = subprocess.Popen(
         [sys.executable, "-B", "-c", code], cwd=processes.ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
@@ -111,6 +111,42 @@ def test_a_killed_owner_takes_its_lab_along() -> None:
         owner.kill()
         owner.wait()
         owner.stdout.close()
+    assert_nothing_left(info, family)
+
+
+HEIR = """
+import json, subprocess, sys, time
+from lab.launch import launch
+lab = launch({system!r}, {speed})
+heir = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=[lab.life_line])
+lab.bequeath(heir.pid)
+for word in (json.dumps(lab.info.to_json()), lab.keeper_pid, heir.pid):
+    print(word, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_lab_outlives_its_owner_for_as_long_as_its_heir() -> None:
+    """Whoever restores for a killed owner still finds the lab; when that one has ended too, nothing is left."""
+    code = HEIR.format(system=SYSTEM, speed=SPEED)
+    owner = subprocess.Popen(
+        [sys.executable, "-B", "-c", code], cwd=processes.ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    assert owner.stdout is not None
+    try:
+        info = LabInfo.from_json(json.loads(owner.stdout.readline()))
+        family = below(int(owner.stdout.readline()))
+        heir = psutil.Process(int(owner.stdout.readline()))
+    finally:
+        owner.kill()
+        owner.wait()
+        owner.stdout.close()
+    try:
+        time.sleep(3 * OWNER_CHECK_S)
+        assert lives(family[0])
+        assert info.state_dir.exists()
+    finally:
+        heir.kill()
     assert_nothing_left(info, family)
 
 

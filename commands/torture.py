@@ -1,0 +1,198 @@
+"""`drill torture`: kill a small drill again and again, in every state, and count how often all ended as before."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import secrets
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from checks.residue import diff
+from checks.snapshot import take_snapshot
+from commands.say import say
+from commands.tormenting import HOWS, RANDOM, Blow, Result, Tormentor, Victim, blows
+from commands.victim import tormented
+from commands.world import Options, World, open_world, resolve_target
+from drill.aws import Aws
+from drill.call import Call
+from drill.errors import Invalid, UsageError
+from drill.target import Target
+from drill.verdict import Verdict
+
+SPEED = 40.0
+"""Fast enough that a service comes and goes within a tenth of a second, slow enough that the lab itself is idle."""
+LEASE_WALL_S = 5.0
+"""Long enough that a machine that stalls for a moment does not make hung drills of those that are to be killed."""
+PATIENCE_WALL_S = 30.0
+MOST = 10000
+
+
+def register(verbs: Any) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser("torture", help="kill drills against the lab and count how often all ended as before")
+    parser.add_argument("--kills", type=int, default=200, metavar="N", help="how many (default 200)")
+    parser.add_argument("--seed", type=int, default=None, help="repeat the blows of another torture")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--lab-speed", type=float, default=None, help=f"lab seconds per wall second ({SPEED:g})")
+    parser.add_argument("--lab-attach", type=Path, default=None, help="state file of a lab that runs already")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 only when everything was as before after every kill, and nothing was left running; 20 otherwise."""
+    if not 0 < args.kills <= MOST:
+        raise UsageError(f"--kills {args.kills}: must be from 1 to {MOST}; example: --kills 200")
+    speed = args.lab_speed or (None if args.lab_attach else SPEED)
+    options = Options(lab_speed=speed, lab_attach=args.lab_attach)
+    seed = secrets.randbelow(2**31) if args.seed is None else args.seed
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with open_world(resolve_target(options), options) as world, _folder() as folder:
+            results, residue = torture(world, list(blows(args.kills, random.Random(seed))), folder)
+    except KeyboardInterrupt:
+        raise Invalid("the torture was stopped before its end: nothing is proven") from None
+    report = summary(results, residue, seed)
+    say(json.dumps(report, indent=1) if args.json else table(report))
+    return 0 if report["restored"] == report["kills"] and not residue else Verdict.DIRTY.exit_code
+
+
+def torture(world: World, planned: Sequence[Blow], folder: Path) -> tuple[list[Result], list[str]]:
+    """Deal the blows one after the other; the results, and what of the whole configuration is not as before."""
+    target, speed = prepared(world), world.clock.speed
+    with _rule(world.aws, target):
+        return _tortured(world, target, speed, planned, folder)
+
+
+def _tortured(
+    world: World, target: Target, speed: float, planned: Sequence[Blow], folder: Path
+) -> tuple[list[Result], list[str]]:
+    before = take_snapshot(world.aws, target, world.clock, "before")
+    tormentor = Tormentor(world.aws, target, speed)
+    results = []
+    with contextlib.ExitStack() as stack:
+        unhurt = _started(stack, folder / "unhurt", target, speed, Blow("none", RANDOM))
+        tormentor.measure(unhurt)
+        victims = (_started(stack, folder / f"kill-{n:04}", target, speed, b) for n, b in enumerate(planned, start=1))
+        for number, victim in enumerate(_ahead(victims), start=1):
+            results.append(tormentor.strike(victim))
+            victim.close()
+            _progress(number, len(planned), results[-1])
+            if results[-1].restored:
+                _forget(victim)
+    after = take_snapshot(world.aws, target, world.clock, "after")
+    return results, [str(difference) for difference in diff(before, after)]
+
+
+def prepared(world: World) -> Target:
+    """The target with a short lease, and patience with a busy machine in wall seconds, whatever the lab's speed."""
+    target, patience_s = tormented(world.target), PATIENCE_WALL_S * world.clock.speed
+    timings = target.timings.model_copy(update={"bite_s": patience_s, "restore_timeout_s": patience_s})
+    safety = target.safety.model_copy(update={"lease_wall_s": LEASE_WALL_S})
+    return target.model_copy(update={"timings": timings, "safety": safety})
+
+
+@contextlib.contextmanager
+def _rule(aws: Aws, target: Target) -> Iterator[None]:
+    """The rule that the victims disable; it matches nothing."""
+    rule = target.resource("torture_rule")
+    pattern = json.dumps({"source": [rule.name]})
+    aws.run(Call("events", "PutRule", {"Name": rule.name, "EventPattern": pattern, "State": "ENABLED"}, rule.region))
+    try:
+        yield
+    finally:
+        aws.run(Call("events", "DeleteRule", {"Name": rule.name}, rule.region))
+
+
+def summary(results: Sequence[Result], residue: Sequence[str], seed: int) -> dict[str, Any]:
+    """JSON-able. All times are wall seconds from the blow until all was as before; null when nothing was broken."""
+    groups = {how: [r for r in results if r.blow.how == how] for how in HOWS}
+    return {
+        **_counts(results),
+        "seed": seed,
+        "at_random": sum(r.blow.where == RANDOM for r in results),
+        "by": {how: _counts(group) for how, group in groups.items() if group},
+        "problems": [f"{result.blow}: {result.problem}" for result in results if result.problem],
+        "residue": list(residue),
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """For a person."""
+    rows = [(how, *counts.values()) for how, counts in [*report["by"].items(), ("all", report)]]
+    names = ("blow", "kills", "restored", "dirty", "broken", "median_restore_s", "worst_restore_s")
+    shown = tabulate([row[: len(names)] for row in rows], headers=names, missingval="-")
+    ill = [*report["problems"], *(f"residue: {line}" for line in report["residue"])]
+    return "\n".join([shown, f"seed {report['seed']}; times are wall seconds from the blow to as before", *ill])
+
+
+def _counts(results: Sequence[Result]) -> dict[str, Any]:
+    times = [r.restore_s for r in results if r.restore_s is not None]
+    return {
+        "kills": len(results),
+        "restored": sum(r.restored for r in results),
+        "dirty": sum(not r.restored for r in results),
+        "broken": len(times),
+        "median_restore_s": round(statistics.median(times), 3) if times else None,
+        "worst_restore_s": round(max(times), 3) if times else None,
+    }
+
+
+def _interrupt(*_: object) -> None:
+    """End once; a second signal must not cut the ending short."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _started(stack: contextlib.ExitStack, folder: Path, target: Target, speed: float, blow: Blow) -> Victim:
+    victim = Victim(folder, target, speed, blow)
+    stack.callback(victim.close)
+    return victim
+
+
+def _ahead(victims: Iterator[Victim]) -> Iterator[Victim]:
+    """Each victim once the next one has been started: that one gets ready while this one suffers."""
+    current = next(victims, None)
+    while current is not None:
+        following = next(victims, None)
+        yield current
+        current = following
+
+
+def _forget(victim: Victim) -> None:
+    shutil.rmtree(victim.folder, ignore_errors=True)
+    for suffix in (".json", ".log"):
+        victim.folder.with_suffix(suffix).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder; it stays, and is named, when something in it was worth keeping."""
+    folder = Path(tempfile.mkdtemp(prefix="drill-torture-"))
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    if any(folder.glob("kill-*/journal.jsonl")):
+        sys.stderr.write(f"what was not restored is in {folder}\n")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _progress(number: int, of: int, result: Result) -> None:
+    if result.problem or number % 10 == 0 or number == of:
+        sys.stderr.write(f"{number} of {of}; {result.blow}: {result.problem or 'restored'}\n")
+        sys.stderr.flush()
