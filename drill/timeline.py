@@ -4,7 +4,7 @@
     events.jsonl          the drill's own marks: phases, faults, decisions
     obs-<witness>.jsonl   observations, one file per witness process
     requests-<n>.jsonl    what each load worker's requests saw
-    ledger-<n>.jsonl      the write ledger (drill/ledger.py)
+    ledger-<n>.bin        the write ledger (drill/ledger.py); `drill writes RUN` prints it
     readback.jsonl        what the survivor answered when the acknowledged writes were read back
     journal.jsonl         the changes (drill/journal.py)
     snapshot-before.json, snapshot-after.json   the configuration of all that the target names (checks/snapshot.py)
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from drill.clock import Clock
-from drill.ledger import Write, read_ledger, read_lines
+from drill.ledger import Write, read_ledger, read_lines, torn_ledgers
 from drill.probes import probe_of
 
 T = TypeVar("T")
@@ -128,6 +128,8 @@ class History:
     """The records of the journal; None when it cannot be read."""
     snapshots: tuple[dict[str, Any], ...] = ()
     """The configuration before and after the drill ("when"), as checks/snapshot.py takes it; each may be missing."""
+    torn: dict[str, int] = field(default_factory=dict)
+    """Ledger file -> bytes cut off at its end: a record that a killed writer did not finish."""
 
     @property
     def speed(self) -> float:
@@ -295,12 +297,21 @@ def load_history(folder: Path) -> History:
         events=_all(folder, "events.jsonl", _event_from),
         observations=_all(folder, "obs-*.jsonl", observation_from),
         requests=_all(folder, "requests-*.jsonl", request_from),
-        writes=tuple(read_ledger(folder.glob("ledger-*.jsonl"))),
+        writes=_writes(folder),
         readbacks=_all(folder, "readback.jsonl", _readback_from),
         balances=_all(folder, "balances.jsonl", _balance_from),
         journal=_journal(folder / "journal.jsonl"),
         snapshots=tuple(s for when in SNAPSHOTS if (s := _snapshot(snapshot_path(folder, when))) is not None),
+        torn=torn_ledgers(folder.glob("ledger-*.bin")),
     )
+
+
+def _writes(folder: Path) -> tuple[Write, ...]:
+    """The whole ledger. ValueError for one in the text format of earlier versions, which would read as empty."""
+    old = sorted(folder.glob("ledger-*.jsonl"))
+    if old:
+        raise ValueError(f"{old[0].name}: a ledger of an earlier version; verify this run with the version that made it")
+    return tuple(read_ledger(folder.glob("ledger-*.bin")))
 
 
 def snapshot_path(folder: Path, when: str) -> Path:

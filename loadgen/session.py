@@ -21,7 +21,7 @@ from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
 from drill.clock import Clock, SystemClock
-from drill.ledger import LedgerWriter
+from drill.ledger import LedgerWriter, ledger_path
 from drill.target import Target
 from drill.timeline import RequestFile
 from loadgen.users import ReaderUser, WriterUser
@@ -63,7 +63,7 @@ class Session:
             clock=SystemClock(float(config["speed"])),
             run_id=str(config["run_id"]),
             worker=worker,
-            ledger=LedgerWriter(folder / f"ledger-{worker}.jsonl") if target.load.synthetic_prefix else None,
+            ledger=LedgerWriter(ledger_path(folder, worker)) if target.load.synthetic_prefix else None,
             requests=RequestFile(folder, worker),
         )
 

@@ -31,7 +31,7 @@ def writes() -> WritePath:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
     """A ledger on disk."""
-    made = LedgerWriter(tmp_path / "ledger-p.jsonl")
+    made = LedgerWriter(tmp_path / "ledger-p.bin")
     yield made
     made.close()
 
@@ -44,7 +44,7 @@ def writer(writes: WritePath, ledger: LedgerWriter | None, port: int, timeout_s:
 
 def only_write(tmp_path: Path) -> Write:
     """The one write of the ledger."""
-    (found,) = read_ledger(tmp_path.glob("ledger-*.jsonl"))
+    (found,) = read_ledger(tmp_path.glob("ledger-*.bin"))
     return found
 
 
@@ -69,23 +69,18 @@ def test_the_intent_is_on_disk_before_the_request_leaves(
     writes: WritePath, ledger: LedgerWriter, tmp_path: Path
 ) -> None:
     """The server, when it sees a write, finds it in the client's ledger."""
-    found: list[list[dict[str, object]]] = []
+    found: list[list[Write]] = []
 
     def look(request: BaseHTTPRequestHandler, body: bytes) -> None:
-        lines = (tmp_path / "ledger-p.jsonl").read_text().splitlines()
-        found.append([json.loads(line) for line in lines])
+        found.append(read_ledger(tmp_path.glob("ledger-*.bin")))
         assert json.loads(body) == {"quantity": 50}
         answer(request, 200, {"transactionId": "t-1"})
 
     with http_server(look) as port:
         writer(writes, ledger, port).submit("withdraw", "drill-7")
     ((intent,),) = found
-    assert (intent["k"], intent["account"], intent["write"], intent["amount"]) == (
-        "intent",
-        "drill-7",
-        "withdraw",
-        -50.0,
-    )
+    assert (intent.account, intent.write, intent.amount) == ("drill-7", "withdraw", -50.0)
+    assert (intent.result, intent.result_s) == ("indeterminate", None)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +214,7 @@ def test_threads_that_share_a_writer_keep_a_readable_ledger(
     with http_server(bank) as port, ThreadPoolExecutor(8) as pool:
         client = writer(writes, ledger, port, timeout_s=5)
         list(pool.map(lambda i: client.submit("deposit", f"drill-{i}"), range(60)))
-    kept = read_ledger(tmp_path.glob("ledger-*.jsonl"))
+    kept = read_ledger(tmp_path.glob("ledger-*.bin"))
     assert {(w.id, w.account) for w in kept} == set(bank.acked.items())
     assert len({w.key for w in kept}) == 60
 
