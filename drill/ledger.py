@@ -40,9 +40,9 @@ class Write:
 
     key: "<writer>-<n>", unique in the run; amount: signed effect on the account's balance if it settles;
     sent_s, result_s: monotonic wall seconds (result_s None while unknown); id: the system's own id, None unless
-    acknowledged; status: HTTP status or 0; peer: address that answered, "" when none did; store: the data store that
-    holds it; digest: sha256 (hex) of the payload as sent, "" when not recorded; wall_offset_s: what turns its
-    monotonic stamps into seconds since 1970, by the writer's clock as it began.
+    acknowledged; status: HTTP status or 0; peer: address that answered, "" when none did; store: the data stores that
+    are to hold it, comma-joined; digest: sha256 (hex) of the payload as sent, "" when not recorded; wall_offset_s:
+    what turns its monotonic stamps into seconds since 1970, by the writer's clock as it began.
     """
 
     key: str
@@ -58,6 +58,11 @@ class Write:
     store: str = STORE
     digest: str = ""
     wall_offset_s: float = 0.0
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The data stores that hold it."""
+        return tuple(self.store.split(","))
 
     @property
     def known_s(self) -> float:
@@ -190,9 +195,7 @@ def _writes(file: LedgerFile) -> Iterable[Write]:
         except (KeyError, IndexError):
             raise ValueError(f"{file.name}: write {n} refers to a text or a result that is not on record") from None
         key = f"{writer}-{n}"
-        yield Write(
-            key, kind, account, amount, sent_s, result_s, said, id, status, peer, store, digest, offset_s
-        )
+        yield Write(key, kind, account, amount, sent_s, result_s, said, id, status, peer, store, digest, offset_s)
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:

@@ -77,7 +77,9 @@ def text_cells(tag: int, ref: int, text: str) -> bytes:
     """A text, in as many cells as it needs. ValueError beyond MAX_TEXT bytes."""
     data = text.encode(errors="surrogatepass")
     if len(data) > MAX_TEXT:
-        raise ValueError(f"a text of {len(data)} bytes is too long for the ledger, {MAX_TEXT} at most: {text[:40]}...")
+        raise ValueError(
+            f"a text of {len(data)} bytes is too long for the ledger, {MAX_TEXT} at most: {text[:40]}..."
+        )
     parts = range(0, max(1, len(data)), TEXT_BYTES)
     return b"".join(
         _sealed(_TEXT.pack(TEXT, number, len(data), tag, ref, data[at : at + TEXT_BYTES]))

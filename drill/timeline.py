@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from drill.clock import Clock
-from drill.ledger import Write, read_ledger, read_lines, torn_ledgers
+from drill.ledger import STORE, Write, read_ledger, read_lines, torn_ledgers
 from drill.probes import probe_of
 
 T = TypeVar("T")
@@ -75,7 +75,9 @@ class Request:
 
     name: operation ("deposit", "read", ...); outcome OK or FAIL; status: HTTP status, 0 without an answer;
     peer: address connected to; reused: sent over a connection that was open already; pinned: that connection's
-    address is no longer in the DNS answer the client would get now.
+    address is no longer in the DNS answer the client would get now; cohort: how its user keeps connections (Load);
+    planned_s: when it was due, for what an open loop had planned. One that no user was free for is a failure with the
+    detail "unserved", sent at no time: its sent_s is its planned_s.
     """
 
     sent_s: float
@@ -87,6 +89,13 @@ class Request:
     reused: bool = False
     pinned: bool = False
     detail: str = ""
+    cohort: str = ""
+    planned_s: float | None = None
+
+    @property
+    def due_s(self) -> float:
+        """When the client meant to send it: latency counts from here, and so does demand."""
+        return self.sent_s if self.planned_s is None else self.planned_s
 
 
 @dataclass(frozen=True)
@@ -103,7 +112,9 @@ class Readback:
     """What the survivor said of one acknowledged write.
 
     pass_: "recovery" or "settled"; window: "failover" or "failback"; key: the ledger's key;
-    state: settled | refused | pending | absent | unknown.
+    state: settled | refused | pending | absent | unknown; store: which data store; copies: how many records of it
+    that store shows, None unknown; digest: of the payload that it holds, "" unknown; region: which Region accepted
+    it, as the store says, "" unknown.
     """
 
     at_s: float
@@ -111,6 +122,10 @@ class Readback:
     pass_: str
     key: str
     state: str
+    store: str = STORE
+    copies: int | None = None
+    digest: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -253,7 +268,7 @@ class RequestFile:
 
     def add(self, request: Request) -> None:
         """Append one request."""
-        record = asdict(request) | {"outcome": request.outcome.value}
+        record = vars(request) | {"outcome": request.outcome.value}
         os.write(self._fd, (json.dumps(record) + "\n").encode())
 
     def close(self) -> None:
@@ -310,7 +325,7 @@ def _writes(folder: Path) -> tuple[Write, ...]:
     """The whole ledger. ValueError for one in the text format of earlier versions, which would read as empty."""
     old = sorted(folder.glob("ledger-*.jsonl"))
     if old:
-        raise ValueError(f"{old[0].name}: a ledger of an earlier version; verify this run with the version that made it")
+        raise ValueError(f"{old[0].name}: a ledger of an earlier version; use the version that made it")
     return tuple(read_ledger(folder.glob("ledger-*.bin")))
 
 

@@ -251,9 +251,7 @@ def _ledger(folder: Path, writer: str, writes: Sequence[Write]) -> None:
     ledger = LedgerWriter(ledger_path(folder, writer), FakeClock(date=EPOCH, now_s=0.0))
     for n, write in enumerate(sorted(writes, key=lambda w: int(w.key.rpartition("-")[2])), start=1):
         assert write.key == f"{writer}-{n}", "a ledger numbers its writes from 1"
-        ledger.intent(
-            write.sent_s, write.write, write.account, write.amount, store=write.store, digest=write.digest
-        )
+        ledger.intent(write.sent_s, write.write, write.account, write.amount, store=write.store, digest=write.digest)
         if write.result_s is not None:
             told: dict[str, Any] = {"id": write.id, "status": write.status, "peer": write.peer}
             ledger.outcome(n, write.result_s, write.result, **told)

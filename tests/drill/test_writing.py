@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -148,12 +149,17 @@ def test_what_was_never_sent_is_refused(writes: WritePath, ledger: LedgerWriter,
     assert only_write(tmp_path).result == "refused"
 
 
-def test_nothing_is_sent_when_the_ledger_cannot_be_written(writes: WritePath) -> None:
-    """A write that could not be accounted for (the disk is full) is not made."""
-    bank, full = Bank(), LedgerWriter(Path("/dev/full"))
-    with http_server(bank) as port, pytest.raises(OSError, match="No space left"):
-        writer(writes, full, port).submit("deposit", "drill-1")
-    full.close()
+def test_nothing_is_sent_when_the_ledger_cannot_be_written(writes: WritePath, ledger: LedgerWriter) -> None:
+    """A write that could not be accounted for (the disk is full) is not made, nor any after it."""
+    with pytest.raises(OSError, match="No space left"):
+        LedgerWriter(Path("/dev/full"))
+    bank, full = Bank(), os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, ledger._fd)
+    os.close(full)
+    with http_server(bank) as port:
+        for words in ("No space left", "could not be written before"):
+            with pytest.raises(OSError, match=words):
+                writer(writes, ledger, port).submit("deposit", "drill-1")
     assert not bank.seen
 
 
