@@ -24,7 +24,8 @@ from drill.clock import Clock, SystemClock
 from drill.ledger import LedgerWriter, ledger_path
 from drill.target import Target
 from drill.timeline import RequestFile
-from loadgen.users import ReaderUser, WriterUser
+from loadgen.arrivals import Arrivals
+from loadgen.users import ClosedUser
 
 POLL_FLOOR_WALL_S = 0.5
 """A user waits at least this long between two looks (wall seconds), however fast the target runs."""
@@ -92,8 +93,9 @@ def run(session: Session) -> int:
     """
     stop = stop_event()
     broken: list[BaseException] = []
-    user = ReaderUser if session.ledger is None else WriterUser
-    environment = Environment(user_classes=[type("Client", (user,), {"session": session})])
+    load = session.target.load
+    made = type("Client", (Arrivals if load.kind == "open" else ClosedUser,), {"session": session})
+    environment = Environment(user_classes=[made])
 
     def on_error(exception: BaseException, **_: Any) -> None:
         broken.append(exception)
@@ -101,12 +103,14 @@ def run(session: Session) -> int:
 
     environment.events.user_error.add_listener(on_error)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
-    load = session.target.load
-    runner.start(load.users, spawn_rate=load.spawn_rate * session.clock.speed)
+    if load.kind == "open":
+        runner.start(1, spawn_rate=1)
+    else:
+        runner.start(load.users, spawn_rate=load.spawn_rate * session.clock.speed)
     stop.wait()
     signal.alarm(STOP_LIMIT_S)
     runner.quit()
-    _write_summary(session, environment.stats)
+    _write_summary(session, environment.stats, _demand(made))
     session.close()
     for error in broken[:1]:
         traceback.print_exception(error, file=sys.stderr)
@@ -133,9 +137,18 @@ def _watch_owner(stop: gevent.event.Event) -> None:
     stop.set()
 
 
-def _write_summary(session: Session, stats: RequestStats) -> None:
+def _demand(user: type) -> dict[str, Any]:
+    """What an open loop had planned and could not serve, and how late it kept its schedule (wall milliseconds)."""
+    if not issubclass(user, Arrivals):
+        return {"model": "closed loop"}
+    late = sorted(user.late_s) or [0.0]
+    lateness = {f"late_p{part:g}_ms": late[int(part / 100 * (len(late) - 1))] * 1000 for part in (50, 99, 100)}
+    return {"model": "open loop", "arrivals": user.planned, "unserved": user.unserved, **lateness}
+
+
+def _write_summary(session: Session, stats: RequestStats, demand: dict[str, Any]) -> None:
     summary = {
-        "model": "closed loop",
+        **demand,
         "read_only": session.ledger is None,
         "unit": "wall milliseconds",
         "users": session.target.load.users,
