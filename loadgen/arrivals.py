@@ -8,8 +8,6 @@ that this process itself could not keep is told in the summary (lateness), and l
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
@@ -18,23 +16,13 @@ from locust import User, task
 
 from drill.timeline import Outcome, Request
 from loadgen.clients import Client
+from loadgen.schedule import UNSERVED, pauses
 from loadgen.users import teller
 
 if TYPE_CHECKING:
     from loadgen.session import Session
 
-UNSERVED = "unserved"
 MOST_LATENESSES = 1_000_000
-
-
-def schedule(rate_per_s: float, kind: str, seed: str) -> Iterator[float]:
-    """The pauses between arrivals (wall seconds), without end: all equal, or those of a Poisson process.
-
-    The same seed gives the same demand.
-    """
-    chance = random.Random(seed)
-    while True:
-        yield chance.expovariate(rate_per_s) if kind == "poisson" else 1.0 / rate_per_s
 
 
 class Arrivals(User):
@@ -63,7 +51,7 @@ class Arrivals(User):
         load, clock = self.session.target.load, self.session.clock
         assert load.arrival_rate_per_s is not None
         due_s = clock.monotonic_s()
-        for pause_s in schedule(load.arrival_rate_per_s, load.arrivals, self.session.run_id):
+        for pause_s in pauses(load.arrival_rate_per_s, load.arrivals, self.session.run_id):
             due_s += pause_s
             # Even when it is late: the other greenlets must have their turn.
             gevent.sleep(max(0.0, due_s - clock.monotonic_s()))
