@@ -28,6 +28,7 @@ from drill.ledger import STORE, Write, read_ledger, read_lines, torn_ledgers
 from drill.probes import probe_of
 
 T = TypeVar("T")
+_quoted = json.encoder.encode_basestring_ascii
 FORMAT = 1
 SNAPSHOTS = ("before", "after")
 PHASES = (
@@ -268,12 +269,22 @@ class RequestFile:
 
     def add(self, request: Request) -> None:
         """Append one request."""
-        record = vars(request) | {"outcome": request.outcome.value}
-        os.write(self._fd, (json.dumps(record) + "\n").encode())
+        os.write(self._fd, _request_line(request))
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
+
+
+def _request_line(r: Request) -> bytes:
+    """The JSON of one request. By hand: json.dumps costs three times as much, and this is in the load's way."""
+    planned = "null" if r.planned_s is None else repr(float(r.planned_s))
+    return (
+        f'{{"sent_s":{float(r.sent_s)!r},"done_s":{float(r.done_s)!r},"name":{_quoted(r.name)},'
+        f'"outcome":"{r.outcome.value}","status":{int(r.status)},"peer":{_quoted(r.peer)},'
+        f'"reused":{"true" if r.reused else "false"},"pinned":{"true" if r.pinned else "false"},'
+        f'"detail":{_quoted(r.detail)},"cohort":{_quoted(r.cohort)},"planned_s":{planned}}}\n'
+    ).encode()
 
 
 def observation_from(record: dict[str, Any]) -> Observation:
