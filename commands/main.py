@@ -17,6 +17,7 @@ from commands import (
     report,
     restore,
     verify,
+    writes,
 )
 from drill.errors import DrillError, Invalid, Refused, RestoreFailed
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
@@ -32,6 +33,7 @@ VERBS = (
     report,
     restore,
     verify,
+    writes,
 )
 
 

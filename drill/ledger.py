@@ -120,10 +120,12 @@ class LedgerWriter:
         """Record what became of write `n`."""
         with self._lock:
             new, (peer_ref,) = self._refer((peer,))
+            id_ref = 0
             if id is not None:
-                new, id_ref = new + self._new(id), self._ref
-            refs = (0 if id is None else id_ref, peer_ref)
-            self._append(new + outcome_cell(self._tag, n, t_s, RESULTS.index(result), status, refs))
+                new += self._new(id)
+                id_ref = self._ref
+            number = RESULTS.index(result)
+            self._append(new + outcome_cell(self._tag, n, t_s, number, status, (id_ref, peer_ref)))
 
     def close(self) -> None:
         """Close the file."""

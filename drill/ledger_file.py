@@ -80,7 +80,9 @@ def text_cells(tag: int, ref: int, text: str) -> bytes:
         raise ValueError(
             f"a text of {len(data)} bytes is too long for the ledger, {MAX_TEXT} at most: {text[:40]}..."
         )
-    parts = range(0, max(1, len(data)), TEXT_BYTES)
+    if len(data) <= TEXT_BYTES:  # nearly all of them, and this is in the load's way
+        return _sealed(_TEXT.pack(TEXT, 0, len(data), tag, ref, data))
+    parts = range(0, len(data), TEXT_BYTES)
     return b"".join(
         _sealed(_TEXT.pack(TEXT, number, len(data), tag, ref, data[at : at + TEXT_BYTES]))
         for number, at in enumerate(parts)
@@ -88,7 +90,7 @@ def text_cells(tag: int, ref: int, text: str) -> bytes:
 
 
 def _sealed(body: bytes) -> bytes:
-    return body + _CRC.pack(zlib.crc32(body))
+    return body + zlib.crc32(body).to_bytes(4, "little")
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,15 @@ class BlastRadius(_Table):
     resources: dict[str, list[str]]
 
 
+class LagMetric(_Table):
+    """A CloudWatch metric by which a data store itself says how far its replica is behind."""
+
+    region: str = Field(pattern=REGION)
+    namespace: str
+    metric: str
+    dimensions: dict[str, str] = Field(default_factory=dict)
+
+
 class Target(_Table):
     """One system under test. `load_target` reads it; `digest` names its content."""
 
@@ -185,6 +194,8 @@ class Target(_Table):
     blast_radius: BlastRadius
     safety: Safety = Safety()
     lab: Lab | None = None
+    lag_metrics: dict[str, LagMetric] = Field(default_factory=dict)
+    """Name of a data store -> its own lag metric: shown beside the recovery point, never judged."""
     connection: Connection = Connection()
     evidence: Evidence = Evidence()
     """What people say of its drills; no part of the digest: another participant does not make it another target."""
