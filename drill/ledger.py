@@ -1,10 +1,11 @@
 """The write ledger: every write is on disk before it is sent, and its outcome after.
 
 One file per writer process in the run folder (`ledger-<writer>.bin`, format: drill/ledger_file.py). Each record is
-handed to the kernel by one write(2) before the call returns, so its flush interval is zero: the kernel keeps the
-pages of a killed process, and a SIGKILL at any instant loses no record that a call has returned for. What a killed
-writer can lose is the *outcome* of writes that were under way: their intents are on disk, so they count as
+in the file's pages, which are the kernel's, before the call returns, so its flush interval is zero: the kernel keeps
+them when the process is killed, and a SIGKILL at any instant loses no record that a call has returned for. What a
+killed writer can lose is the *outcome* of writes that were under way: their intents are on record, so they count as
 indeterminate, never as missing. A host that loses its power can lose what its kernel had not written back yet.
+Room in the file is taken from the disk ahead, so that a full disk is an error here and not a crash.
 
 A write is acked (accepted, id known), refused (the system said no) or indeterminate (timeout or reset after the
 send, or no outcome on record).
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import json
+import mmap
 import os
 import secrets
 import stat
@@ -30,6 +32,8 @@ Result = Literal["acked", "refused", "indeterminate"]
 RESULTS: tuple[Result, ...] = get_args(Result)
 STORE = "main"
 """The data store of a system that has but one."""
+ROOM = 1024 * 1024
+"""Bytes of the file that are taken from the disk, and mapped, at a time."""
 REMEMBERED = 1024
 """Texts that a writer refers to instead of writing them again; older ones are written again."""
 
@@ -84,14 +88,17 @@ class LedgerWriter:
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._lock = threading.Lock()
         self._tag = secrets.randbits(32)
         self._texts: dict[str, int] = {}
         self._n = self._ref = 0
         self._broken = False
+        self._map: mmap.mmap | None = None
+        self._base = self._at = 0
         found = os.fstat(self._fd)
-        if stat.S_ISREG(found.st_mode) and found.st_size:
+        self._mapped = stat.S_ISREG(found.st_mode)
+        if self._mapped and found.st_size:
             os.close(self._fd)
             raise FileExistsError(errno.EEXIST, "a ledger is there already", str(path))
         self._append(header_cell(self._tag, clock.monotonic_s(), clock.wall().timestamp()))
@@ -128,7 +135,12 @@ class LedgerWriter:
             self._append(new + outcome_cell(self._tag, n, t_s, number, status, (id_ref, peer_ref)))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and give back the room that was not needed."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+            os.ftruncate(self._fd, self._base + self._at)
+        self._broken = True
         os.close(self._fd)
 
     def _refer(self, texts: tuple[str, ...]) -> tuple[bytes, tuple[int, ...]]:
@@ -158,11 +170,35 @@ class LedgerWriter:
         if self._broken:
             raise OSError(errno.EIO, "the ledger could not be written before; nothing may be sent without it")
         try:
-            if os.write(self._fd, cells) != len(cells):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self._map is not None and self._at + len(cells) <= len(self._map):
+                self._put(self._map, cells)
+            else:
+                self._append_outside(cells)
         except OSError:
             self._broken = True
             raise
+
+    def _append_outside(self, cells: bytes) -> None:
+        """Beyond the room that is mapped, which then is the next; or to what is no file (a null device)."""
+        if not self._mapped:
+            if os.write(self._fd, cells) != len(cells):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return
+        end = self._base + self._at
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        self._base = end // mmap.PAGESIZE * mmap.PAGESIZE
+        os.posix_fallocate(self._fd, self._base, ROOM)
+        self._map = mmap.mmap(self._fd, ROOM, offset=self._base)
+        self._at = end - self._base
+        self._put(self._map, cells)
+
+    def _put(self, room: mmap.mmap, cells: bytes) -> None:
+        # One after the other: whoever reads meanwhile, or after a kill, finds at most the last one unfinished.
+        for begin in range(0, len(cells), CELL):
+            room[self._at : self._at + CELL] = cells[begin : begin + CELL]
+            self._at += CELL
 
 
 def read_ledger(paths: Iterable[Path]) -> list[Write]:
@@ -175,9 +211,8 @@ def read_ledger(paths: Iterable[Path]) -> list[Write]:
 
 
 def torn_ledgers(paths: Iterable[Path]) -> dict[str, int]:
-    """File name -> bytes that were cut off at its end, for those that have any."""
-    sizes = {path.name: path.stat().st_size for path in sorted(paths)}
-    return {name: size % CELL for name, size in sizes.items() if size % CELL}
+    """File name -> bytes that were cut off at its end, for those that have any. ValueError as `read_ledger`."""
+    return {path.name: torn for path in sorted(paths) if (torn := read_file(path).torn_bytes)}
 
 
 def _writes(file: LedgerFile) -> Iterable[Write]:

@@ -5,10 +5,11 @@
     outcome  n, t_s, result, HTTP status, and references to the texts id and peer
     text     the reference, and 48 bytes of UTF-8; a longer text goes on in the next cells
 
-Fixed cells, because numpy then reads, checks and sorts ten million of them without one Python object each. A cell
-that is not whole at the end of the file (the writer was killed) is cut off and counted; every other cell must carry
-the file's tag and a right CRC-32, and writes are numbered without a gap: anything else is a ValueError that names
-the file and the place, because bad evidence is never skipped silently.
+Fixed cells, because numpy then reads, checks and sorts ten million of them without one Python object each. Zeros at
+the end are room that was not used (a writer that is at work, or was killed). A cell that is not whole at the end of
+the file is cut off and counted; every other cell must carry the file's tag and a right CRC-32, and writes are
+numbered without a gap: anything else is a ValueError that names the file and the place, because bad evidence is
+never skipped silently.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ CHUNK = 65_536
 _HEADER = struct.Struct("<BBHI12sdd24x")
 _ENTRY = struct.Struct("<BBHIQddIIII12x")
 _TEXT = struct.Struct("<BBHII48s")
-_CRC = struct.Struct("<I")
 _LAYOUT = [
     ("kind", "u1"),
     ("result", "u1"),
@@ -133,10 +133,8 @@ def read_file(path: Path) -> LedgerFile:
     wrong with any other: no ledger, another version, a checksum, a foreign cell, a number missing or used twice, a
     clock that stepped back.
     """
-    data = np.fromfile(path, dtype=np.uint8)
-    whole = len(data) // CELL
-    cells = data[: whole * CELL].reshape(whole, CELL)
-    torn = len(data) - whole * CELL
+    cells, torn = _whole(np.fromfile(path, dtype=np.uint8))
+    whole = len(cells)
     none = np.zeros(0, ENTRIES)
     if not whole:
         return LedgerFile(path.name, 0.0, 0.0, none, none, np.zeros(0, TEXTS), torn)
@@ -150,9 +148,35 @@ def read_file(path: Path) -> LedgerFile:
     return LedgerFile(path.name, monotonic_s, wall_s, intents, outcomes, texts, torn)
 
 
+def _whole(data: Array) -> tuple[Array, int]:
+    """The cells of a file, and how many bytes of an unfinished one were cut off behind them."""
+    count, torn = divmod(len(data), CELL)
+    cells = data[: count * CELL].reshape(count, CELL)
+    if torn:
+        return cells, torn
+    used = _used(cells)
+    if used < count and used and not _right(cells[used - 1].tobytes()):  # the writer was in the middle of it
+        return cells[: used - 1], CELL
+    return cells[:used], 0
+
+
+def _used(cells: Array) -> int:
+    """How many cells there are before the zeros at the end."""
+    for end in range(len(cells), 0, -CHUNK):
+        begin = max(0, end - CHUNK)
+        used = np.flatnonzero(cells[begin:end].any(axis=1))
+        if len(used):
+            return begin + int(used[-1]) + 1
+    return 0
+
+
+def _right(cell: bytes) -> bool:
+    return int.from_bytes(cell[BODY:], "little") == zlib.crc32(cell[:BODY])
+
+
 def _header(name: str, cell: bytes) -> tuple[int, float, float]:
     kind, version, size, tag, magic, monotonic_s, wall_s = _HEADER.unpack(cell[:BODY])
-    if (kind, magic) != (HEADER, MAGIC) or _CRC.unpack(cell[BODY:]) != (zlib.crc32(cell[:BODY]),):
+    if (kind, magic) != (HEADER, MAGIC) or not _right(cell):
         raise ValueError(f"{name}: not a ledger of writes (its first {CELL} bytes are no header)")
     if (version, size) != (VERSION, CELL):
         raise ValueError(f"{name}: version {version} of the ledger, this version reads {VERSION}")

@@ -14,6 +14,7 @@ All stamps `*_s` are monotonic wall seconds of one machine.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -260,19 +261,30 @@ class ObservationFile:
 
 
 class RequestFile:
-    """Where one load worker appends its requests; one write(2) a line."""
+    """Where one load worker appends its requests, in pieces: what was not flushed is lost when it is killed.
+
+    Who owns it flushes it at the pace that it states (the load: loadgen.session.FLUSH_S), and closes it.
+    """
 
     def __init__(self, folder: Path, worker: str) -> None:
+        self._lines: list[bytes] = []
         self._fd = os.open(
             folder / f"requests-{worker}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
 
     def add(self, request: Request) -> None:
-        """Append one request."""
-        os.write(self._fd, _request_line(request))
+        """Append one request, with the next flush."""
+        self._lines.append(_request_line(request))
+
+    def flush(self) -> None:
+        """Hand what was added to the kernel. OSError (a full disk) when it does not take it all."""
+        data, self._lines = b"".join(self._lines), []
+        if data and os.write(self._fd, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
-        """Close the file."""
+        """Flush and close the file."""
+        self.flush()
         os.close(self._fd)
 
 

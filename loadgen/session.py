@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ PATIENCE_S = 60.0
 MIN_POLLS = 10
 STOP_LIMIT_S = 2
 """From the word to stop: whatever still hangs then is killed by the kernel (whole wall seconds)."""
+FLUSH_S = 0.1
+"""Requests reach the run folder at least this often (wall seconds): a load that is killed loses those since. The
+ledger loses nothing: its records are on disk at once."""
 SUMMARY = "load-summary.json"
 
 
@@ -107,14 +110,25 @@ def run(session: Session) -> int:
         runner.start(1, spawn_rate=1)
     else:
         runner.start(load.users, spawn_rate=load.spawn_rate * session.clock.speed)
+    flusher = gevent.spawn(_flush, session, on_error)
     stop.wait()
     signal.alarm(STOP_LIMIT_S)
     runner.quit()
+    flusher.kill()
     _write_summary(session, environment.stats, _demand(made))
     session.close()
     for error in broken[:1]:
         traceback.print_exception(error, file=sys.stderr)
     return 1 if broken else 0
+
+
+def _flush(session: Session, on_error: Callable[..., None]) -> None:
+    try:
+        while True:
+            gevent.sleep(FLUSH_S)
+            session.requests.flush()
+    except OSError as error:
+        on_error(error)
 
 
 def stop_event() -> gevent.event.Event:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from drill.child import REPOSITORY
 from drill.clock import FakeClock
-from drill.ledger import LedgerWriter, Result, Write, ledger_path, read_ledger, torn_ledgers
+from drill.ledger import ROOM, LedgerWriter, Result, Write, ledger_path, read_ledger, torn_ledgers
 from drill.ledger_file import BODY, CELL, MAX_TEXT, checksums, text_cells
 
 RESULTS: tuple[Result, ...] = ("acked", "refused", "indeterminate")
@@ -91,6 +91,34 @@ def test_a_torn_tail_is_cut_and_counted(tmp_path: Path, cut: int) -> None:
     path.write_bytes(whole + whole[CELL : CELL + cut])
     assert len(read_ledger([path])) == 3
     assert torn_ledgers([path]) == {path.name: cut}
+
+
+def test_room_that_was_not_used_is_no_record(tmp_path: Path) -> None:
+    """A writer at work has taken room ahead; what is in the middle of being written there is cut off."""
+    path = ledger_path(tmp_path, "a")
+    ledger = LedgerWriter(path)
+    ledger.intent(1.0, "deposit", "drill-1", 1.0)
+    assert path.stat().st_size == ROOM
+    assert len(read_ledger([path])) == 1 and torn_ledgers([path]) == {}
+    whole = path.read_bytes()
+    path.write_bytes(whole.rstrip(bytes(1))[:-20] + bytes(ROOM))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // CELL * CELL])
+    assert read_ledger([path]) == [] and torn_ledgers([path]) == {path.name: CELL}
+    path.write_bytes(whole)
+    ledger.close()
+    assert path.stat().st_size % CELL == 0 and path.stat().st_size < 20 * CELL
+
+
+def test_a_ledger_longer_than_its_room_is_whole(tmp_path: Path) -> None:
+    """Room is taken as often as it is needed."""
+    path = ledger_path(tmp_path, "a")
+    ledger = LedgerWriter(path)
+    count = 2 * ROOM // CELL
+    for n in range(1, count + 1):
+        ledger.intent(float(n), "deposit", f"drill-{n // 4}", 1.0)
+    ledger.close()
+    assert [w.key for w in read_ledger([path])] == [f"a-{n}" for n in range(1, count + 1)]
 
 
 def test_a_writer_killed_before_its_header_has_no_writes(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import resource
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from drill.client import HttpClient
-from drill.ledger import LedgerWriter, Write, read_ledger
+from drill.ledger import ROOM, LedgerWriter, Write, read_ledger
+from drill.ledger_file import CELL
 from drill.resolver import CachingClient
 from drill.target import WritePath, load_target
 from drill.writing import WriteClient
@@ -149,18 +150,29 @@ def test_what_was_never_sent_is_refused(writes: WritePath, ledger: LedgerWriter,
     assert only_write(tmp_path).result == "refused"
 
 
-def test_nothing_is_sent_when_the_ledger_cannot_be_written(writes: WritePath, ledger: LedgerWriter) -> None:
+def test_nothing_is_sent_when_the_ledger_cannot_be_written(
+    writes: WritePath, ledger: LedgerWriter, tmp_path: Path
+) -> None:
     """A write that could not be accounted for (the disk is full) is not made, nor any after it."""
     with pytest.raises(OSError, match="No space left"):
         LedgerWriter(Path("/dev/full"))
-    bank, full = Bank(), os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, ledger._fd)
-    os.close(full)
+    for n in range(ROOM // CELL - 10):
+        ledger.intent(n * 1e-6, "deposit", "drill-1", 1.0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bank = Bank()
     with http_server(bank) as port:
-        for words in ("No space left", "could not be written before"):
-            with pytest.raises(OSError, match=words):
-                writer(writes, ledger, port).submit("deposit", "drill-1")
-    assert not bank.seen
+        client = writer(writes, ledger, port)
+        assert client.submit("deposit", "drill-1").acked
+        seen = len(bank.seen)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))  # the disk is full beyond the room that was taken
+        try:
+            for words in ("File too large", *["could not be written before"] * 3):
+                with pytest.raises(OSError, match=words):
+                    [client.submit("deposit", f"drill-{n}") for n in range(20)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(bank.seen) - seen < 20
+    assert len(bank.seen) == sum(w.status == 200 for w in read_ledger(tmp_path.glob("ledger-*.bin")))
 
 
 @pytest.mark.parametrize(
