@@ -111,7 +111,7 @@ def driven(user: type, users: int, seconds: float) -> Environment:
 def recording() -> None:
     """Table 1: one run of users, with recording and without in short turns, each compared with the one after it."""
     with victim("ok") as (port, _), tempfile.TemporaryDirectory() as name:
-        real = session_of(Path(name), target_of(port, task=("deposit",), cohorts=("kept",)))
+        real = session_of(Path(name), target_of(port))
         session = replace(real, ledger=Switch(real.ledger), requests=Switch(real.requests))  # type: ignore[arg-type]
         user = type("Client", (ClosedUser,), {"session": session, "wait_time": lambda _: 0})
         environment = Environment(user_classes=[user])

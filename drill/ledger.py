@@ -91,7 +91,7 @@ class LedgerWriter:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._lock = threading.Lock()
         self._tag = secrets.randbits(32)
-        self._texts: dict[str, int] = {}
+        self._texts: dict[str, int] = {"": 0}
         self._n = self._ref = 0
         self._broken = False
         self._map: mmap.mmap | None = None
@@ -111,8 +111,12 @@ class LedgerWriter:
         t_s: monotonic wall seconds, never before that of the intent before it.
         """
         with self._lock:
-            new, refs = self._refer((account, write, store, digest))
-            self._append(new + intent_cell(self._tag, self._n + 1, t_s, amount, refs))  # type: ignore[arg-type]
+            known, new = self._texts, b""
+            try:  # nearly always all known; this is in the load's way
+                refs = known[account], known[write], known[store], known[digest]
+            except KeyError:
+                new, refs = self._refer((account, write, store, digest))  # type: ignore[assignment]
+            self._append(new + intent_cell(self._tag, self._n + 1, t_s, amount, refs))
             self._n += 1
             return self._n
 
@@ -126,8 +130,9 @@ class LedgerWriter:
     ) -> None:
         """Record what became of write `n`."""
         with self._lock:
-            new, (peer_ref,) = self._refer((peer,))
-            id_ref = 0
+            new, id_ref, peer_ref = b"", 0, self._texts.get(peer)
+            if peer_ref is None:
+                new, (peer_ref,) = self._refer((peer,))
             if id is not None:
                 new += self._new(id)
                 id_ref = self._ref
@@ -167,13 +172,13 @@ class LedgerWriter:
         return self._ref
 
     def _append(self, cells: bytes) -> None:
+        if self._map is not None and self._at + len(cells) <= ROOM:
+            self._put(self._map, cells)
+            return
         if self._broken:
             raise OSError(errno.EIO, "the ledger could not be written before; nothing may be sent without it")
         try:
-            if self._map is not None and self._at + len(cells) <= len(self._map):
-                self._put(self._map, cells)
-            else:
-                self._append_outside(cells)
+            self._append_outside(cells)
         except OSError:
             self._broken = True
             raise
@@ -196,9 +201,11 @@ class LedgerWriter:
 
     def _put(self, room: mmap.mmap, cells: bytes) -> None:
         # One after the other: whoever reads meanwhile, or after a kill, finds at most the last one unfinished.
+        at = self._at
         for begin in range(0, len(cells), CELL):
-            room[self._at : self._at + CELL] = cells[begin : begin + CELL]
-            self._at += CELL
+            room[at : at + CELL] = cells[begin : begin + CELL]
+            at += CELL
+        self._at = at
 
 
 def read_ledger(paths: Iterable[Path]) -> list[Write]:
