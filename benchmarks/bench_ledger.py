@@ -21,7 +21,7 @@ import psutil
 from table import show, verdict
 
 from drill.ledger import LedgerWriter, ledger_path
-from drill.ledger_file import read_file
+from drill.ledger_read import read_file
 
 RATES = (10_000, 50_000, 0)
 """Writes per wall second; 0 is as fast as it goes."""

@@ -26,7 +26,7 @@ from table import show, verdict
 from checks.planted import Planted, plant
 from checks.reconcile import ACKED, INDETERMINATE, SETTLED, Seen, Sent, reconcile
 from drill.ledger import RESULTS, LedgerWriter, ledger_path
-from drill.ledger_file import read_file
+from drill.ledger_read import read_file
 
 SIZES = (100_000, 1_000_000, 10_000_000)
 MOST_S, MOST_MIB = 2.0, 512

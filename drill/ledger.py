@@ -23,10 +23,13 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from drill.clock import Clock, SystemClock
-from drill.ledger_file import CELL, LedgerFile, header_cell, intent_cell, outcome_cell, read_file, text_cells
+from drill.ledger_file import CELL, header_cell, intent_cell, outcome_cell, text_cells
+
+if TYPE_CHECKING:
+    from drill.ledger_read import LedgerFile
 
 Result = Literal["acked", "refused", "indeterminate"]
 RESULTS: tuple[Result, ...] = get_args(Result)
@@ -213,12 +216,16 @@ def read_ledger(paths: Iterable[Path]) -> list[Write]:
 
     What a killed writer left unfinished at the end of its file is cut off (see `torn_ledgers`).
     """
+    from drill.ledger_read import read_file  # numpy takes its time to load, and a writer does not read
+
     writes = [write for path in sorted(paths) for write in _writes(read_file(path))]
     return sorted(writes, key=lambda w: w.sent_s)
 
 
 def torn_ledgers(paths: Iterable[Path]) -> dict[str, int]:
     """File name -> bytes that were cut off at its end, for those that have any. ValueError as `read_ledger`."""
+    from drill.ledger_read import read_file
+
     return {path.name: torn for path in sorted(paths) if (torn := read_file(path).torn_bytes)}
 
 

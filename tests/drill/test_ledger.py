@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from drill.child import REPOSITORY
 from drill.clock import FakeClock
 from drill.ledger import ROOM, LedgerWriter, Result, Write, ledger_path, read_ledger, torn_ledgers
-from drill.ledger_file import BODY, CELL, MAX_TEXT, checksums, text_cells
+from drill.ledger_file import BODY, CELL, MAX_TEXT, text_cells
+from drill.ledger_read import checksums
 
 RESULTS: tuple[Result, ...] = ("acked", "refused", "indeterminate")
 
