@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help setup drill test lint lock clean
+.PHONY: help setup drill test bench lint lock clean
 
 help:
 	@echo "make drill   set up, then run the headline drill in the embedded lab (ARGS='--set objectives.rto_s=300')"
 	@echo "make test    set up, then pass the harness's own tests (ARGS='tests/lab -x')"
+	@echo "make bench   set up, then print the benchmarks' tables (minutes; the machine must have nothing else to do)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make setup   .venv from the hash-pinned requirements.lock"
 	@echo "make lock    write requirements.lock anew from pyproject.toml (needs uv)"
@@ -36,6 +37,9 @@ ifeq ($(strip $(ARGS)),)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+bench: setup
+	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from checks.server_lag import SOURCE, lag_stamps
 from checks.signals import COULD_NOT_LOOK, list_executions, pages, reason
 from drill.find import Clients, Found, find
 from drill.target import Target
@@ -46,6 +47,8 @@ def _sources(aws: Clients, target: Target, since: datetime) -> Iterator[list[Sta
         yield _guarded("rds events", region, lambda region=region: _rds_events(aws, region, since))
     for region in (regions.primary, regions.standby, regions.observer):
         yield _guarded("synthetics canary runs", region, lambda region=region: _canaries(aws, region, since))
+    for name, metric in sorted(target.lag_metrics.items()):
+        yield _guarded(SOURCE, name, lambda name=name, metric=metric: lag_stamps(aws, name, metric, since))
 
 
 def _guarded(source: str, name: str, read: Any) -> list[Stamp]:

@@ -11,9 +11,12 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from checks.balances import Balances
+from checks.integrity import integrity_finding, side_by_side, strays, torn_findings
+from checks.looks import spoiled_passes
 from checks.phases import phases_of
 from checks.preconditions import problems_of, same_fault
-from checks.recovery_point import Balances, RecoveryPoint, recovery_point, spoiled_passes
+from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
@@ -69,7 +72,9 @@ def _judged(history: History, settings: Settings) -> Judgement:
     )
     late = tuple(f"put back only later: {e.data.get('reason', '?')}" for e in history.named("restore.failed"))
     left = tuple(str(e.data.get("reason", "?")) for e in history.named("dead_man.left"))
-    notes = (*(note for m in measured for note in _notes(history, m)), *late, *left)
+    region_of = settings.places.region_of
+    beside = (note for m in measured for note in side_by_side(history, m.window, region_of))
+    notes = (*(note for m in measured for note in _notes(history, m)), *beside, *late, *left)
     return conclude(findings, phases, {m.window.name: m.point.counts() for m in measured}, notes)
 
 
@@ -77,7 +82,8 @@ def measure_window(history: History, window: Window, settings: Settings) -> Meas
     """Measure one window: recovery time, recovery point and the preconditions."""
     time = recovery_time(history, window, settings, history.probe)
     settle_wall_s = settings.wall_s(settings.timings.settle_s)
-    point = recovery_point(history, window, time.onset, settings.speed, settle_wall_s)
+    region_of = settings.places.region_of
+    point = recovery_point(history, window, time.onset, settings.speed, settle_wall_s, region_of)
     return Measured(window, time, point, problems_of(history, window, settings, time))
 
 
@@ -85,6 +91,7 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     name = measured.window.name
     yield time_finding(measured, settings.limit_s(name, "time"))
     yield point_finding(history, measured, settings)
+    yield from integrity_finding(history, measured.window, measured.point, measured.problems)
     if measured.point.balances is not None:
         yield balances_finding(history, measured, measured.point.balances)
     yield from end_state_findings(history, measured.window)
@@ -140,6 +147,7 @@ def point_finding(history: History, measured: Measured, settings: Settings) -> F
     name, point = f"recovery point, {measured.window.name}", measured.point
     limit_s = settings.limit_s(measured.window.name, "point")
     data: dict[str, object] = {"counts": point.counts(), "lost": [w.row() for w in point.lost]}
+    data["stores"] = [store.row() for store in point.stores]
     if limit_s is None:
         return Finding(name, Verdict.INVALID, "the target has no objective for it", None, point.interval, data=data)
     problems = (*measured.problems, *_unread(history, measured, settings))
@@ -157,9 +165,11 @@ def _lost_finding(
 ) -> Finding:
     first = point.lost[0]
     lost = (
-        f"{len(point.lost)} of {point.acknowledged} acknowledged writes lost (first {first.key}, id {first.id}: "
+        f"{point.lost_writes} of {point.acknowledged} acknowledged writes lost (first {first.key}, id {first.id}: "
         f"{first.state}), {point.lost_after_onset} of them acknowledged after the onset"
     )
+    if point.lost_again:
+        lost += f", {point.lost_again} of them seen settled by an earlier window"
     judged = judge_interval(name, point.interval, limit_s)
     # With an objective of 0 any loss is beyond it, and no objective covers what was accepted after the onset.
     if limit_s == 0 or point.lost_after_onset:
@@ -180,24 +190,16 @@ def _unread(history: History, measured: Measured, settings: Settings) -> Iterato
         yield "nothing was written: the target declares no load.synthetic_prefix"
     elif not point.acknowledged:
         yield "no acknowledged write to read back"
-    yield from _strays(history, measured.window)
-
-
-def _strays(history: History, window: Window) -> Iterator[str]:
-    """Whether the ledger is whole, as far as the read-back knows it."""
-    acked = {w.key for w in history.writes if w.result == "acked"}
-    strays = sorted({r.key for r in history.readbacks if r.window == window.name} - acked)
-    if strays:
-        yield f"the ledger does not hold {len(strays)} writes that were read back (first: {strays[0]})"
+    yield from strays(history, measured.window)
 
 
 def balances_finding(history: History, measured: Measured, found: Balances) -> Finding:
     """Whether every settled write took effect exactly once, by the accounts' balances."""
     name = f"balances, {measured.window.name}"
     data: dict[str, object] = {"rows": list(found.rows), "checked": found.checked, "unread": found.unread}
-    strays = tuple(_strays(history, measured.window))
-    if strays:
-        return Finding(name, Verdict.INVALID, f"proves nothing: {'; '.join(strays)}", data=data)
+    unknown = tuple(strays(history, measured.window))
+    if unknown:
+        return Finding(name, Verdict.INVALID, f"proves nothing: {'; '.join(unknown)}", data=data)
     if found.rows:
         reason = (
             f"{len(found.rows)} of {found.checked} accounts do not add up: {found.duplicates} duplicate writes, "
@@ -264,6 +266,7 @@ def run_findings(history: History) -> Iterator[Finding]:
     if overruns:
         yield _overrun_finding(overruns[0].data, len(overruns))
     yield from watchdog_findings(history)
+    yield from torn_findings(history)
     for why in broken_seals(history):
         yield Finding("run folder", Verdict.INVALID, why)
     marks = [event.data for event in history.named(DECLARED)]
@@ -302,5 +305,13 @@ def _notes(history: History, measured: Measured) -> Iterator[str]:
     if measured.point.indeterminate:
         yield (
             f"{window.name}: {measured.point.indeterminate} indeterminate writes were sent and never answered: they "
-            "may or may not have taken effect, and count neither as acknowledged nor as lost"
+            f"count neither as acknowledged nor as lost; {_became_of(measured.point)}"
         )
+
+
+def _became_of(point: RecoveryPoint) -> str:
+    up, out = point.turned_up or 0, point.stayed_out or 0
+    rest = point.indeterminate - up - out
+    known = f"{up} took effect, {out} did not" if up or out else ""
+    unknown = f"nobody can tell whether {rest} took effect" if rest > 0 else ""
+    return ", ".join(filter(None, (known, unknown)))

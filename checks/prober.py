@@ -27,7 +27,7 @@ from checks.schedule import Missed, die_together, keep_schedule
 from drill.child import read_config, stop_event
 from drill.client import HttpClient, Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
-from drill.ledger import LedgerWriter
+from drill.ledger import LedgerWriter, ledger_path
 from drill.probes import READ
 from drill.reading import NOBODY, Answer, answers
 from drill.resolver import CachingClient
@@ -231,7 +231,7 @@ def _writer(target: Target, folder: Path, clock: SystemClock) -> WriteClient:
     pace = Pace.of(target, clock.speed)
     http = HttpClient(CachingClient.for_target(target, clock), clock)
     # Without a ledger the client cannot write at all.
-    ledger = LedgerWriter(folder / "ledger-p.jsonl") if target.load.synthetic_prefix else None
+    ledger = LedgerWriter(ledger_path(folder, "p")) if target.load.synthetic_prefix else None
     url = target.url(target.endpoint)
     return WriteClient(target.writes, http, ledger, base_url=url, timeout_wall_s=pace.request_s, clock=clock)
 

@@ -130,6 +130,7 @@ def readers(target: Target) -> tuple[Reader, ...]:
                 Read("rds", "DescribeEvents"): ("primary", "standby"),
                 Read("synthetics", "DescribeCanariesLastRun"): EVERYWHERE,
                 Read("synthetics", "GetCanaryRuns"): EVERYWHERE,
+                Read("cloudwatch", "GetMetricStatistics"): _lag_roles(target),
             },
         ),
         Reader(
@@ -142,6 +143,11 @@ def readers(target: Target) -> tuple[Reader, ...]:
             },
         ),
     )
+
+
+def _lag_roles(target: Target) -> tuple[Role, ...]:
+    regions = {metric.region for metric in target.lag_metrics.values()}
+    return tuple(role for role in EVERYWHERE if getattr(target.regions, role) in regions)
 
 
 def reading(target: Target, found: Mapping[str, str]) -> list[Need]:

@@ -1,49 +1,56 @@
 """Recovery point: what became of every acknowledged write, and how far before the onset the first lost one lies.
 
 An acknowledged write is one whose acceptance the client saw (200 and its id). At the survivor it is, by the settle
-deadline, *settled*; *refused* (the system compensated it: neither lost nor late); *lost* (absent, or still pending);
-or *unknown* (could not be read: it proves nothing and nothing passes on it). It is *late* when it was not yet
-terminal in the pass at recovery and settled in the later one. Balances, where the system has them, show writes that
-took effect twice and effects that are missing although the record says settled.
+deadline, *settled*; *refused* (the system compensated it: neither lost nor late); *lost* (absent, or still pending,
+in any store that is to hold it); or *unknown* (could not be read: it proves nothing and nothing passes on it). It is
+*late* when it was not yet terminal in the pass at recovery and settled in the later one. The rules are in
+checks/reconcile.py; here they meet the windows of a drill.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
+from checks.balances import Balances, balances_of
+from checks.looks import RegionOf, believed, final_states, reconciled, state_of
+from checks.reconcile import COMPENSATED, LATE, LOST, NOT_KNOWN, REFUSED_UP, STAYED_OUT, TURNED_UP
 from checks.windows import Window
 from drill.ledger import Write
-from drill.timeline import History, Readback
+from drill.timeline import History
 from drill.verdict import Interval
-
-RECOVERY_PASS, SETTLED_PASS = "recovery", "settled"
-TERMINAL = ("settled", "refused")
-STATES = (*TERMINAL, "pending", "absent", "unknown")
-MAX_SUMS = 4096
-"""Distinct sums of open writes that are tried to explain one balance; beyond it the balance explains nothing."""
-
-CENT = 1e-6
-"""Balances closer than this are equal."""
 
 
 @dataclass(frozen=True)
 class LostWrite:
-    """A named lost write. sent_s, acked_s: target seconds from the onset's latest instant (negative: before)."""
+    """A named lost write of one store.
+
+    sent_s, acked_s: target seconds from the onset's latest instant (negative: before); the *_monotonic_s are the
+    ledger's own stamps (wall seconds), the *_at the same by the wall clock (ISO 8601, UTC); region: that of the
+    address which acknowledged it, "" unknown; lost_again: an earlier window had seen it settled.
+    """
 
     key: str
     id: str
     write: str
     account: str
     amount: float
+    store: str
     state: str
     sent_s: float
     acked_s: float
     after_onset: bool
+    sent_at: str
+    acked_at: str
+    sent_monotonic_s: float
+    acked_monotonic_s: float
+    payload_sha256: str
+    region: str
+    lost_again: bool
 
     def row(self) -> dict[str, Any]:
         """The write as a flat JSON-able row."""
@@ -51,29 +58,31 @@ class LostWrite:
 
 
 @dataclass(frozen=True)
-class Balances:
-    """What the balances of the synthetic accounts say.
+class StorePoint:
+    """One data store: its recovery point in target seconds, and how many acknowledged writes it was to hold."""
 
-    checked, unread: accounts; duplicates: writes that took effect more than once; missing, excess: amounts that no
-    open write explains; rows: one per account that does not add up {account, expected, balance, duplicates,
-    difference}.
-    """
+    name: str
+    interval: Interval
+    acknowledged: int
+    lost: int
+    late: int
+    unknown: int
 
-    checked: int = 0
-    unread: int = 0
-    duplicates: int = 0
-    missing: float = 0.0
-    excess: float = 0.0
-    rows: tuple[dict[str, Any], ...] = ()
+    def row(self) -> dict[str, Any]:
+        """The store as a flat JSON-able row."""
+        bounds = {"low_s": round(self.interval.low_s, 3), "high_s": round(self.interval.high_s, 3)}
+        counts = {name: getattr(self, name) for name in ("acknowledged", "lost", "late", "unknown")}
+        return {"store": self.name, **bounds, **counts}
 
 
 @dataclass(frozen=True)
 class RecoveryPoint:
     """What became of the writes of one window.
 
-    interval: recovery point in target seconds (0 when nothing is lost); counts by fate; lost: by time of
-    acknowledgement; lost_after_onset: those of them acknowledged after the onset's latest instant; balances: None
-    when none were read.
+    interval: recovery point in target seconds (0 when nothing is lost), of the worst store; counts of writes by
+    fate; lost: by time of acknowledgement, a row for each store that misses it; lost_after_onset: those of them
+    acknowledged after the onset's latest instant; lost_again: those that an earlier window had seen settled;
+    turned_up, stayed_out, refused_up: None when nobody could look; balances: None when none were read.
     """
 
     interval: Interval
@@ -86,55 +95,132 @@ class RecoveryPoint:
     lost: tuple[LostWrite, ...] = ()
     lost_after_onset: int = 0
     balances: Balances | None = None
+    lost_again: int = 0
+    turned_up: int | None = None
+    stayed_out: int | None = None
+    refused_up: int | None = None
+    duplicated: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    both: tuple[str, ...] = ()
+    """Keys of the writes of which a store shows several, another payload, or acceptance by another Region."""
+    stores: tuple[StorePoint, ...] = ()
+
+    @property
+    def lost_writes(self) -> int:
+        """How many writes are lost, in whichever store."""
+        return len({w.key for w in self.lost})
 
     def counts(self) -> dict[str, int]:
-        """The counts by name, for tables."""
+        """The counts by name, for tables; what nobody could look for is left out."""
+        duplicate = 0 if self.balances is None else self.balances.duplicates
+        looked = {
+            "indeterminate, turned up": self.turned_up,
+            "indeterminate, did not": self.stayed_out,
+            "refused, turned up": self.refused_up,
+        }
         return {
             "acknowledged": self.acknowledged,
-            "lost": len(self.lost),
+            "lost": self.lost_writes,
             "lost after onset": self.lost_after_onset,
+            "lost again": self.lost_again,
             "late": self.late,
-            "duplicate": 0 if self.balances is None else self.balances.duplicates,
+            "duplicate": max(duplicate, len(self.duplicated)),
+            "changed": len(self.changed),
+            "accepted by both Regions": len(self.both),
             "indeterminate": self.indeterminate,
             "refused": self.refused,
             "refused after acceptance": self.refused_after_accept,
             "unknown": self.unknown,
-        }
+        } | {name: count for name, count in looked.items() if count is not None}
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One write in one store, with what became of it there."""
+
+    write: Write
+    store: str
+    fate: int
+    state: str
 
 
 def recovery_point(
-    history: History, window: Window, onset: Interval | None, speed: float, settle_wall_s: float = 0.0
+    history: History,
+    window: Window,
+    onset: Interval | None,
+    speed: float,
+    settle_wall_s: float = 0.0,
+    region_of: RegionOf = lambda _: None,
 ) -> RecoveryPoint:
     """The recovery point of one window.
 
     onset: instants in monotonic wall seconds; None (no failure) takes the window's begin as the onset.
-    settle_wall_s: how long after recovery a write is given to settle (wall seconds). A window answers for every
-    write acknowledged before it recovered, those of earlier windows too: a write that arrived with the failover can
-    still be lost by the failback, so what an earlier window saw settled says nothing here. What an earlier window
-    lost is not lost again.
+    settle_wall_s: how long after recovery a write is given to settle (wall seconds). region_of: address -> Region.
+    A window answers for every write acknowledged before it recovered, those of earlier windows too: a write that
+    arrived with the failover can still be lost by the failback, so what an earlier window saw settled says nothing
+    here. What an earlier window lost is not lost again.
     """
     instant = onset or Interval(window.begin_s, window.begin_s, ("no failure: the window's begin",))
     writes = writes_of(history, window)
+    looks = believed(history, window, settle_wall_s)
+    units = [(w, store) for w in writes for store in w.stores]
+    fates = reconciled(units, looks, region_of)
+    rows = [_Row(w, s, int(f), state_of(n)) for (w, s), f, n in zip(units, fates.fate, fates.state, strict=True)]
+    before = settled_before(history, window)
+    lost = sorted((r for r in rows if r.fate == LOST), key=lambda r: r.write.known_s)
+    named = tuple(_lost(r, instant, speed, region_of, before) for r in lost)
+    firsts = {r.write.key: r.state for r in rows if r.state and r.store == r.write.stores[0]}
     acked = [w for w in writes if w.result == "acked"]
-    spoiled = dict(spoiled_passes(history, window, settle_wall_s))
-    states = {} if spoiled.keys() - {SETTLED_PASS} else final_states(history.readbacks, window.name)
-    if SETTLED_PASS in spoiled:  # too early to say what will not arrive
-        states = {key: state if state in TERMINAL else "unknown" for key, state in states.items()}
-    early = _states(history.readbacks, window.name, RECOVERY_PASS)
-    fate = {w.key: states.get(w.key, "unknown") for w in acked}
-    lost = [w for w in acked if fate[w.key] in ("absent", "pending")]
-    named = tuple(_lost(w, fate[w.key], instant, speed) for w in sorted(lost, key=_known_s))
+    balances = balances_of(history, window, firsts, {w.account for w in acked})
+    turned_up, stayed_out, refused_up = _open_ends(rows, balances)
     return RecoveryPoint(
-        interval=_interval(lost, instant).scaled(speed),
+        interval=_interval([r.write for r in lost], instant).scaled(speed),
         acknowledged=len(acked),
         refused=sum(w.result == "refused" for w in writes),
         indeterminate=sum(w.result == "indeterminate" for w in writes),
-        refused_after_accept=sum(state == "refused" for state in fate.values()),
-        late=sum(fate[w.key] == "settled" and early.get(w.key) in ("absent", "pending") for w in acked),
-        unknown=sum(state == "unknown" for state in fate.values()),
+        refused_after_accept=_writes(rows, COMPENSATED),
+        late=_writes(rows, LATE),
+        unknown=_writes(rows, NOT_KNOWN),
         lost=named,
-        lost_after_onset=sum(w.after_onset for w in named),
-        balances=_balances(history, window, states, {w.account for w in acked}),
+        lost_after_onset=len({w.key for w in named if w.after_onset}),
+        balances=balances,
+        lost_again=len({w.key for w in named if w.lost_again}),
+        turned_up=turned_up,
+        stayed_out=stayed_out,
+        refused_up=refused_up,
+        duplicated=_marked(units, fates.marks.twice),
+        changed=_marked(units, fates.marks.changed),
+        both=_marked(units, fates.marks.both),
+        stores=tuple(_store(name, rows, instant, speed) for name in sorted({store for _, store in units})),
+    )
+
+
+def _writes(rows: Iterable[_Row], fate: int) -> int:
+    return len({r.write.key for r in rows if r.fate == fate})
+
+
+def _marked(units: Sequence[tuple[Write, str]], marks: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(units[at][0].key for at in np.flatnonzero(marks).tolist()))
+
+
+def _open_ends(rows: Sequence[_Row], balances: Balances | None) -> tuple[int | None, int | None, int | None]:
+    """(turned up, did not, refused and turned up) of the writes that were not acknowledged.
+
+    By looking them up, else by the balances; Nones when neither was possible.
+    """
+    if any(r.state for r in rows if r.write.result != "acked"):
+        return _writes(rows, TURNED_UP), _writes(rows, STAYED_OUT), _writes(rows, REFUSED_UP)
+    if balances is not None and balances.checked:
+        return balances.turned_up, balances.stayed_out, balances.refused_up
+    return None, None, None
+
+
+def _store(name: str, rows: Sequence[_Row], onset: Interval, speed: float) -> StorePoint:
+    mine = [r for r in rows if r.store == name]
+    lost = [r.write for r in mine if r.fate == LOST]
+    acked = sum(r.write.result == "acked" for r in mine)
+    return StorePoint(
+        name, _interval(lost, onset).scaled(speed), acked, len(lost), _writes(mine, LATE), _writes(mine, NOT_KNOWN)
     )
 
 
@@ -146,169 +232,60 @@ def writes_of(history: History, window: Window) -> list[Write]:
     lost = {
         key
         for name in _windows_before(history, window)
-        for key, state in final_states(history.readbacks, name).items()
+        for (key, _), state in final_states(history.readbacks, name).items()
         if state in ("absent", "pending")
     }
-    return [w for w in history.writes if _known_s(w) < window.settled_by_s and w.key not in lost]
+    acked = {w.key for w in history.writes if w.result == "acked"}
+    return [w for w in history.writes if w.known_s < window.settled_by_s and w.key not in lost & acked]
+
+
+def settled_before(history: History, window: Window) -> set[tuple[str, str]]:
+    """(key, store) of what an earlier window saw settled at its own survivor."""
+    return {
+        unit
+        for name in _windows_before(history, window)
+        for unit, state in final_states(history.readbacks, name).items()
+        if state == "settled"
+    }
 
 
 def _windows_before(history: History, window: Window) -> set[str]:
     return {r.window for r in history.readbacks if r.window != window.name and r.at_s < window.begin_s}
 
 
-def _known_s(write: Write) -> float:
-    return write.sent_s if write.result_s is None else write.result_s
-
-
-def spoiled_passes(history: History, window: Window, settle_wall_s: float) -> Iterator[tuple[str, str]]:
-    """(pass, why) of the read-backs of a window that do not say what they should.
-
-    "where": not read from the survivor, or from nobody knows where; "settled": begun before the writes had their
-    time to settle.
-    """
-    passes = [e for e in history.named("readback") if e.data.get("window") == window.name]
-    regions = {str(e.data.get("region")) for e in passes if e.at_s >= window.begin_s} or {"nobody knows where"}
-    read = any(r.window == window.name for r in history.readbacks)
-    if read and regions != {window.survivor}:
-        yield "where", f"writes were read back from {', '.join(sorted(regions))}, not only from {window.survivor}"
-    late = [e.at_s for e in passes if e.data.get("pass_") == SETTLED_PASS]
-    begun_s = min((*late, *(r.at_s for r in history.readbacks if _is_settled_pass(r, window))), default=math.inf)
-    if begun_s < window.settled_by_s + settle_wall_s:
-        yield (
-            SETTLED_PASS,
-            f"the settled pass began {begun_s - window.settled_by_s:.1f} s (wall) after recovery, "
-            f"{settle_wall_s:.1f} s are due (timings.settle_s)",
-        )
-
-
-def _is_settled_pass(readback: Readback, window: Window) -> bool:
-    return readback.window == window.name and readback.pass_ == SETTLED_PASS
-
-
-def _states(readbacks: Iterable[Readback], window: str, pass_: str) -> dict[str, str]:
-    """Write key -> state in one pass; two different states of one write in one pass are none."""
-    found: dict[str, str] = {}
-    for r in readbacks:
-        if r.window == window and r.pass_ == pass_:
-            found[r.key] = r.state if found.get(r.key, r.state) == r.state else "unknown"
-    return found
-
-
-def final_states(readbacks: Iterable[Readback], window: str) -> dict[str, str]:
-    """Write key -> state at the settle deadline.
-
-    The later pass reads only what was not terminal in the first; a write that only the first pass saw, and saw not
-    terminal, is unknown: nobody looked again.
-    """
-    every = tuple(readbacks)
-    first = _states(every, window, RECOVERY_PASS)
-    closed = {key: state if state in TERMINAL else "unknown" for key, state in first.items()}
-    return closed | {k: s if s in STATES else "unknown" for k, s in _states(every, window, SETTLED_PASS).items()}
-
-
 def _interval(lost: Sequence[Write], onset: Interval) -> Interval:
     """[onset.low - result of the first lost, onset.high - send of the first lost], floor 0 (wall seconds)."""
     if not lost:
         return Interval(0.0, 0.0, ("no acknowledged write is lost",))
-    first_known_s = min(_known_s(w) for w in lost)
+    first_known_s = min(w.known_s for w in lost)
     first_sent_s = min(w.sent_s for w in lost)
     low_s = max(0.0, onset.low_s - first_known_s)
     basis = (f"first lost write sent at {first_sent_s:.3f}, acknowledged by {first_known_s:.3f}",)
     return Interval(low_s, max(low_s, onset.high_s - first_sent_s), (*onset.basis, *basis))
 
 
-def _lost(write: Write, state: str, onset: Interval, speed: float) -> LostWrite:
-    known_s = _known_s(write)
+def _lost(row: _Row, onset: Interval, speed: float, region_of: RegionOf, before: set[tuple[str, str]]) -> LostWrite:
+    write = row.write
     return LostWrite(
         key=write.key,
         id=write.id or "",
         write=write.write,
         account=write.account,
         amount=write.amount,
-        state=state,
+        store=row.store,
+        state=row.state,
         sent_s=round((write.sent_s - onset.high_s) * speed, 3),
-        acked_s=round((known_s - onset.high_s) * speed, 3),
-        after_onset=known_s > onset.high_s,
+        acked_s=round((write.known_s - onset.high_s) * speed, 3),
+        after_onset=write.known_s > onset.high_s,
+        sent_at=_wall(write.sent_s + write.wall_offset_s),
+        acked_at=_wall(write.known_s + write.wall_offset_s),
+        sent_monotonic_s=write.sent_s,
+        acked_monotonic_s=write.known_s,
+        payload_sha256=write.digest,
+        region=region_of(write.peer) or "",
+        lost_again=(write.key, row.store) in before,
     )
 
 
-def _balances(history: History, window: Window, states: dict[str, str], accounts: set[str]) -> Balances | None:
-    """accounts: those that had a write acknowledged; where the target has balances, each must have been read."""
-    records = [r for r in history.balances if r.get("window") == window.name]
-    target = history.header.get("target") or {}
-    promised = (target.get("writes") or {}).get("balance_path") is not None
-    if not records and not promised:
-        return None
-    by_account: dict[str, list[Write]] = defaultdict(list)
-    for write in history.writes:
-        by_account[write.account].append(write)
-    readable = [r for r in records if r.get("balance") is not None]
-    read = {str(r["account"]) for r in readable}
-    rows = (_balance_row(str(r["account"]), r, by_account[str(r["account"])], states) for r in readable)
-    wrong = tuple(row for row in rows if row is not None)
-    asked = {str(r["account"]) for r in records} | (accounts if promised else set())
-    return Balances(
-        checked=len(read),
-        unread=len(asked - read),
-        duplicates=sum(int(row["duplicates"]) for row in wrong),
-        missing=sum(-row["difference"] for row in wrong if not row["duplicates"] and row["difference"] < 0),
-        excess=sum(row["difference"] for row in wrong if not row["duplicates"] and row["difference"] > 0),
-        rows=wrong,
-    )
-
-
-def _balance_row(
-    account: str, record: dict[str, Any], writes: Sequence[Write], states: dict[str, str]
-) -> dict[str, Any] | None:
-    """None when the account adds up; the writes of unknown fate may or may not have taken effect."""
-    balance, at_s = float(record["balance"]), float(record.get("at_s", math.inf))
-    sent = [w for w in writes if w.sent_s <= at_s]
-    settled = [w.amount for w in sent if w.result == "acked" and states.get(w.key) == "settled"]
-    open_ = [w.amount for w in sent if _is_open(w, states)]
-    difference = balance - sum(settled)
-    left = [difference - extra for extra in sums(open_)]
-    if any(abs(rest) < CENT for rest in left):
-        return None
-    rest = min(left, key=abs)
-    return {
-        "account": account,
-        "expected": sum(settled),
-        "balance": balance,
-        "difference": round(rest, 6),
-        "duplicates": min((n for n in (duplicates(r, settled) for r in left) if n), default=0),
-    }
-
-
-def _is_open(write: Write, states: dict[str, str]) -> bool:
-    """Whether nobody knows if the write took effect.
-
-    No answer, or accepted without a terminal state, or refused by a gateway (5xx) that may have passed it on before.
-    """
-    if write.result == "acked":
-        return states.get(write.key, "unknown") in ("pending", "unknown")
-    return write.result == "indeterminate" or write.status >= 500
-
-
-def sums(amounts: Sequence[float]) -> set[float]:
-    """All sums of subsets of `amounts`, 0 included; at most MAX_SUMS of them (the writes that came first)."""
-    found = {0.0}
-    for amount in amounts:
-        grown = found | {round(total + amount, 6) for total in found}
-        if len(grown) > MAX_SUMS:
-            return found
-        found = grown
-    return found
-
-
-def duplicates(excess: float, settled: Sequence[float]) -> int:
-    """How many equal settled amounts explain `excess`; 0 when none does.
-
-    Money too much is any number of repeats of one amount. Money too little is repeats of a withdrawal only up to
-    the number of withdrawals of that amount: beyond it, money is missing.
-    """
-    fits = [
-        (round(excess / amount), same)
-        for amount, same in ((a, list(group)) for a, group in itertools.groupby(sorted(settled)))
-        if amount and excess / amount > 0 and abs(excess / amount - round(excess / amount)) < CENT
-    ]
-    return min((times for times, same in fits if times and (excess > 0 or times <= len(same))), default=0)
+def _wall(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")

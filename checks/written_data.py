@@ -20,7 +20,8 @@ from drill.ledger import Write
 from drill.resolver import CachingClient
 from drill.target import Target
 from drill.timeline import Readback
-from drill.writing import TERMINAL, WriteClient
+from drill.write_path import ReadPath
+from drill.writing import TERMINAL, WriteClient, client_key
 
 WORKERS = 8
 READS_PER_S = 200.0
@@ -47,22 +48,30 @@ def read_back(
     limit_s: float = LIMIT_S,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> list[Readback]:
-    """What `region` says of every acknowledged write, in the ledger's order.
+    """What `region` says of every acknowledged write in every store that is to hold it, in the ledger's order.
 
-    window: "failover" | "failback"; pass_: "recovery" | "settled"; already: results of an earlier pass of the same
-    window: a write that was terminal there is not asked for again (nothing follows a terminal state) and gets no
-    further record. limit_s: wall seconds for all; meanwhile: called every LOOK_S while it lasts.
+    Where a store is asked by the client's own key, refused and indeterminate writes are looked for too, in the
+    settled pass. window: "failover" | "failback"; pass_: "recovery" | "settled"; already: results of an earlier
+    pass of the same window: a write that was terminal there is not asked for again (nothing follows a terminal
+    state) and gets no further record. limit_s: wall seconds for all; meanwhile: called every LOOK_S while it lasts.
     UsageError when the target has no regional endpoint for `region`.
     """
-    done = {r.key for r in already if r.window == window and r.state in TERMINAL}
-    asked = [w for w in writes if w.result == "acked" and w.id is not None and w.key not in done]
+    done = {(r.key, r.store) for r in already if r.window == window and r.state in TERMINAL}
+    every = ((write, store) for write in writes for store in write.stores if (write.key, store) not in done)
+    asked = [(w, s) for w, s in every if _asks(w, target.writes.reader(s), pass_)]
 
-    def read(client: WriteClient, write: Write) -> Readback:
-        return _read(client, clock, write, window, pass_)
+    def read(client: WriteClient, one: tuple[Write, str]) -> Readback:
+        return _read(client, clock, *one, window, pass_)
 
     answers = _each(target, clock, region, asked, read, limit_s, meanwhile)
     late_s = clock.monotonic_s()
-    return [answers.get(n) or Readback(late_s, window, pass_, w.key, "unknown") for n, w in enumerate(asked)]
+    return [answers.get(n) or Readback(late_s, window, pass_, w.key, "unknown", s) for n, (w, s) in enumerate(asked)]
+
+
+def _asks(write: Write, how: ReadPath, pass_: str) -> bool:
+    if write.result == "acked":
+        return write.id is not None
+    return how.by_key and pass_ == "settled"
 
 
 def read_balances(
@@ -94,9 +103,13 @@ def read_balances(
     ]
 
 
-def _read(client: WriteClient, clock: Clock, write: Write, window: str, pass_: str) -> Readback:
-    seen = _attempts(clock, lambda: client.read(write.id or "", write.account), lambda r: r.reply)
-    return Readback(seen.reply.done_s, window, pass_, write.key, seen.state)
+def _read(client: WriteClient, clock: Clock, write: Write, store: str, window: str, pass_: str) -> Readback:
+    key = client_key(write.account, int(write.key.rpartition("-")[2]))
+    seen = _attempts(
+        clock, lambda: client.read(write.id or "", write.account, store=store, key=key), lambda r: r.reply
+    )
+    told = (seen.copies, seen.digest, seen.region) if seen.state == "settled" else ()
+    return Readback(seen.reply.done_s, window, pass_, write.key, seen.state, store, *told)
 
 
 def _attempts(clock: Clock, read: Callable[[], R], reply_of: Callable[[R], Reply]) -> R:

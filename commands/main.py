@@ -19,6 +19,7 @@ from commands import (
     restore,
     torture,
     verify,
+    writes,
 )
 from drill.errors import DrillError, Fenced, Invalid, Refused, RestoreFailed
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
@@ -36,6 +37,7 @@ VERBS = (
     restore,
     torture,
     verify,
+    writes,
 )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from checks.judge import judge
 from commands.folders import add_run_argument, history_of, run_folder
 from commands.say import say
 from reports.page import render
+from reports.summary import write_missing
 
 
 def register(verbs: Any) -> None:
@@ -18,8 +20,8 @@ def register(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write report.html and say where it is."""
+    """Write report.html and the missing transactions, and say where the page is."""
     folder = run_folder(args.run_folder)
-    history_of(folder)
+    write_missing(folder, judge(history_of(folder)))
     say(str(render(folder)))
     return 0

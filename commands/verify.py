@@ -13,7 +13,7 @@ from commands.publish import edited
 from commands.say import say
 from drill.errors import UsageError
 from drill.verdict import Verdict
-from reports.summary import read_judgement, summary_text
+from reports.summary import differing_missing, read_judgement, summary_text
 from reports.table import closing_table
 
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
             "or another version of failover-drill judged it"
         )
         return Verdict.INVALID.exit_code
-    wrong = edited(folder, history, judgement)
+    wrong = (*edited(folder, history, judgement), *differing_missing(folder, judgement))
     if wrong:
         say(f"{folder}: {', '.join(wrong)} differ from what the evidence says: edited, or by another version")
         return Verdict.INVALID.exit_code

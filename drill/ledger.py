@@ -1,29 +1,44 @@
 """The write ledger: every write is on disk before it is sent, and its outcome after.
 
-One file per writer process in the run folder (`ledger-<writer>.jsonl`), one JSON line and one write(2) per record:
-the kernel keeps written pages of a killed process, so a SIGKILL loses nothing that was acknowledged. Records:
+One file per writer process in the run folder (`ledger-<writer>.bin`, format: drill/ledger_file.py). Each record is
+in the file's pages, which are the kernel's, before the call returns, so its flush interval is zero: the kernel keeps
+them when the process is killed, and a SIGKILL at any instant loses no record that a call has returned for. What a
+killed writer can lose is the *outcome* of writes that were under way: their intents are on record, so they count as
+indeterminate, never as missing. A host that loses its power can lose what its kernel had not written back yet.
+Room in the file is taken from the disk ahead, so that a full disk is an error here and not a crash.
 
-    {"k":"intent","n":7,"t_s":..,"write":"deposit","account":"drill-..","amount":1000}
-    {"k":"outcome","n":7,"t_s":..,"result":"acked","id":"..","status":200,"peer":"127.100.5.165"}
-
-t_s: monotonic wall seconds (intent: just before the send; outcome: when the result was known).
-result: acked (accepted, id known), refused (the system said no), indeterminate (timeout or reset after the send).
-A write whose outcome line is missing is indeterminate.
+A write is acked (accepted, id known), refused (the system said no) or indeterminate (timeout or reset after the
+send, or no outcome on record).
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import mmap
 import os
+import secrets
+import stat
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-INTENT = {"n", "t_s", "write", "account", "amount"}
-OUTCOME = {"n", "t_s", "result", "id", "status", "peer"}
+from drill.clock import Clock, SystemClock
+from drill.ledger_file import CELL, header_cell, intent_cell, outcome_cell, text_cells
+
+if TYPE_CHECKING:
+    from drill.ledger_read import LedgerFile
+
 Result = Literal["acked", "refused", "indeterminate"]
+RESULTS: tuple[Result, ...] = get_args(Result)
+STORE = "main"
+"""The data store of a system that has but one."""
+ROOM = 1024 * 1024
+"""Bytes of the file that are taken from the disk, and mapped, at a time."""
+REMEMBERED = 1024
+"""Texts that a writer refers to instead of writing them again; older ones are written again."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,9 @@ class Write:
 
     key: "<writer>-<n>", unique in the run; amount: signed effect on the account's balance if it settles;
     sent_s, result_s: monotonic wall seconds (result_s None while unknown); id: the system's own id, None unless
-    acknowledged; status: HTTP status or 0; peer: address that answered, "" when none did.
+    acknowledged; status: HTTP status or 0; peer: address that answered, "" when none did; store: the data stores that
+    are to hold it, comma-joined; digest: sha256 (hex) of the payload as sent, "" when not recorded; wall_offset_s:
+    what turns its monotonic stamps into seconds since 1970, by the writer's clock as it began.
     """
 
     key: str
@@ -45,90 +62,191 @@ class Write:
     id: str | None
     status: int
     peer: str
+    store: str = STORE
+    digest: str = ""
+    wall_offset_s: float = 0.0
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The data stores that hold it."""
+        return tuple(self.store.split(","))
+
+    @property
+    def known_s(self) -> float:
+        """When the client knew what became of it; when it was sent, if it never did."""
+        return self.sent_s if self.result_s is None else self.result_s
+
+
+def ledger_path(folder: Path, writer: str) -> Path:
+    """Where the ledger of one writer process lies in a run folder."""
+    return folder / f"ledger-{writer}.bin"
 
 
 class LedgerWriter:
     """Appends to one ledger file; safe from several threads of one process, one file per process.
 
-    path: created if absent. OSError (a full disk) passes: a write must not be sent without its intent on disk.
+    path: created; FileExistsError when it holds a ledger already, whose numbers would be used twice. OSError (a
+    full disk) passes, then and for every record after: a write must not be sent without its intent on disk.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        self._n = 0
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        clock = clock or SystemClock()
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._lock = threading.Lock()
+        self._tag = secrets.randbits(32)
+        self._texts: dict[str, int] = {"": 0}
+        self._n = self._ref = 0
+        self._broken = False
+        self._map: mmap.mmap | None = None
+        self._base = self._at = 0
+        found = os.fstat(self._fd)
+        self._mapped = stat.S_ISREG(found.st_mode)
+        if self._mapped and found.st_size:
+            os.close(self._fd)
+            raise FileExistsError(errno.EEXIST, "a ledger is there already", str(path))
+        self._append(header_cell(self._tag, clock.monotonic_s(), clock.wall().timestamp()))
 
-    def intent(self, t_s: float, write: str, account: str, amount: float) -> int:
-        """Record that a write is about to be sent; returns its sequence number."""
+    def intent(
+        self, t_s: float, write: str, account: str, amount: float, *, store: str = STORE, digest: str = ""
+    ) -> int:
+        """Record that a write is about to be sent; returns its sequence number.
+
+        t_s: monotonic wall seconds, never before that of the intent before it.
+        """
         with self._lock:
+            known, new = self._texts, b""
+            try:  # nearly always all known; this is in the load's way
+                refs = known[account], known[write], known[store], known[digest]
+            except KeyError:
+                new, refs = self._refer((account, write, store, digest))  # type: ignore[assignment]
+            self._append(new + intent_cell(self._tag, self._n + 1, t_s, amount, refs))
             self._n += 1
-            n = self._n
-        self._append({"k": "intent", "n": n, "t_s": t_s, "write": write, "account": account, "amount": amount})
-        return n
+            return self._n
+
+    @property
+    def next_number(self) -> int:
+        """The number that the next intent gets, as long as nobody else makes one."""
+        return self._n + 1
 
     def outcome(
         self, n: int, t_s: float, result: Result, *, id: str | None = None, status: int = 0, peer: str = ""
     ) -> None:
         """Record what became of write `n`."""
-        self._append({"k": "outcome", "n": n, "t_s": t_s, "result": result, "id": id, "status": status, "peer": peer})
+        with self._lock:
+            new, id_ref, peer_ref = b"", 0, self._texts.get(peer)
+            if peer_ref is None:
+                new, (peer_ref,) = self._refer((peer,))
+            if id is not None:
+                new += self._new(id)
+                id_ref = self._ref
+            number = RESULTS.index(result)
+            self._append(new + outcome_cell(self._tag, n, t_s, number, status, (id_ref, peer_ref)))
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and give back the room that was not needed."""
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+            os.ftruncate(self._fd, self._base + self._at)
+        self._broken = True
         os.close(self._fd)
 
-    def _append(self, record: dict[str, object]) -> None:
-        os.write(self._fd, (json.dumps(record) + "\n").encode())
+    def _refer(self, texts: tuple[str, ...]) -> tuple[bytes, tuple[int, ...]]:
+        """The cells of those that are new, and the references of all."""
+        new = b""
+        refs = []
+        for text in texts:
+            ref = self._texts.get(text) if text else 0
+            if ref is None:
+                new += self._new(text)
+                ref = self._remember(text)
+            refs.append(ref)
+        return new, tuple(refs)
+
+    def _new(self, text: str) -> bytes:
+        cells = text_cells(self._tag, self._ref + 1, text)
+        self._ref += 1
+        return cells
+
+    def _remember(self, text: str) -> int:
+        if len(self._texts) >= REMEMBERED:
+            self._texts.pop(next(iter(self._texts)))
+        self._texts[text] = self._ref
+        return self._ref
+
+    def _append(self, cells: bytes) -> None:
+        if self._map is not None and self._at + len(cells) <= ROOM:
+            self._put(self._map, cells)
+            return
+        if self._broken:
+            raise OSError(errno.EIO, "the ledger could not be written before; nothing may be sent without it")
+        try:
+            self._append_outside(cells)
+        except OSError:
+            self._broken = True
+            raise
+
+    def _append_outside(self, cells: bytes) -> None:
+        """Beyond the room that is mapped, which then is the next; or to what is no file (a null device)."""
+        if not self._mapped:
+            if os.write(self._fd, cells) != len(cells):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return
+        end = self._base + self._at
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        self._base = end // mmap.PAGESIZE * mmap.PAGESIZE
+        os.posix_fallocate(self._fd, self._base, ROOM)
+        self._map = mmap.mmap(self._fd, ROOM, offset=self._base)
+        self._at = end - self._base
+        self._put(self._map, cells)
+
+    def _put(self, room: mmap.mmap, cells: bytes) -> None:
+        # One after the other: whoever reads meanwhile, or after a kill, finds at most the last one unfinished.
+        at = self._at
+        for begin in range(0, len(cells), CELL):
+            room[at : at + CELL] = cells[begin : begin + CELL]
+            at += CELL
+        self._at = at
 
 
 def read_ledger(paths: Iterable[Path]) -> list[Write]:
-    """All writes of the given ledger files, by send time.
+    """All writes of the given ledger files, by send time. ValueError names file and place of what is wrong.
 
-    A torn last line (the writer was killed) is dropped; any other unreadable line raises ValueError naming file
-    and line: bad evidence is never skipped silently.
+    What a killed writer left unfinished at the end of its file is cut off (see `torn_ledgers`).
     """
-    writes: list[Write] = []
-    for path in sorted(paths):
-        writer = path.stem.removeprefix("ledger-")
-        intents: dict[int, dict[str, object]] = {}
-        outcomes: dict[int, dict[str, object]] = {}
-        for line, record in enumerate(read_lines(path), start=1):
-            _sort_in(record, intents, outcomes, f"{path.name}, line {line}")
-        orphans = outcomes.keys() - intents.keys()
-        if orphans:
-            raise ValueError(f"{path.name}: outcome without intent for write {min(orphans)}")
-        writes += [_joined(writer, n, intent, outcomes.get(n)) for n, intent in intents.items()]
+    from drill.ledger_read import read_file  # numpy takes its time to load, and a writer does not read
+
+    writes = [write for path in sorted(paths) for write in _writes(read_file(path))]
     return sorted(writes, key=lambda w: w.sent_s)
 
 
-def _sort_in(
-    record: dict[str, object],
-    intents: dict[int, dict[str, object]],
-    outcomes: dict[int, dict[str, object]],
-    where: str,
-) -> None:
-    n, kind = record.get("n"), record.get("k")
-    needed = INTENT if kind == "intent" else OUTCOME
-    if type(n) is not int or kind not in ("intent", "outcome") or needed - record.keys():
-        raise ValueError(f"{where}: not a record of the ledger")
-    known = intents if kind == "intent" else outcomes
-    if known.setdefault(n, record) is not record and known[n] != record:
-        raise ValueError(f"{where}: a second {kind} of write {n}: two writers used one file")
+def torn_ledgers(paths: Iterable[Path]) -> dict[str, int]:
+    """File name -> bytes that were cut off at its end, for those that have any. ValueError as `read_ledger`."""
+    from drill.ledger_read import read_file
+
+    return {path.name: torn for path in sorted(paths) if (torn := read_file(path).torn_bytes)}
 
 
-def _joined(writer: str, n: int, intent: dict[str, object], outcome: dict[str, object] | None) -> Write:
-    found = outcome or {"t_s": None, "result": "indeterminate", "id": None, "status": 0, "peer": ""}
-    return Write(
-        key=f"{writer}-{n}",
-        write=str(intent["write"]),
-        account=str(intent["account"]),
-        amount=float(str(intent["amount"])),
-        sent_s=float(str(intent["t_s"])),
-        result_s=None if found["t_s"] is None else float(str(found["t_s"])),
-        result=found["result"],  # type: ignore[arg-type]
-        id=None if found["id"] is None else str(found["id"]),
-        status=int(str(found["status"])),
-        peer=str(found["peer"]),
-    )
+def _writes(file: LedgerFile) -> Iterable[Write]:
+    writer = Path(file.name).stem.removeprefix("ledger-")
+    text, offset_s = file.text(), file.wall_s - file.monotonic_s
+    fields = ("n", "t_s", "result", "status", "refs")
+    ends = {row[0]: row[1:] for row in zip(*(file.outcomes[f].tolist() for f in fields), strict=True)}
+    none = (None, RESULTS.index("indeterminate"), 0, [0, 0, 0, 0])
+    sent = zip(*(file.intents[field].tolist() for field in ("n", "t_s", "amount", "refs")), strict=True)
+    for n, sent_s, amount, refs in sent:
+        result_s, result, status, (id_ref, peer_ref, _, _) = ends.get(n, none)
+        try:
+            account, kind, store, digest = (text[ref] for ref in refs)
+            id = text[id_ref] if id_ref else None
+            said = RESULTS[result]
+            peer = text[peer_ref]
+        except (KeyError, IndexError):
+            raise ValueError(f"{file.name}: write {n} refers to a text or a result that is not on record") from None
+        key = f"{writer}-{n}"
+        yield Write(key, kind, account, amount, sent_s, result_s, said, id, status, peer, store, digest, offset_s)
 
 
 def read_lines(path: Path) -> list[dict[str, object]]:

@@ -18,18 +18,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
 from drill.errors import Refused, UsageError
 from drill.evidence import Evidence
+from drill.write_path import Load, WritePath
+from drill.write_path import Table as _Table
 
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 SETTABLE = ("objectives", "timings")
@@ -42,10 +41,6 @@ SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")
 def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     # Every look of every witness is classified: parsing the ranges anew each time would be most of the cost.
     return ipaddress.ip_network(cidr)
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Regions(_Table):
@@ -114,74 +109,6 @@ class Resource(_Table):
     within: str | None = None
 
 
-class WriteKind(_Table):
-    """How a client makes one kind of write. path and body are sent as they are; amount is its signed effect."""
-
-    method: Literal["POST", "PUT"] = "POST"
-    path: str
-    body: dict[str, Any]
-    amount: float
-
-
-class WritePath(_Table):
-    """How writes are made, identified and read back over HTTP.
-
-    account_header: request header that carries the synthetic account; id_field: field of the 200 reply that holds
-    the system's id; read_path: with "{id}"; state_field: field of the read reply; settled/refused/pending: its
-    values. A read that answers 404 means absent. balance_path/balance_field: the account's balance.
-    """
-
-    account_header: str
-    id_field: str
-    read_path: str
-    state_field: str
-    settled: tuple[str, ...]
-    refused: tuple[str, ...] = ()
-    pending: tuple[str, ...] = ()
-    balance_path: str | None = None
-    balance_field: str = "balance"
-    kinds: dict[str, WriteKind]
-    probe: str
-    """The kind that the prober writes."""
-
-    @model_validator(mode="after")
-    def _probe_known(self) -> WritePath:
-        if self.probe not in self.kinds:
-            raise ValueError(f"probe {self.probe!r} is not one of the kinds {sorted(self.kinds)}")
-        return self
-
-
-class Load(_Table):
-    """The load: closed-loop Locust users, as the system's own document prescribes.
-
-    timeout_s, poll_s: target seconds, with wall floors in the client; task: kinds of write, in order, per task.
-    residue: what becomes of what the load has written; "left" is all there is for a system that cannot delete.
-    """
-
-    users: int = Field(gt=0, le=1000)
-    spawn_rate: PositiveFloat
-    timeout_s: PositiveFloat
-    poll_s: PositiveFloat
-    task: tuple[str, ...]
-    synthetic_prefix: str = ""
-    """Accounts that the load may use begin with this. Without it nobody's account may be written: reads only."""
-    residue: str = "left"
-
-    @property
-    def read_only(self) -> bool:
-        """Whether neither the load nor a probe may write."""
-        return not self.synthetic_prefix
-
-    @field_validator("residue")
-    @classmethod
-    def _supported(cls, value: str) -> str:
-        if value != "left":
-            raise ValueError(
-                "only 'left' is supported: no system known here has an API that deletes what was written"
-            )
-        return value
-
-
 class Objectives(_Table):
     """What is judged, in target seconds."""
 
@@ -239,6 +166,15 @@ class BlastRadius(_Table):
     resources: dict[str, list[str]]
 
 
+class LagMetric(_Table):
+    """A CloudWatch metric by which a data store itself says how far its replica is behind."""
+
+    region: str = Field(pattern=REGION)
+    namespace: str
+    metric: str
+    dimensions: dict[str, str] = Field(default_factory=dict)
+
+
 class Target(_Table):
     """One system under test. `load_target` reads it; `digest` names its content."""
 
@@ -260,6 +196,8 @@ class Target(_Table):
     blast_radius: BlastRadius
     safety: Safety = Safety()
     lab: Lab | None = None
+    lag_metrics: dict[str, LagMetric] = Field(default_factory=dict)
+    """Name of a data store -> its own lag metric: shown beside the recovery point, never judged."""
     connection: Connection = Connection()
     evidence: Evidence = Evidence()
     """What people say of its drills; no part of the digest: another participant does not make it another target."""

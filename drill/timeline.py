@@ -4,7 +4,7 @@
     events.jsonl          the drill's own marks: phases, faults, decisions
     obs-<witness>.jsonl   observations, one file per witness process
     requests-<n>.jsonl    what each load worker's requests saw
-    ledger-<n>.jsonl      the write ledger (drill/ledger.py)
+    ledger-<n>.bin        the write ledger (drill/ledger.py); `drill writes RUN` prints it
     readback.jsonl        what the survivor answered when the acknowledged writes were read back
     journal.jsonl         the changes (drill/journal.py)
     watchdog.jsonl        what the watchdog noticed and did, when it had to (drill/watching.py)
@@ -15,6 +15,7 @@ All stamps `*_s` are monotonic wall seconds of one machine.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -26,11 +27,12 @@ from typing import Any, TypeVar
 
 from drill.clock import Clock
 from drill.journal import journal_records
-from drill.ledger import Write, read_ledger, read_lines
+from drill.ledger import STORE, Write, read_ledger, read_lines, torn_ledgers
 from drill.probes import probe_of
 from drill.watching import watchdog_records
 
 T = TypeVar("T")
+_quoted = json.encoder.encode_basestring_ascii
 FORMAT = 1
 SNAPSHOTS = ("before", "after")
 PHASES = (
@@ -78,7 +80,9 @@ class Request:
 
     name: operation ("deposit", "read", ...); outcome OK or FAIL; status: HTTP status, 0 without an answer;
     peer: address connected to; reused: sent over a connection that was open already; pinned: that connection's
-    address is no longer in the DNS answer the client would get now.
+    address is no longer in the DNS answer the client would get now; cohort: how its user keeps connections (Load);
+    planned_s: when it was due, for what an open loop had planned. One that no user was free for is a failure with the
+    detail "unserved", sent at no time: its sent_s is its planned_s.
     """
 
     sent_s: float
@@ -90,6 +94,13 @@ class Request:
     reused: bool = False
     pinned: bool = False
     detail: str = ""
+    cohort: str = ""
+    planned_s: float | None = None
+
+    @property
+    def due_s(self) -> float:
+        """When the client meant to send it: latency counts from here, and so does demand."""
+        return self.sent_s if self.planned_s is None else self.planned_s
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,9 @@ class Readback:
     """What the survivor said of one acknowledged write.
 
     pass_: "recovery" or "settled"; window: "failover" or "failback"; key: the ledger's key;
-    state: settled | refused | pending | absent | unknown.
+    state: settled | refused | pending | absent | unknown; store: which data store; copies: how many records of it
+    that store shows, None unknown; digest: of the payload that it holds, "" unknown; region: which Region accepted
+    it, as the store says, "" unknown.
     """
 
     at_s: float
@@ -114,6 +127,10 @@ class Readback:
     pass_: str
     key: str
     state: str
+    store: str = STORE
+    copies: int | None = None
+    digest: str = ""
+    region: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,6 +150,8 @@ class History:
     """What the watchdog recorded; nothing when there was none."""
     snapshots: tuple[dict[str, Any], ...] = ()
     """The configuration before and after the drill ("when"), as checks/snapshot.py takes it; each may be missing."""
+    torn: dict[str, int] = field(default_factory=dict)
+    """Ledger file -> bytes cut off at its end: a record that a killed writer did not finish."""
 
     @property
     def speed(self) -> float:
@@ -247,21 +266,42 @@ class ObservationFile:
 
 
 class RequestFile:
-    """Where one load worker appends its requests; one write(2) a line."""
+    """Where one load worker appends its requests, in pieces: what was not flushed is lost when it is killed.
+
+    Who owns it flushes it at the pace that it states (the load: loadgen.session.FLUSH_S), and closes it.
+    """
 
     def __init__(self, folder: Path, worker: str) -> None:
+        self._lines: list[bytes] = []
         self._fd = os.open(
             folder / f"requests-{worker}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
 
     def add(self, request: Request) -> None:
-        """Append one request."""
-        record = asdict(request) | {"outcome": request.outcome.value}
-        os.write(self._fd, (json.dumps(record) + "\n").encode())
+        """Append one request, with the next flush."""
+        self._lines.append(_request_line(request))
+
+    def flush(self) -> None:
+        """Hand what was added to the kernel. OSError (a full disk) when it does not take it all."""
+        data, self._lines = b"".join(self._lines), []
+        if data and os.write(self._fd, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
-        """Close the file."""
+        """Flush and close the file."""
+        self.flush()
         os.close(self._fd)
+
+
+def _request_line(r: Request) -> bytes:
+    """The JSON of one request. By hand: json.dumps costs three times as much, and this is in the load's way."""
+    planned = "null" if r.planned_s is None else repr(float(r.planned_s))
+    return (
+        f'{{"sent_s":{float(r.sent_s)!r},"done_s":{float(r.done_s)!r},"name":{_quoted(r.name)},'
+        f'"outcome":"{r.outcome.value}","status":{int(r.status)},"peer":{_quoted(r.peer)},'
+        f'"reused":{"true" if r.reused else "false"},"pinned":{"true" if r.pinned else "false"},'
+        f'"detail":{_quoted(r.detail)},"cohort":{_quoted(r.cohort)},"planned_s":{planned}}}\n'
+    ).encode()
 
 
 def observation_from(record: dict[str, Any]) -> Observation:
@@ -300,13 +340,22 @@ def load_history(folder: Path) -> History:
         events=_all(folder, "events.jsonl", _event_from),
         observations=_all(folder, "obs-*.jsonl", observation_from),
         requests=_all(folder, "requests-*.jsonl", request_from),
-        writes=tuple(read_ledger(folder.glob("ledger-*.jsonl"))),
+        writes=_writes(folder),
         readbacks=_all(folder, "readback.jsonl", _readback_from),
         balances=_all(folder, "balances.jsonl", _balance_from),
         journal=_journal(folder / "journal.jsonl"),
         watchdog=tuple(watchdog_records(folder)),
         snapshots=tuple(s for when in SNAPSHOTS if (s := _snapshot(snapshot_path(folder, when))) is not None),
+        torn=torn_ledgers(folder.glob("ledger-*.bin")),
     )
+
+
+def _writes(folder: Path) -> tuple[Write, ...]:
+    """The whole ledger. ValueError for one in the text format of earlier versions, which would read as empty."""
+    old = sorted(folder.glob("ledger-*.jsonl"))
+    if old:
+        raise ValueError(f"{old[0].name}: a ledger of an earlier version; use the version that made it")
+    return tuple(read_ledger(folder.glob("ledger-*.bin")))
 
 
 def snapshot_path(folder: Path, when: str) -> Path:

@@ -7,16 +7,19 @@ system said so or nothing was sent, and indeterminate in every other case.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import quote
 
 from drill.client import HttpClient, Reply
 from drill.clock import Clock, SystemClock
-from drill.ledger import LedgerWriter, Result
-from drill.target import WritePath
+from drill.ledger import STORE, LedgerWriter, Result
+from drill.ledger_file import MAX_TEXT
+from drill.write_path import ReadPath, WritePath
 
 State = Literal["settled", "refused", "pending", "absent", "unknown"]
 TERMINAL: tuple[State, ...] = ("settled", "refused")
@@ -42,10 +45,16 @@ class Submitted:
 
 @dataclass(frozen=True)
 class ReadState:
-    """What a read-back showed: a state of the write, "unknown" when the reply names none of the target's states."""
+    """What a read-back showed: a state of the write, "unknown" when the reply names none of the target's states.
+
+    copies, digest, region: as in drill.timeline.Readback; None and "" when the store does not say.
+    """
 
     state: State
     reply: Reply
+    copies: int | None = None
+    digest: str = ""
+    region: str = ""
 
     @property
     def terminal(self) -> bool:
@@ -97,19 +106,25 @@ class WriteClient:
             raise ValueError("this client has no ledger: it may only read")
         spec = self.writes.kinds[kind]
         with self._ledger_lock:
-            n = self._ledger.intent(self._clock.monotonic_s(), kind, account, spec.amount)
-        reply = self._request(spec.method, spec.path, account, fresh, json.dumps(spec.body).encode())
+            names = {"key": client_key(account, self._ledger.next_number), "account": account}
+            body = canonical(_filled(spec.body, names))
+            told = {"store": ",".join(spec.stores), "digest": digest_of(body)}
+            n = self._ledger.intent(self._clock.monotonic_s(), kind, account, spec.amount, **told)
+        reply = self._request(spec.method, _path(spec.path, names), account, fresh, body)
         found = self._id(reply)
         result = _result(reply, found)
         with self._ledger_lock:
             self._ledger.outcome(n, reply.done_s, result, id=found, status=reply.status, peer=reply.peer)
         return Submitted(n, account, self._with_pinned(reply), result, found)
 
-    def read(self, id: str, account: str, *, fresh: bool = True) -> ReadState:
-        """Look once what became of the write with that id."""
-        path = self.writes.read_path.replace("{id}", quote(id, safe=""))
+    def read(self, id: str, account: str, *, fresh: bool = True, store: str = STORE, key: str = "") -> ReadState:
+        """Look once what became of a write in one store: by its id, or (see ReadPath) by the client's key."""
+        how = self.writes.reader(store)
+        path = _path(how.read_path, {"id": id, "key": key, "account": account})
         reply = self._request("GET", path, account, fresh)
-        return ReadState(self._state(reply), self._with_pinned(reply))
+        said = _json(reply)
+        seen = _copies(how, said), _digest(how, said), str(said.get(how.region_field) or "")
+        return ReadState(_state(how, reply), self._with_pinned(reply), *seen)
 
     def balance(self, account: str, *, fresh: bool = True) -> Balance:
         """The account's balance now. ValueError: the target declares no balance_path."""
@@ -141,18 +156,70 @@ class WriteClient:
         value = _json(reply).get(self.writes.id_field)
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
-        return str(value) or None
+        id = str(value)
+        # An id that the ledger cannot hold could never be read back (a character has at most four bytes).
+        return id if 0 < len(id) <= MAX_TEXT // 4 else None
 
-    def _state(self, reply: Reply) -> State:
-        if reply.status == 404 and not reply.error:
-            return "absent"
-        value = _json(reply).get(self.writes.state_field)
-        states: tuple[tuple[State, tuple[str, ...]], ...] = (
-            ("settled", self.writes.settled),
-            ("refused", self.writes.refused),
-            ("pending", self.writes.pending),
-        )
-        return next((state for state, values in states if value in values), "unknown")
+
+def client_key(account: str, number: int) -> str:
+    """The client's own name of a write: unique in all runs, as the account carries the run's id.
+
+    number: the write's in its ledger.
+    """
+    return f"{account}-{number}"
+
+
+def canonical(body: object) -> bytes:
+    """JSON as it is sent: the same values are always the same bytes."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest_of(payload: bytes) -> str:
+    """sha256, hex."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def _filled(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _filled(item, names) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, names) for item in value]
+    if isinstance(value, str):
+        for name, text in names.items():
+            value = value.replace(f"{{{name}}}", text)
+    return value
+
+
+def _path(path: str, names: Mapping[str, str]) -> str:
+    return str(_filled(path, {name: quote(text, safe="") for name, text in names.items()}))
+
+
+def _state(how: ReadPath, reply: Reply) -> State:
+    if reply.status == 404 and not reply.error:
+        return "absent"
+    said = _json(reply)
+    if not how.state_field:
+        return "settled" if said else "unknown"
+    value = said.get(how.state_field)
+    states: tuple[tuple[State, tuple[str, ...]], ...] = (
+        ("settled", how.settled),
+        ("refused", how.refused),
+        ("pending", how.pending),
+    )
+    return next((state for state, values in states if value in values), "unknown")
+
+
+def _copies(how: ReadPath, said: Mapping[str, Any]) -> int | None:
+    value = said.get(how.copies_field) if how.copies_field else None
+    if isinstance(value, list):
+        return len(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _digest(how: ReadPath, said: Mapping[str, Any]) -> str:
+    if not how.payload or not said:
+        return ""
+    return digest_of(canonical({sent: said.get(held) for sent, held in how.payload.items()}))
 
 
 def _json(reply: Reply) -> dict[str, Any]:

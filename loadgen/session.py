@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
 from drill.clock import Clock, SystemClock
-from drill.ledger import LedgerWriter
+from drill.ledger import LedgerWriter, ledger_path
 from drill.target import Target
 from drill.timeline import RequestFile
-from loadgen.users import ReaderUser, WriterUser
+from loadgen.arrivals import Arrivals
+from loadgen.users import ClosedUser
 
 POLL_FLOOR_WALL_S = 0.5
 """A user waits at least this long between two looks (wall seconds), however fast the target runs."""
@@ -33,6 +34,9 @@ PATIENCE_S = 60.0
 MIN_POLLS = 10
 STOP_LIMIT_S = 2
 """From the word to stop: whatever still hangs then is killed by the kernel (whole wall seconds)."""
+FLUSH_S = 0.1
+"""Requests reach the run folder at least this often (wall seconds): a load that is killed loses those since. The
+ledger loses nothing: its records are on disk at once."""
 SUMMARY = "load-summary.json"
 
 
@@ -63,7 +67,7 @@ class Session:
             clock=SystemClock(float(config["speed"])),
             run_id=str(config["run_id"]),
             worker=worker,
-            ledger=LedgerWriter(folder / f"ledger-{worker}.jsonl") if target.load.synthetic_prefix else None,
+            ledger=LedgerWriter(ledger_path(folder, worker)) if target.load.synthetic_prefix else None,
             requests=RequestFile(folder, worker),
         )
 
@@ -92,8 +96,9 @@ def run(session: Session) -> int:
     """
     stop = stop_event()
     broken: list[BaseException] = []
-    user = ReaderUser if session.ledger is None else WriterUser
-    environment = Environment(user_classes=[type("Client", (user,), {"session": session})])
+    load = session.target.load
+    made = type("Client", (Arrivals if load.kind == "open" else ClosedUser,), {"session": session})
+    environment = Environment(user_classes=[made])
 
     def on_error(exception: BaseException, **_: Any) -> None:
         broken.append(exception)
@@ -101,16 +106,29 @@ def run(session: Session) -> int:
 
     environment.events.user_error.add_listener(on_error)  # type: ignore[no-untyped-call]
     runner = environment.create_local_runner()
-    load = session.target.load
-    runner.start(load.users, spawn_rate=load.spawn_rate * session.clock.speed)
+    if load.kind == "open":
+        runner.start(1, spawn_rate=1)
+    else:
+        runner.start(load.users, spawn_rate=load.spawn_rate * session.clock.speed)
+    flusher = gevent.spawn(_flush, session, on_error)
     stop.wait()
     signal.alarm(STOP_LIMIT_S)
     runner.quit()
-    _write_summary(session, environment.stats)
+    flusher.kill()
+    _write_summary(session, environment.stats, _demand(made))
     session.close()
     for error in broken[:1]:
         traceback.print_exception(error, file=sys.stderr)
     return 1 if broken else 0
+
+
+def _flush(session: Session, on_error: Callable[..., None]) -> None:
+    try:
+        while True:
+            gevent.sleep(FLUSH_S)
+            session.requests.flush()
+    except OSError as error:
+        on_error(error)
 
 
 def stop_event() -> gevent.event.Event:
@@ -133,9 +151,18 @@ def _watch_owner(stop: gevent.event.Event) -> None:
     stop.set()
 
 
-def _write_summary(session: Session, stats: RequestStats) -> None:
+def _demand(user: type) -> dict[str, Any]:
+    """What an open loop had planned and could not serve, and how late it kept its schedule (wall milliseconds)."""
+    if not issubclass(user, Arrivals):
+        return {"model": "closed loop"}
+    late = sorted(user.late_s) or [0.0]
+    lateness = {f"late_p{part:g}_ms": late[int(part / 100 * (len(late) - 1))] * 1000 for part in (50, 99, 100)}
+    return {"model": "open loop", "arrivals": user.planned, "unserved": user.unserved, **lateness}
+
+
+def _write_summary(session: Session, stats: RequestStats, demand: dict[str, Any]) -> None:
     summary = {
-        "model": "closed loop",
+        **demand,
         "read_only": session.ledger is None,
         "unit": "wall milliseconds",
         "users": session.target.load.users,

@@ -19,6 +19,7 @@ from pytest_html import extras as html_extras
 
 from drill.call import Call
 from drill.verdict import Finding, Verdict
+from reports import demand
 from reports.bars import bar
 from reports.ink import OKABE_ITO, safe
 from reports.picture import picture
@@ -130,7 +131,9 @@ def _details(run: Run) -> str:
         ("What was judged", _findings(run)),
         ("The split of the recovery", _table(("step", "from the onset", "source clock"), phase_rows(run))),
         ("Writes", _table(header, writes)),
+        ("Data stores", _stores(run)),
         ("Lost writes", _lost(run)),
+        ("Load", _load(run)),
         ("Rows behind the findings", _details_of(run)),
         ("What was left behind", _residue(run)),
         ("What was called", _calls(run)),
@@ -186,7 +189,21 @@ def _lost(run: Run) -> str:
     names = columns(rows)
     shown = _table(names, [[row.get(name, "") for name in names] for row in rows[:MOST_ROWS]])
     more = f"<p>{len(rows) - MOST_ROWS} more in {MISSING}.csv.</p>" if len(rows) > MOST_ROWS else ""
-    return shown + more
+    links = " and ".join(f'<a href="{MISSING}.{kind}">{MISSING}.{kind}</a>' for kind in ("csv", "json"))
+    return f"{shown}{more}<p>All of them, with their times and payload digests: {links}</p>" if rows else ""
+
+
+def _stores(run: Run) -> str:
+    """The recovery point of each data store; nothing for a system with only one."""
+    found = [(f.name, row) for f in run.judgement.findings for row in f.data.get("stores", ())]
+    if len({row.get("store") for _, row in found}) < 2:
+        return ""
+    names = ("store", "low_s", "high_s", "acknowledged", "lost", "late", "unknown")
+    return _table(("finding", *names), [[name, *(row.get(n, "") for n in names)] for name, row in found])
+
+
+def _load(run: Run) -> str:
+    return _paragraph(demand.said(run)) + _table(demand.HEADER, demand.rows(run))
 
 
 def _calls(run: Run) -> str:

@@ -20,7 +20,22 @@ from drill.verdict import Finding, Interval, Judgement, Verdict
 FORMAT = 1
 VERDICT_FILE = "verdict.json"
 MISSING = "missing-transactions"
-FIRST_COLUMNS = ("finding", "key", "id", "write", "account", "amount")
+FIRST_COLUMNS = (
+    "finding",
+    "key",
+    "id",
+    "write",
+    "account",
+    "amount",
+    "store",
+    "state",
+    "region",
+    "sent_at",
+    "acked_at",
+    "sent_monotonic_s",
+    "acked_monotonic_s",
+    "payload_sha256",
+)
 
 
 def write_summary(folder: Path, judgement: Judgement) -> tuple[Path, ...]:
@@ -67,12 +82,26 @@ def write_missing(folder: Path, judgement: Judgement) -> tuple[Path, ...]:
     Writes nothing, and returns (), when no finding looked for lost writes: an empty list would claim that none
     was lost.
     """
+    return tuple(replace_file(folder / name, text) for name, text in missing_texts(judgement).items())
+
+
+def missing_texts(judgement: Judgement) -> dict[str, str]:
+    """File name -> text of the missing transactions; empty when no finding looked for lost writes."""
     looked = [f for f in judgement.findings if "lost" in f.data]
     if not looked:
-        return ()
+        return {}
     rows = [{"finding": f.name, **_plain(row)} for f in looked for row in f.data["lost"]]
     text = json.dumps(rows, indent=2, allow_nan=False) + "\n"
-    return replace_file(folder / f"{MISSING}.csv", _csv(rows)), replace_file(folder / f"{MISSING}.json", text)
+    return {f"{MISSING}.csv": _csv(rows), f"{MISSING}.json": text}
+
+
+def differing_missing(folder: Path, judgement: Judgement) -> list[str]:
+    """The names of the missing-transactions files that are not what the judgement says, or are not there."""
+    return [
+        name
+        for name, text in missing_texts(judgement).items()
+        if not (path := folder / name).exists() or path.read_bytes() != text.encode()
+    ]
 
 
 def columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -85,11 +114,12 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns(rows) or list(FIRST_COLUMNS), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as a cell of CSV that no spreadsheet runs."""
     # Ids and accounts come from the system under test; a spreadsheet would run one that starts like a formula.
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 

@@ -20,10 +20,16 @@ FATES = (
     "acknowledged",
     "lost",
     "lost after onset",
+    "lost again",
     "late",
     "duplicate",
+    "changed",
+    "accepted by both Regions",
     "indeterminate",
+    "indeterminate, turned up",
+    "indeterminate, did not",
     "refused",
+    "refused, turned up",
     "refused after acceptance",
 )
 """The fates of writes in the order in which they are shown; others follow."""

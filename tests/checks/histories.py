@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from checks.seal import SEAL, seal_of
-from drill.ledger import Result, Write
+from drill.clock import FakeClock
+from drill.ledger import LedgerWriter, Result, Write, ledger_path
 from drill.timeline import Event, History, Observation, Outcome, Readback, Request
 
 TOKYO, OSAKA, OREGON = "ap-northeast-1", "ap-northeast-3", "us-west-2"
@@ -35,6 +37,8 @@ SERVICE = f"arn:aws:ecs:{TOKYO}:111111111111:service/bank/Transaction-1"
 WATCHED = TARGET | {"resources": {"transaction": {"region": TOKYO, "within": "bank", "name": "Transaction-*"}}}
 """The same target, with the service that the witness of signals looks at."""
 OBJECTIVES = {"rto_s": 600.0, "rpo_s": 0.0, "failback_rto_s": 420.0, "failback_rpo_s": 0.0}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+"""The wall clock of a told run shows its monotonic stamps."""
 OK, FAIL, UNKNOWN = Outcome.OK, Outcome.FAIL, Outcome.UNKNOWN
 
 
@@ -231,7 +235,7 @@ def write_folder(folder: Path, history: History) -> Path:
     _lines(folder / "balances.jsonl", history.balances)
     for writer in {w.key.partition("-")[0] for w in history.writes}:
         of_writer = [w for w in history.writes if w.key.startswith(f"{writer}-")]
-        _lines(folder / f"ledger-{writer}.jsonl", (record for w in of_writer for record in _ledger(w)))
+        _ledger(folder, writer, of_writer)
     return folder
 
 
@@ -243,12 +247,15 @@ def _outcome(look: Observation | Request) -> dict[str, Any]:
     return dataclasses.asdict(look) | {"outcome": look.outcome.value}
 
 
-def _ledger(write: Write) -> Iterator[dict[str, Any]]:
-    n = int(write.key.partition("-")[2])
-    at = {"n": n, "t_s": write.sent_s}
-    yield {"k": "intent", **at, "write": write.write, "account": write.account, "amount": write.amount}
-    told = {"result": write.result, "id": write.id, "status": write.status, "peer": write.peer}
-    yield {"k": "outcome", "n": n, "t_s": write.result_s, **told}
+def _ledger(folder: Path, writer: str, writes: Sequence[Write]) -> None:
+    ledger = LedgerWriter(ledger_path(folder, writer), FakeClock(date=EPOCH, now_s=0.0))
+    for n, write in enumerate(sorted(writes, key=lambda w: int(w.key.rpartition("-")[2])), start=1):
+        assert write.key == f"{writer}-{n}", "a ledger numbers its writes from 1"
+        ledger.intent(write.sent_s, write.write, write.account, write.amount, store=write.store, digest=write.digest)
+        if write.result_s is not None:
+            told: dict[str, Any] = {"id": write.id, "status": write.status, "peer": write.peer}
+            ledger.outcome(n, write.result_s, write.result, **told)
+    ledger.close()
 
 
 def verdicts(findings: Sequence[Any]) -> dict[str, str]:

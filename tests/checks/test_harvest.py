@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from checks.harvest import harvest
+from checks.reads import reading
+from checks.server_lag import SOURCE
+from drill.target import LagMetric
 from tests.checks.cloud import GLOBAL, Cloud, cloud, start_canaries
 from tests.checks.worlds import OSAKA, eventually
 
@@ -69,3 +72,31 @@ def test_an_instant_without_a_zone_is_refused(made: Cloud) -> None:
 
 def _both(stamps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return stamps if any(s["at"] for s in stamps) and any(s["at"] is None for s in stamps) else []
+
+
+def test_the_stores_own_lag_is_read_beside(made: Cloud) -> None:
+    """Each minute of a declared lag metric is a stamp of CloudWatch's clock; a minute without data is none."""
+    began = made.server.clock.now()
+    dimensions = {"DBClusterIdentifier": "orders"}
+    made.client("cloudwatch", OSAKA).put_metric_data(
+        Namespace="AWS/RDS",
+        MetricData=[
+            {
+                "MetricName": "AuroraGlobalDBRPOLag",
+                "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+                "Timestamp": began + timedelta(seconds=60 * minute + 30),
+                "Value": value,
+                "Unit": "Milliseconds",
+            }
+            for minute, value in ((1, 40.0), (1, 80.0), (3, 812.0))
+        ],
+    )
+    metric = LagMetric(region=OSAKA, namespace="AWS/RDS", metric="AuroraGlobalDBRPOLag", dimensions=dimensions)
+    target = made.target.model_copy(update={"lag_metrics": {"orders": metric}})
+    stamps = [s for s in harvest(made.aws, target, began) if s["source"] == SOURCE]
+    assert [(s["name"], s["region"], s["detail"]) for s in stamps] == [
+        ("orders", OSAKA, "AuroraGlobalDBRPOLag: average 60, maximum 80 milliseconds"),
+        ("orders", OSAKA, "AuroraGlobalDBRPOLag: average 812, maximum 812 milliseconds"),
+    ]
+    needs = [need.action for need in reading(target, {}) if need.action == "cloudwatch:GetMetricStatistics"]
+    assert needs == ["cloudwatch:GetMetricStatistics"]

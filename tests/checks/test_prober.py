@@ -36,7 +36,7 @@ def bad(folder: Path, since_s: float = 0.0) -> list[Observation]:
 def one_probe(world: World, folder: Path) -> dict[str, Observation]:
     """The two observations of a single probe made in this process."""
     http = HttpClient(CachingClient.for_target(world.target, CLOCK), CLOCK)
-    ledger = LedgerWriter(folder / "ledger-p.jsonl")
+    ledger = LedgerWriter(folder / "ledger-p.bin")
     url = world.target.url(world.target.endpoint)
     pace = Pace.of(world.target, SPEED)
     writer = WriteClient(world.target.writes, http, ledger, base_url=url, timeout_wall_s=pace.request_s, clock=CLOCK)
@@ -108,7 +108,7 @@ def test_it_ends_within_three_seconds_and_owns_up_to_what_was_in_flight(tmp_path
         assert len(sent) == len(set(sent))
     assert len(observed(tmp_path, "write.accept")) == len(observed(tmp_path, "write.settle"))
     assert len([o for o in observed(tmp_path, "write.accept") if o.detail == "in flight at the end"]) >= 2
-    writes = read_ledger([tmp_path / "ledger-p.jsonl"])
+    writes = read_ledger([tmp_path / "ledger-p.bin"])
     assert len(writes) == len(observed(tmp_path, "write.accept"))
     assert len({w.account for w in writes}) == len(writes)
     assert all(w.account.startswith("drill-r1-p") for w in writes)
@@ -195,7 +195,7 @@ def test_more_probes_than_there_is_room_for_are_unknown(tmp_path: Path) -> None:
         world.tokyo.handle = lambda request, body: time.sleep(5)
         http = HttpClient(CachingClient.for_target(world.target, CLOCK), CLOCK)
         url = world.target.url(world.target.endpoint)
-        ledger = LedgerWriter(tmp_path / "ledger-p.jsonl")
+        ledger = LedgerWriter(tmp_path / "ledger-p.bin")
         writer = WriteClient(world.target.writes, http, ledger, base_url=url, timeout_wall_s=1.0, clock=CLOCK)
         prober = Prober(world.target, "r1", writer, ObservationFile(tmp_path, "prober"), CLOCK)
         for _ in range(prober.pace.in_flight + 1):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from checks.recovery_point import RecoveryPoint, duplicates, final_states, recovery_point, sums
+from checks.balances import duplicates, sums
+from checks.looks import final_states
+from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.windows import settings_of, windows_of
 from drill.verdict import Interval
 from tests.checks.histories import Story
@@ -89,7 +91,7 @@ def test_a_write_that_nobody_could_read_back_is_unknown(passes: dict[str, str]) 
 def test_a_terminal_state_at_recovery_need_not_be_read_again() -> None:
     """The later pass reads only what was not terminal."""
     told = story().write("u-1", 1, 2).read(200, {"u-1": "settled"}, "recovery")
-    assert final_states(told.history().readbacks, "failover") == {"u-1": "settled"}
+    assert final_states(told.history().readbacks, "failover") == {("u-1", "main"): "settled"}
     assert point(told).unknown == 0
 
 

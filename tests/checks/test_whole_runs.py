@@ -200,18 +200,16 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", sorted(DAMAGES))
-@pytest.mark.parametrize("name", [*FILES, "ledger-u1.jsonl", "ledger-u2.jsonl"])
+@pytest.mark.parametrize("name", [*FILES, "ledger-u1.bin", "ledger-u2.bin"])
 def test_a_damaged_file_is_a_sentence_and_never_a_pass(tmp_path: Path, name: str, damage: str) -> None:
     """Cut, emptied, overwritten, doubled: either it cannot be read, in words, or it does not pass."""
-    if damage == "twice" and name.startswith("ledger-"):
-        return  # the same writes under the same numbers: nothing was lost and nothing added
     folder = write_folder(tmp_path / "run", WHOLE)
     path = folder / name
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     _reads_as_no_pass(folder)
 
 
-@pytest.mark.parametrize("name", [*FILES, "ledger-u1.jsonl", "ledger-u2.jsonl"])
+@pytest.mark.parametrize("name", [*FILES, "ledger-u1.bin", "ledger-u2.bin"])
 def test_a_missing_file_is_a_sentence_and_never_a_pass(tmp_path: Path, name: str) -> None:
     """No evidence is no good evidence."""
     folder = write_folder(tmp_path / "run", WHOLE)

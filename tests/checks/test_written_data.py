@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from checks.written_data import READS_PER_S, read_back, read_balances
+from drill.client import HttpClient
 from drill.errors import UsageError
-from drill.ledger import Result, Write
+from drill.ledger import LedgerWriter, Result, Write, ledger_path, read_ledger
+from drill.resolver import CachingClient
+from drill.target import Target
 from drill.timeline import Readback
+from drill.write_path import WritePath
+from drill.writing import WriteClient, canonical, digest_of
 from tests.checks.worlds import CLOCK, OSAKA, TOKYO, two_regions
 from tests.loadgen.loopback import answer
 
@@ -142,3 +150,89 @@ def test_nothing_acknowledged_is_nothing_to_read() -> None:
     with two_regions() as world:
         none: list[Readback] = read_back(world.target, CLOCK, [], OSAKA, "failover", "recovery")
     assert none == []
+
+
+ORDERS = {
+    "read_path": "/orders/{key}",
+    "copies_field": "orders",
+    "payload": {"reference": "reference", "item": "what"},
+    "region_field": "region",
+}
+STOCK = {"read_path": "/stock/{id}", "state_field": "status", "settled": ["status#success"]}
+
+
+def shop(target: Target) -> Target:
+    """The target with a kind of write that two stores hold, one of them asked by the client's key."""
+    order = {"path": "/orders", "body": {"reference": "{key}", "item": "book"}, "amount": 0.0}
+    kinds = {"order": {**order, "stores": ["orders", "stock"]}}
+    fields = target.writes.model_dump() | {"stores": {"orders": ORDERS, "stock": STOCK}, "kinds": kinds}
+    return target.model_copy(update={"writes": WritePath.model_validate(fields | {"probe": "order"})})
+
+
+def test_each_store_is_asked_in_its_own_way(tmp_path: Path) -> None:
+    """By id only what was acknowledged; by the client's key what was refused and never answered too."""
+    bodies: dict[str, dict[str, str]] = {}
+
+    def take(request: Any, body: bytes) -> None:
+        sent = json.loads(body)
+        bodies[sent["reference"]] = sent
+        number = len(bodies)
+        answer(request, {1: 200, 2: 500, 3: 503, 4: 200}[number], {"transactionId": f"t-{number}"})
+
+    def tell(request: Any, body: bytes) -> None:
+        store, _, name = request.path.strip("/").partition("/")
+        if store == "stock":
+            answer(request, 200 if name == "t-1" else 404, {"status": "status#success"})
+        elif name == list(bodies)[2]:
+            answer(request, 404, {})
+        else:
+            held = {"reference": name, "what": "book" if name == next(iter(bodies)) else "pen"}
+            answer(request, 200, held | {"orders": [1, 2], "region": TOKYO})
+
+    with two_regions() as world:
+        target = shop(world.target)
+        world.tokyo.handle, world.osaka.handle = take, tell
+        path = ledger_path(tmp_path, "p")
+        ledger = LedgerWriter(path)
+        http = HttpClient(CachingClient.for_target(target, CLOCK), CLOCK)
+        client = WriteClient(target.writes, http, ledger, base_url=target.url(target.endpoint), timeout_wall_s=2.0)
+        results = [client.submit("order", f"drill-r1-p{n}").result for n in range(4)]
+        ledger.close()
+        writes = read_ledger([path])
+        early = read_back(target, CLOCK, writes, OSAKA, "failover", "recovery")
+        later = read_back(target, CLOCK, writes, OSAKA, "failover", "settled", already=early)
+    assert results == ["acked", "indeterminate", "refused", "acked"]
+    assert list(bodies) == [f"drill-r1-p{n}-{n + 1}" for n in range(4)]
+    assert {(w.store, w.digest) for w in writes} == {
+        ("orders,stock", digest_of(canonical(body))) for body in bodies.values()
+    }
+    assert [(r.key, r.store, r.state) for r in early] == [
+        ("p-1", "orders", "settled"),
+        ("p-1", "stock", "settled"),
+        ("p-4", "orders", "settled"),
+        ("p-4", "stock", "absent"),
+    ]
+    assert [(r.key, r.store, r.state) for r in later] == [
+        ("p-2", "orders", "settled"),
+        ("p-3", "orders", "absent"),
+        ("p-4", "stock", "absent"),
+    ]
+    first, last = early[0], early[2]
+    assert (first.copies, first.region, first.digest) == (2, TOKYO, writes[0].digest)
+    assert last.digest not in ("", writes[3].digest)  # a pen, where a book was sent
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"stores": {"orders": ORDERS}}, "names the store 'stock', which is not in stores"),
+        ({"stores": {"orders": ORDERS | {"payload": {"item": "what"}}, "stock": STOCK}}, "must name every field"),
+        ({"stores": {"orders": ORDERS | {"colour": "red"}, "stock": STOCK}}, "Extra inputs"),
+    ],
+)
+def test_a_store_that_does_not_fit_is_a_mistake_in_the_target(change: dict[str, Any], words: str) -> None:
+    """Named before anything is started."""
+    with two_regions() as world:
+        fields = shop(world.target).writes.model_dump()
+    with pytest.raises(ValidationError, match=words):
+        WritePath.model_validate(fields | change)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,8 @@ import psutil
 import pytest
 
 from drill.client import HttpClient
-from drill.ledger import LedgerWriter, Write, read_ledger
+from drill.ledger import ROOM, LedgerWriter, Write, read_ledger
+from drill.ledger_file import CELL
 from drill.resolver import CachingClient
 from drill.target import WritePath, load_target
 from drill.writing import WriteClient
@@ -31,7 +33,7 @@ def writes() -> WritePath:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
     """A ledger on disk."""
-    made = LedgerWriter(tmp_path / "ledger-p.jsonl")
+    made = LedgerWriter(tmp_path / "ledger-p.bin")
     yield made
     made.close()
 
@@ -44,7 +46,7 @@ def writer(writes: WritePath, ledger: LedgerWriter | None, port: int, timeout_s:
 
 def only_write(tmp_path: Path) -> Write:
     """The one write of the ledger."""
-    (found,) = read_ledger(tmp_path.glob("ledger-*.jsonl"))
+    (found,) = read_ledger(tmp_path.glob("ledger-*.bin"))
     return found
 
 
@@ -69,23 +71,18 @@ def test_the_intent_is_on_disk_before_the_request_leaves(
     writes: WritePath, ledger: LedgerWriter, tmp_path: Path
 ) -> None:
     """The server, when it sees a write, finds it in the client's ledger."""
-    found: list[list[dict[str, object]]] = []
+    found: list[list[Write]] = []
 
     def look(request: BaseHTTPRequestHandler, body: bytes) -> None:
-        lines = (tmp_path / "ledger-p.jsonl").read_text().splitlines()
-        found.append([json.loads(line) for line in lines])
+        found.append(read_ledger(tmp_path.glob("ledger-*.bin")))
         assert json.loads(body) == {"quantity": 50}
         answer(request, 200, {"transactionId": "t-1"})
 
     with http_server(look) as port:
         writer(writes, ledger, port).submit("withdraw", "drill-7")
     ((intent,),) = found
-    assert (intent["k"], intent["account"], intent["write"], intent["amount"]) == (
-        "intent",
-        "drill-7",
-        "withdraw",
-        -50.0,
-    )
+    assert (intent.account, intent.write, intent.amount) == ("drill-7", "withdraw", -50.0)
+    assert (intent.result, intent.result_s) == ("indeterminate", None)
 
 
 @pytest.mark.parametrize(
@@ -153,13 +150,29 @@ def test_what_was_never_sent_is_refused(writes: WritePath, ledger: LedgerWriter,
     assert only_write(tmp_path).result == "refused"
 
 
-def test_nothing_is_sent_when_the_ledger_cannot_be_written(writes: WritePath) -> None:
-    """A write that could not be accounted for (the disk is full) is not made."""
-    bank, full = Bank(), LedgerWriter(Path("/dev/full"))
-    with http_server(bank) as port, pytest.raises(OSError, match="No space left"):
-        writer(writes, full, port).submit("deposit", "drill-1")
-    full.close()
-    assert not bank.seen
+def test_nothing_is_sent_when_the_ledger_cannot_be_written(
+    writes: WritePath, ledger: LedgerWriter, tmp_path: Path
+) -> None:
+    """A write that could not be accounted for (the disk is full) is not made, nor any after it."""
+    with pytest.raises(OSError, match="No space left"):
+        LedgerWriter(Path("/dev/full"))
+    for n in range(ROOM // CELL - 10):
+        ledger.intent(n * 1e-6, "deposit", "drill-1", 1.0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bank = Bank()
+    with http_server(bank) as port:
+        client = writer(writes, ledger, port)
+        assert client.submit("deposit", "drill-1").acked
+        seen = len(bank.seen)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))  # the disk is full beyond the room that was taken
+        try:
+            for words in ("File too large", *["could not be written before"] * 3):
+                with pytest.raises(OSError, match=words):
+                    [client.submit("deposit", f"drill-{n}") for n in range(20)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(bank.seen) - seen < 20
+    assert len(bank.seen) == sum(w.status == 200 for w in read_ledger(tmp_path.glob("ledger-*.bin")))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +232,7 @@ def test_threads_that_share_a_writer_keep_a_readable_ledger(
     with http_server(bank) as port, ThreadPoolExecutor(8) as pool:
         client = writer(writes, ledger, port, timeout_s=5)
         list(pool.map(lambda i: client.submit("deposit", f"drill-{i}"), range(60)))
-    kept = read_ledger(tmp_path.glob("ledger-*.jsonl"))
+    kept = read_ledger(tmp_path.glob("ledger-*.bin"))
     assert {(w.id, w.account) for w in kept} == set(bank.acked.items())
     assert len({w.key for w in kept}) == 60
 

@@ -55,7 +55,7 @@ class World:
 
     def writes(self) -> list[Write]:
         """What the ledger says so far."""
-        return read_ledger(self.folder.glob("ledger-*.jsonl"))
+        return read_ledger(self.folder.glob("ledger-*.bin"))
 
     def summary(self) -> dict[str, Any]:
         """Locust's own statistics."""
@@ -180,7 +180,7 @@ def test_the_load_ends_soon_and_leaves_nothing(tmp_path: Path, how: str) -> None
     """Owner gone or told to stop, in the middle of requests that hang: no process stays, the summary is there."""
     with world(tmp_path, hang) as system:
         load = system.load()
-        until(lambda: (tmp_path / "ledger-load.jsonl").exists() and system.writes(), "a write")
+        until(lambda: (tmp_path / "ledger-load.bin").exists() and system.writes(), "a write")
         process = psutil.Process(load.pid)
         begin = time.monotonic()
         if how == "SIGTERM":
@@ -227,7 +227,7 @@ def test_a_system_that_refuses_is_not_stormed(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_load_loudly(tmp_path: Path) -> None:
     """Load that cannot be accounted for is not made: the process says why and exits 1."""
     bank = Bank()
-    (tmp_path / "ledger-load.jsonl").symlink_to("/dev/full")
+    (tmp_path / "ledger-load.bin").symlink_to("/dev/full")
     with world(tmp_path, bank) as system:
         load = system.load()
         until(load.died, "the end of the process")

@@ -1,0 +1,230 @@
+"""The load: what recording costs, what a hang does to demand, and what silent re-sends hide.
+
+`python benchmarks/bench_load.py`. Three tables, each measured within one run:
+
+1. requests per second of closed Locust users with the ledger and the request file, and without, in turns;
+2. a 20 s window with a 10 s hang: Locust's own clients at their defaults, and our open loop;
+3. a server that drops half of its requests: Locust's FastHttpUser, and our client.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import os  # noqa: E402
+import statistics  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
+from dataclasses import replace  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent  # noqa: E402
+from locust import FastHttpUser, HttpUser, task  # noqa: E402
+from locust.env import Environment  # noqa: E402
+from table import show, verdict  # noqa: E402
+
+from drill.clock import SystemClock  # noqa: E402
+from drill.ledger import LedgerWriter, ledger_path  # noqa: E402
+from drill.target import Target, load_target  # noqa: E402
+from drill.timeline import RequestFile  # noqa: E402
+from loadgen.arrivals import Arrivals  # noqa: E402
+from loadgen.session import Session  # noqa: E402
+from loadgen.users import ClosedUser  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+TURNS, TURN_S, USERS = 40, 0.5, 10
+WINDOW_S, HANG_FROM_S, HANG_S, RATE_PER_S = 20.0, 5.0, 10.0, 100.0
+LEAST_RATIO = 0.95
+
+
+class Switch:
+    """In front of a ledger or a request file: hands on what it is told, or (off) keeps nothing."""
+
+    on = True
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    @property
+    def next_number(self) -> int:
+        """As the ledger's."""
+        return int(self._real.next_number)
+
+    def intent(self, *given: Any, **named: Any) -> int:
+        """As the ledger's."""
+        return int(self._real.intent(*given, **named)) if Switch.on else 1
+
+    def outcome(self, *given: Any, **named: Any) -> None:
+        """As the ledger's."""
+        if Switch.on:
+            self._real.outcome(*given, **named)
+
+    def add(self, request: Any) -> None:
+        """As the request file's."""
+        if Switch.on:
+            self._real.add(request)
+
+
+@contextmanager
+def victim(mode: str) -> Iterator[tuple[int, Any]]:
+    """(port, process) of a server in that mode."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "victim.py"), mode]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdin
+        try:
+            yield int(process.stdout.readline()), process
+        finally:
+            process.stdin.close()
+
+
+def target_of(port: int, **load: Any) -> Target:
+    """The core-banking target, served by the victim, with that load."""
+    known = load_target(ROOT / "targets" / "core-banking.toml")
+    return known.model_copy(
+        update={"endpoint": f"http://127.0.0.1:{port}", "load": known.load.model_copy(update=load)}
+    )
+
+
+def session_of(folder: Path, target: Target) -> Session:
+    """One load session that records into `folder`."""
+    files = LedgerWriter(ledger_path(folder, "a")), RequestFile(folder, "a")
+    return Session(folder, target, SystemClock(), "r1", "a", *files)
+
+
+def driven(user: type, users: int, seconds: float) -> Environment:
+    """Locust's statistics after that many seconds of these users."""
+    environment = Environment(user_classes=[user])
+    runner = environment.create_local_runner()
+    runner.start(users, spawn_rate=1000)
+    gevent.sleep(seconds)
+    runner.quit()
+    return environment
+
+
+def recording() -> None:
+    """Table 1: one run of users, with recording and without in short turns, each compared with the one after it."""
+    with victim("ok") as (port, _), tempfile.TemporaryDirectory() as name:
+        real = session_of(Path(name), target_of(port))
+        session = replace(real, ledger=Switch(real.ledger), requests=Switch(real.requests))  # type: ignore[arg-type]
+        user = type("Client", (ClosedUser,), {"session": session, "wait_time": lambda _: 0})
+        environment = Environment(user_classes=[user])
+        runner = environment.create_local_runner()
+        runner.start(USERS, spawn_rate=100)
+        gevent.sleep(2)
+        turns = [_turn(environment, keeps=number % 2 == 0) for number in range(2 * TURNS)]
+        runner.quit()
+        real.close()
+    rows = [_compared(*row, turns) for row in (("per wall second", 0), ("per second of processor", 1))]
+    header = ["requests", "without recording", "with", f"ratio (at least {LEAST_RATIO})", "reached"]
+    show(f"Recording: {USERS} closed users, {TURNS} pairs of turns of {TURN_S:g} s, medians", header, rows)
+
+
+def _turn(environment: Environment, keeps: bool) -> tuple[float, float]:
+    """Requests per wall second and per second of processor in one turn."""
+    Switch.on = keeps
+    begun = environment.stats.total.num_requests, time.monotonic(), time.process_time()
+    gevent.sleep(TURN_S)
+    done = environment.stats.total.num_requests - begun[0]
+    return done / (time.monotonic() - begun[1]), done / (time.process_time() - begun[2])
+
+
+def _compared(label: str, which: int, turns: list[tuple[float, float]]) -> list[object]:
+    kept, bare = ([turn[which] for turn in turns[first::2]] for first in (0, 1))
+    ratio = statistics.median(k / b for k, b in zip(kept, bare, strict=True))
+    figures = [f"{statistics.median(rates):,.0f}" for rates in (bare, kept)]
+    return [label, *figures, f"{ratio:.3f}", verdict(ratio >= LEAST_RATIO)]
+
+
+def hanging(process: Any) -> None:
+    """Let the victim hang in the middle of the window."""
+    for pause_s in (HANG_FROM_S, HANG_S):
+        gevent.sleep(pause_s)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+
+
+def of_locust(base: type, host: str, method: str) -> type:
+    """Locust's own user at its defaults, as fast as it goes."""
+
+    def ask(self: Any) -> None:
+        getattr(self.client, method)("/", name="ask")
+
+    return type("Stock", (base,), {"host": host, "ask": task(ask)})
+
+
+def child(what: str) -> dict[str, Any]:
+    """One measurement in a process of its own: Locust does not start twice from scratch."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, __file__, "--only", what], env=environment, stdout=subprocess.PIPE, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def one(what: str) -> dict[str, Any]:
+    """In such a process. what: "hang" or "drop", and whose client."""
+    mode, _, who = what.partition(".")
+    with victim(mode) as (port, process), tempfile.TemporaryDirectory() as name:
+        if mode == "hang":
+            gevent.spawn(hanging, process)
+        seconds = WINDOW_S if mode == "hang" else 5.0
+        if who == "ours":
+            return ours(Path(name), port, seconds, every=mode == "drop")
+        base = FastHttpUser if who == "FastHttpUser" else HttpUser
+        total = driven(of_locust(base, f"http://127.0.0.1:{port}", "get"), USERS, seconds).stats.total
+        return {"requests": total.num_requests, "failed": total.num_failures, "unserved": 0}
+
+
+def ours(folder: Path, port: int, seconds: float, every: bool) -> dict[str, Any]:
+    """Our open loop: single deposits, a deadline of one second. every: count the reads that follow them too."""
+    load = {"kind": "open", "arrival_rate_per_s": RATE_PER_S, "arrivals": "constant", "users": 300}
+    session = session_of(folder, target_of(port, task=("deposit",), cohorts=("kept",), timeout_s=1.0, **load))
+    user = type("Open", (Arrivals,), {"session": session})
+    stats = driven(user, 1, seconds).stats
+    entry = stats.total if every else stats.entries["deposit", "POST"]
+    late = sorted(user.late_s)  # type: ignore[attr-defined]
+    return {
+        "requests": entry.num_requests,
+        "failed": entry.num_failures,
+        "unserved": user.unserved,  # type: ignore[attr-defined]
+        "late_p99_ms": late[int(0.99 * (len(late) - 1))] * 1000,
+    }
+
+
+def rows_of(mode: str, truth: float, rows: tuple[tuple[str, str], ...]) -> list[list[object]]:
+    """One row per client: what it says against the truth."""
+    found = []
+    for who, label in rows:
+        said = child(f"{mode}.{who}")
+        share = said["failed"] / said["requests"]
+        reached = verdict(abs(share - truth) < 0.02) if who == "ours" else ""
+        found.append([label, f"{said['requests']:,}", f"{share:.1%}", f"{truth:.1%}", reached])
+    return found
+
+
+def main() -> None:
+    """Print the tables."""
+    recording()
+    header = ["client", "requests", "reported failing", "truth", "reached"]
+    stock = (("FastHttpUser", f"Locust FastHttpUser, {USERS} users"), ("HttpUser", f"Locust HttpUser, {USERS} users"))
+    loop = f"ours, open loop, {RATE_PER_S:g}/s, 1 s deadline"
+    show("A 20 s window with a 10 s hang", header, rows_of("hang", 0.5, (*stock, ("ours", loop))))
+    show("A server that drops half of its requests", header, rows_of("drop", 0.5, (*stock, ("ours", loop))))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only")
+    given = parser.parse_args()
+    if given.only:
+        sys.stdout.write(json.dumps(one(given.only)))
+    else:
+        main()

@@ -1,0 +1,169 @@
+"""The tables of a target that say how it is written to, how its stores are read, and what the load does.
+
+All durations are target seconds. Models are frozen; `drill.target` joins them into a target.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validator, model_validator
+
+from drill.errors import UsageError
+from drill.ledger import STORE
+
+Cohort = Literal["task", "kept", "aged", "fresh"]
+
+
+class Table(BaseModel):
+    """A table of a target file: nothing unknown in it, no infinity, and nobody changes it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class WriteKind(Table):
+    """How a client makes one kind of write. amount: its signed effect; stores: names of the data stores that hold it.
+
+    path and body are sent as they are, but for "{key}" (the client's own name of this write, unique in all runs) and
+    "{account}" in their texts.
+    """
+
+    method: Literal["POST", "PUT"] = "POST"
+    path: str
+    body: dict[str, Any]
+    amount: float
+    stores: tuple[str, ...] = (STORE,)
+
+    @field_validator("stores")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value) or not all(re.fullmatch(r"[a-z0-9_-]+", v) for v in value):
+            raise ValueError("stores are one or more different names of small letters, digits, - and _")
+        return value
+
+
+class ReadPath(Table):
+    """How one data store says what became of a write.
+
+    read_path: with "{id}" (the system's, known for acknowledged writes only), or with "{key}" (the client's: then
+    refused and indeterminate writes can be looked for too), and "{account}" if it needs it. state_field: field of
+    the reply that holds one of settled, refused, pending; without it a 200 means settled. 404 means absent.
+    copies_field: field of the reply with the number of records of this write, or the list of them. payload: field of
+    the body as sent -> field of the reply that must still hold its value; all fields, or none. region_field: field
+    with the code of the Region that accepted it.
+    """
+
+    read_path: str
+    state_field: str = ""
+    settled: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    copies_field: str = ""
+    payload: dict[str, str] = Field(default_factory=dict)
+    region_field: str = ""
+
+    @property
+    def by_key(self) -> bool:
+        """Whether a write is asked for by the client's own name of it."""
+        return "{id}" not in self.read_path
+
+
+class WritePath(Table):
+    """How writes are made, identified and read back over HTTP.
+
+    account_header: request header that carries the synthetic account; id_field: field of the 200 reply that holds
+    the system's id; read_path: with "{id}"; state_field: field of the read reply; settled/refused/pending: its
+    values. A read that answers 404 means absent. balance_path/balance_field: the account's balance.
+    copies_field, payload, region_field: see ReadPath; they and the read fields here are those of the store "main".
+    stores: name -> how it is read, for a system that keeps its writes in several.
+    """
+
+    account_header: str
+    id_field: str
+    read_path: str
+    state_field: str
+    settled: tuple[str, ...]
+    refused: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    balance_path: str | None = None
+    balance_field: str = "balance"
+    copies_field: str = ""
+    payload: dict[str, str] = Field(default_factory=dict)
+    region_field: str = ""
+    stores: dict[str, ReadPath] = Field(default_factory=dict)
+    kinds: dict[str, WriteKind]
+    probe: str
+    """The kind that the prober writes."""
+
+    @model_validator(mode="after")
+    def _probe_known(self) -> WritePath:
+        if self.probe not in self.kinds:
+            raise ValueError(f"probe {self.probe!r} is not one of the kinds {sorted(self.kinds)}")
+        for kind, spec in sorted(self.kinds.items()):
+            for store in spec.stores:
+                if store != STORE and store not in self.stores:
+                    raise ValueError(f"kind {kind!r} names the store {store!r}, which is not in stores")
+                payload = self.reader(store).payload
+                if payload and payload.keys() != spec.body.keys():
+                    raise ValueError(f"payload of store {store!r} must name every field of the body of {kind!r}")
+        return self
+
+    def reader(self, store: str) -> ReadPath:
+        """How that store is read. UsageError names the known ones."""
+        if store == STORE and store not in self.stores:
+            return ReadPath(**{name: getattr(self, name) for name in ReadPath.model_fields})
+        try:
+            return self.stores[store]
+        except KeyError:
+            raise UsageError(f"[writes] has no store {store!r}; known: {', '.join(sorted(self.stores))}") from None
+
+
+class Load(Table):
+    """The load: Locust users.
+
+    kind: "closed", a fixed number of users of whom each waits for its answers (a published load is usually that, and
+    falls silent in an outage), or "open", tasks that begin on a schedule whatever became of those before.
+    arrival_rate_per_s: tasks per wall second, open only; arrivals: equal pauses, or those of a Poisson process.
+    users: how many there are; in an open loop how many can be at work at once (rate x timeout at least, or demand
+    is left unserved and counted as such). timeout_s, poll_s: target seconds, with wall floors in the client; task:
+    kinds of write, in order, per task. cohorts: how users keep their connections, in turn: "task" (the first request
+    of a task over a new one, which the others share, as published), "kept" (as long as it works), "aged" (at most
+    max_age_s target seconds), "fresh" (one for each request). residue: what becomes of what the load has written;
+    "left" is all there is for a system that cannot delete.
+    """
+
+    kind: Literal["closed", "open"] = "closed"
+    arrival_rate_per_s: PositiveFloat | None = None
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    cohorts: tuple[Cohort, ...] = Field(default=("task",), min_length=1)
+    max_age_s: PositiveFloat = 60.0
+    users: int = Field(gt=0, le=1000)
+    spawn_rate: PositiveFloat
+    timeout_s: PositiveFloat
+    poll_s: PositiveFloat
+    task: tuple[str, ...]
+    synthetic_prefix: str = ""
+    """Accounts that the load may use begin with this. Without it nobody's account may be written: reads only."""
+    residue: str = "left"
+
+    @property
+    def read_only(self) -> bool:
+        """Whether neither the load nor a probe may write."""
+        return not self.synthetic_prefix
+
+    @model_validator(mode="after")
+    def _rate_known(self) -> Load:
+        if (self.kind == "open") != (self.arrival_rate_per_s is not None):
+            missing = self.arrival_rate_per_s is None
+            raise ValueError(f"kind is {self.kind!r} and arrival_rate_per_s is {'missing' if missing else 'given'}")
+        return self
+
+    @field_validator("residue")
+    @classmethod
+    def _supported(cls, value: str) -> str:
+        if value != "left":
+            raise ValueError(
+                "only 'left' is supported: no system known here has an API that deletes what was written"
+            )
+        return value
