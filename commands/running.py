@@ -21,7 +21,8 @@ from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
 from commands.publish import publish
-from commands.world import RUNS, World
+from commands.world import CALIBRATION, RUNS, World
+from drill.calibration import stored
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
 from drill.interrupt import Interrupts
@@ -32,7 +33,11 @@ from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render
 from reports.summary import write_summary
 
-WITNESSES = (Instrument("prober", "checks.prober"), Instrument("signals", "checks.signals"))
+WITNESSES = (
+    Instrument("prober", "checks.prober"),
+    Instrument("pulse", "checks.pulse"),
+    Instrument("signals", "checks.signals"),
+)
 LOAD = (Instrument("load-0", "loadgen.run"),)
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 """What a run folder with a record of a wrong shape raises when it is read."""
@@ -288,6 +293,7 @@ def _header(scenario: Scenario, world: World, run_id: str, release: str) -> dict
         "overrides": list(target.overrides),
         "residue_audit": True,
         "read_only": target.load.read_only,
+        "calibration": stored(CALIBRATION),
         "gate_eligible": target.kind != "lab" and not target.overrides,
         "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},

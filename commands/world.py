@@ -20,6 +20,8 @@ from lab.launch import LabError, LabInfo, launch
 
 TARGETS = REPOSITORY / "targets"
 RUNS = REPOSITORY / "reports" / "runs"
+CALIBRATION = REPOSITORY / "reports" / "calibration.json"
+"""What `drill calibrate` found on this machine (drill/calibration.py)."""
 MAX_SPEED = 1000.0
 RELEASE = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")
 

@@ -25,7 +25,16 @@ from reports.picture import picture
 from reports.residue import NAMES, parts
 from reports.run import Run, load_run, lost_writes
 from reports.summary import MISSING, columns
-from reports.table import banner, objective_rows, phase_rows, sentence, table, writes_table
+from reports.table import (
+    banner,
+    calibration,
+    objective_rows,
+    phase_rows,
+    sentence,
+    table,
+    vantage_rows,
+    writes_table,
+)
 
 REPORT_FILE = "report.html"
 MOST_ROWS = 200
@@ -55,6 +64,7 @@ CSS = """
  .drill *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.drill .scroll{overflow:visible}
  .drill .scroll>svg{min-width:0}.drill h2{break-after:avoid}.drill tr,.drill svg{break-inside:avoid}}
 """
+VANTAGES = ("vantage", "without service", "estimate", "looks served", "served from")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 READING = (
     "Every instant is an interval, because a system is only seen when somebody looks. PASS only if the upper bound "
@@ -115,11 +125,13 @@ def _summary(run: Run, heading: str, number: int) -> str:
     verdict = run.judgement.verdict
     badge = _badge(verdict)
     lab = f'<p class="lab">{safe(banner(run))}</p>' if run.lab else ""
+    accuracy = _paragraph(calibration(run))
     said = sentence(run.judgement).removeprefix(f"{verdict.value}: ")
     objectives = _table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
-        f"{_paragraph(run.history.header.get('docstring'))}{lab}{_bars(run, number)}{objectives}"
+        f"{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
+        f"{_bars(run, number)}{objectives}"
         f'<h2>What happened</h2><div class="scroll">{picture(run)}</div>'
     )
 
@@ -128,6 +140,7 @@ def _details(run: Run) -> str:
     header, writes = writes_table(run.judgement)
     sections = [
         ("What was judged", _findings(run)),
+        ("Seen from", _table(VANTAGES, vantage_rows(run))),
         ("The split of the recovery", _table(("step", "from the onset", "source clock"), phase_rows(run))),
         ("Writes", _table(header, writes)),
         ("Lost writes", _lost(run)),
