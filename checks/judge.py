@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from checks.names import servers_of
 from checks.phases import phases_of
 from checks.preconditions import problems_of, same_fault
 from checks.recovery_point import Balances, RecoveryPoint, recovery_point, spoiled_passes
@@ -39,6 +40,8 @@ class Measured:
     problems: tuple[str, ...]
     vantages: tuple[dict[str, Any], ...] = ()
     """The rows of the vantages beside the number that is judged (checks/vantages.py)."""
+    names: tuple[dict[str, Any], ...] = ()
+    """The rows of the DNS servers (checks/names.py)."""
     unserved: tuple[int, int] = (0, 0)
     """Of the load's requests between onset and recovery: how many were not served, of how many."""
 
@@ -84,7 +87,9 @@ def measure_window(history: History, window: Window, settings: Settings) -> Meas
     point = recovery_point(history, window, time.onset, settings.speed, settle_wall_s)
     rows = tuple(rows_of(vantages_of(history, window, settings), settings.speed))
     unserved = unserved_demand(history, window, time)
-    return Measured(window, time, point, problems_of(history, window, settings, time), rows, unserved)
+    ttl_s = float(((history.header.get("target") or {}).get("dns") or {}).get("ttl_s", 60.0))
+    names = tuple(server.row() for server in servers_of(history, window, settings, ttl_s))
+    return Measured(window, time, point, problems_of(history, window, settings, time), rows, names, unserved)
 
 
 def unserved_demand(history: History, window: Window, time: RecoveryTime) -> tuple[int, int]:
@@ -109,7 +114,11 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
 def time_finding(measured: Measured, limit_s: float | None) -> Finding:
     """Recovery time against its objective, in target seconds."""
     name, time = f"recovery time, {measured.window.name}", measured.time
-    data = _time_data(time) | {"vantages": list(measured.vantages), "unserved": list(measured.unserved)}
+    data = _time_data(time) | {
+        "vantages": list(measured.vantages),
+        "names": list(measured.names),
+        "unserved": list(measured.unserved),
+    }
     if limit_s is None:
         return Finding(name, Verdict.INVALID, "the target has no objective for it", None, time.duration, data=data)
     if measured.problems or time.duration is None:
@@ -311,6 +320,11 @@ def _notes(history: History, measured: Measured) -> Iterator[str]:
     if measured.unserved[1]:
         failed, sent = measured.unserved
         yield f"{window.name}: {failed} of the load's {sent} requests between onset and recovery were not served"
+    for row in measured.names:
+        if row["flaps"]:
+            yield f"{window.name}: the answers of {row['server']} went back and forth, {row['flaps']} times back"
+        if row["held_past_ttl_s"]:
+            yield f"{window.name}: {row['server']} held an old answer {row['held_past_ttl_s']:.1f} s past its TTL"
     if time.outages > 1:
         yield f"{window.name}: {time.outages} outages; the longest is judged, {time.unavailable} unavailable in all"
     if measured.point.balances is not None and measured.point.balances.unread:

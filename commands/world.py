@@ -15,6 +15,7 @@ from drill.aws import Aws
 from drill.child import REPOSITORY
 from drill.clock import Clock, SystemClock
 from drill.errors import UsageError
+from drill.ip_ranges import GLOBAL
 from drill.target import Connection, Target, load_target
 from lab.launch import LabError, LabInfo, launch
 
@@ -130,7 +131,7 @@ def _check_regions(target: Target) -> None:
     known = set(botocore.session.get_session().get_available_regions("ec2"))
     used = {target.regions.primary, target.regions.standby, target.regions.observer}
     used |= {resource.region for resource in target.resources.values()} | target.regions.cidrs.keys()
-    unknown = sorted(used - known)
+    unknown = sorted(used - known - {GLOBAL})
     if unknown:
         raise UsageError(
             f"target {target.name}: unknown Region {', '.join(unknown)}; known: {', '.join(sorted(known))}"

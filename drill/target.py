@@ -30,6 +30,7 @@ from pydantic import (
 
 from drill.errors import Refused, UsageError
 from drill.evidence import Evidence
+from drill.ip_ranges import Ranges, ranges_of
 
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 SETTABLE = ("objectives", "timings")
@@ -54,6 +55,10 @@ class Regions(_Table):
     observer: str = Field(pattern=REGION)
     cidrs: dict[str, list[str]]
     """Region -> CIDRs of its own addresses. Longest prefix wins."""
+    ip_ranges: str | None = None
+    """A copy of AWS's ip-ranges.json, relative to the target file; `load_target` takes from it what is needed."""
+    ip_ranges_token: str | None = None
+    """Its syncToken, filled in by `load_target`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Regions:
@@ -68,6 +73,15 @@ class Regions(_Table):
 
     def region_of(self, address: str) -> str | None:
         """The Region whose CIDRs hold `address` (longest prefix), None when none does or it is no address."""
+        if ":" in address:
+            return self._region_of_v6(address)
+        return self._ranges.region_of(address)
+
+    @functools.cached_property
+    def _ranges(self) -> Ranges:
+        return Ranges(self.cidrs)
+
+    def _region_of_v6(self, address: str) -> str | None:
         try:
             ip = ipaddress.ip_address(address)
         except ValueError:
@@ -368,6 +382,7 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
         raise UsageError(f"unknown target {path.stem!r}: no file {path}; known targets: {known or 'none'}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
+    _take_ip_ranges(raw, path)
     overrides = tuple(settings)
     for setting in overrides:
         _override(raw, setting)
@@ -379,6 +394,24 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
             f"  {line}" for line in _contradictions(_valid_tables(raw)) if not any(line in seen for seen in lines)
         ]
         raise UsageError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
+
+
+def _take_ip_ranges(raw: dict[str, Any], path: Path) -> None:
+    """Add the published ranges that the target needs to its own CIDRs, which come first. UsageError."""
+    regions = raw.get("regions")
+    if not isinstance(regions, dict) or not isinstance(regions.get("ip_ranges"), str):
+        return
+    roles = [str(regions[role]) for role in ("primary", "standby", "observer") if role in regions]
+    try:
+        published, token = ranges_of(path.parent / regions["ip_ranges"], roles)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: regions.ip_ranges: {error}; fetch https://ip-ranges.amazonaws.com/ip-ranges.json beside it"
+        ) from error
+    own = regions.get("cidrs") or {}
+    names = sorted({*own, *published})
+    regions["cidrs"] = {name: [*own.get(name, []), *published.get(name, [])] for name in names}
+    regions["ip_ranges_token"] = token
 
 
 def _override(raw: dict[str, Any], setting: str) -> None:

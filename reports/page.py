@@ -23,7 +23,7 @@ from reports.bars import bar
 from reports.ink import OKABE_ITO, safe
 from reports.picture import picture
 from reports.residue import NAMES, parts
-from reports.run import Run, load_run, lost_writes
+from reports.run import Run, load_run, lost_writes, place
 from reports.summary import MISSING, columns
 from reports.table import (
     banner,
@@ -141,6 +141,7 @@ def _details(run: Run) -> str:
     sections = [
         ("What was judged", _findings(run)),
         ("Seen from", _table(VANTAGES, vantage_rows(run))),
+        ("Names", _names(run)),
         ("The split of the recovery", _table(("step", "from the onset", "source clock"), phase_rows(run))),
         ("Writes", _table(header, writes)),
         ("Lost writes", _lost(run)),
@@ -192,6 +193,25 @@ def _residue(run: Run) -> str:
     return "".join(
         f"<p>{safe(part.said)}</p>{_table(part.header, part.rows[:MOST_ROWS])}" for part in parts(run.judgement)
     )
+
+
+def _names(run: Run) -> str:
+    """What each DNS server answered in each window."""
+    found = [(f.name.rpartition(", ")[2], row) for f in run.judgement.findings for row in f.data.get("names", ())]
+    header = ("server", "answers", "moved, from the window's begin", "TTL left", "flaps", "held past its TTL")
+    return _table(header, [_name_row(window, row, run.unit) for window, row in found])
+
+
+def _name_row(window: str, row: Mapping[str, Any], unit: str) -> list[str]:
+    moved, ttl = row.get("moved_s"), row.get("ttl_left_s")
+    return [
+        f"{window}: {row.get('server')}",
+        ", ".join(f"{place(name)} {share:.0%}" for name, share in (row.get("shares") or {}).items()),
+        "" if not moved else f"[{moved[0]:.1f}, {moved[1]:.1f} {unit}]",
+        "" if not ttl else f"{ttl[0]:g} to {ttl[1]:g}",
+        str(row.get("flaps", "")),
+        f"{row['held_past_ttl_s']:.1f} {unit}" if row.get("held_past_ttl_s") else "",
+    ]
 
 
 def _lost(run: Run) -> str:
