@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from drill.errors import Invalid
-from drill.target import Probing, Regions, Timings
+from drill.probing import Probing
+from drill.target import Regions, Timings
 from drill.timeline import Event, History
 
 FAILOVER = "failover"

@@ -1,9 +1,9 @@
 """Addresses to Regions: by CIDRs, longest prefix first, also when there are thousands of them.
 
 AWS publishes its address ranges (https://ip-ranges.amazonaws.com/ip-ranges.json); a target with public addresses
-names a copy of that file. Only what can decide between the target's own Regions is taken from it: their ranges, and ranges
-of others that lie inside them. What is taken becomes part of the target, so that a verdict can be computed again
-years later, offline, by the ranges of that day.
+names a copy of that file. Only what can decide between the target's own Regions is taken from it: their ranges, and
+ranges of others that lie inside them. What is taken becomes part of the target, so that a verdict can be computed
+again years later, offline, by the ranges of that day.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import ipaddress
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 GLOBAL = "GLOBAL"
 """AWS's word for ranges that belong to no Region (CloudFront, Global Accelerator, Route 53)."""
@@ -36,6 +37,22 @@ def ranges_of(path: Path, regions: Iterable[str]) -> tuple[dict[str, list[str]],
         if region in wanted or ours.region_of(str(network.network_address)):
             kept.setdefault(region, []).append(str(network))
     return kept, token
+
+
+def take_ip_ranges(raw: dict[str, Any], target_file: Path) -> None:
+    """Add the published ranges that a raw target needs to its own CIDRs, if it names such a file.
+
+    OSError, ValueError: see `ranges_of`.
+    """
+    regions = raw.get("regions")
+    if not isinstance(regions, dict) or not isinstance(regions.get("ip_ranges"), str):
+        return
+    roles = [str(regions[role]) for role in ("primary", "standby", "observer") if role in regions]
+    published, token = ranges_of(target_file.parent / regions["ip_ranges"], roles)
+    own = regions.get("cidrs") or {}
+    names = sorted({*own, *published})
+    regions["cidrs"] = {name: [*own.get(name, []), *published.get(name, [])] for name in names}
+    regions["ip_ranges_token"] = token
 
 
 class Ranges:

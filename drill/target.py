@@ -30,7 +30,8 @@ from pydantic import (
 
 from drill.errors import Refused, UsageError
 from drill.evidence import Evidence
-from drill.ip_ranges import Ranges, ranges_of
+from drill.ip_ranges import Ranges, take_ip_ranges
+from drill.probing import Probing
 
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 SETTABLE = ("objectives", "timings")
@@ -222,38 +223,6 @@ class Timings(_Table):
     restore_timeout_s: PositiveFloat = 300.0
 
 
-class Probing(_Table):
-    """How quickly the target may be looked at, in wall seconds: what a server bears depends on no lab's speed.
-
-    gentle_hz: looks a second per vantage while nothing is expected; quick_hz: the most there may be, used from just
-    before an injection until recovery is sustained; write_hz: the same for write probes, each of which is a real
-    write (None: never quicker than timings.probe_interval_s); path, good: what is looked at, and the statuses that
-    say it is well. Without a path it is the read of a write that nobody made, which must be answered "absent".
-    needed_by_writes: whether a write needs what the look needs (the same entrance, the same service), so that a
-    failed look is also a failure for whoever writes.
-    degraded_share, degraded_wall_s, degraded_window_s: users are badly served while fewer than this share of the
-    looks of a window (target seconds) are good and answered within degraded_wall_s.
-    """
-
-    gentle_hz: float = Field(default=2.0, gt=0, le=1000)
-    quick_hz: float = Field(default=10.0, gt=0, le=1000)
-    write_hz: float | None = Field(default=None, gt=0, le=100)
-    path: str | None = Field(default=None, pattern=r"^/[\x21-\x7e]*$")
-    good: tuple[int, ...] = ()
-    needed_by_writes: bool = True
-    degraded_share: float = Field(default=0.95, gt=0, le=1)
-    degraded_wall_s: PositiveFloat = 1.0
-    degraded_window_s: PositiveFloat = 10.0
-
-    @model_validator(mode="after")
-    def _told(self) -> Probing:
-        if self.path is not None and not self.good:
-            raise ValueError("good: say which statuses of path mean that it is well, for example [200]")
-        if self.quick_hz < self.gentle_hz:
-            raise ValueError(f"quick_hz {self.quick_hz:g} is below gentle_hz {self.gentle_hz:g}")
-        return self
-
-
 class Safety(_Table):
     """What ends a drill, and puts back what it broke, when the drill itself cannot.
 
@@ -382,7 +351,12 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
         raise UsageError(f"unknown target {path.stem!r}: no file {path}; known targets: {known or 'none'}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
-    _take_ip_ranges(raw, path)
+    try:
+        take_ip_ranges(raw, path)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: regions.ip_ranges: {error}; fetch https://ip-ranges.amazonaws.com/ip-ranges.json beside it"
+        ) from error
     overrides = tuple(settings)
     for setting in overrides:
         _override(raw, setting)
@@ -394,24 +368,6 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
             f"  {line}" for line in _contradictions(_valid_tables(raw)) if not any(line in seen for seen in lines)
         ]
         raise UsageError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
-
-
-def _take_ip_ranges(raw: dict[str, Any], path: Path) -> None:
-    """Add the published ranges that the target needs to its own CIDRs, which come first. UsageError."""
-    regions = raw.get("regions")
-    if not isinstance(regions, dict) or not isinstance(regions.get("ip_ranges"), str):
-        return
-    roles = [str(regions[role]) for role in ("primary", "standby", "observer") if role in regions]
-    try:
-        published, token = ranges_of(path.parent / regions["ip_ranges"], roles)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{path}: regions.ip_ranges: {error}; fetch https://ip-ranges.amazonaws.com/ip-ranges.json beside it"
-        ) from error
-    own = regions.get("cidrs") or {}
-    names = sorted({*own, *published})
-    regions["cidrs"] = {name: [*own.get(name, []), *published.get(name, [])] for name in names}
-    regions["ip_ranges_token"] = token
 
 
 def _override(raw: dict[str, Any], setting: str) -> None:
