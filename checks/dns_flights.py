@@ -21,7 +21,7 @@ TC, RCODES = 0x0200, {0: "NOERROR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
 A, IN_CLASS = 1, 1
 BUFFER_BYTES = 1024 * 1024
 MOST_READ = 4096
-MALFORMED = (struct.error, IndexError, ValueError)
+MALFORMED = (struct.error, IndexError, ValueError, OSError)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def question(name: str, recursive: bool) -> bytes:
 
 
 def read_reply(data: bytes) -> Reply:
-    """Read an answer; struct.error, IndexError or ValueError for what is none."""
+    """Read an answer; one of MALFORMED for what is none."""
     _, flags, questions, answers, _, _ = struct.unpack_from(">HHHHHH", data)
     at = 12
     for _ in range(questions):
