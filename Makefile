@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help setup drill test lint lock clean
+.PHONY: help setup drill test bench lint lock clean
 
 help:
 	@echo "make drill   set up, then run the headline drill in the embedded lab (ARGS='--set objectives.rto_s=300')"
 	@echo "make test    set up, then pass the harness's own tests (ARGS='tests/lab -x')"
+	@echo "make bench   set up, then measure: accuracy, what probing costs, side by side with other tools (15 minutes)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make setup   .venv from the hash-pinned requirements.lock"
 	@echo "make lock    write requirements.lock anew from pyproject.toml (needs uv)"
@@ -36,6 +37,13 @@ ifeq ($(strip $(ARGS)),)
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+# Chaos Toolkit pins packages of ours, so it has a venv of its own; without it its row is left out.
+bench: setup
+	@$(BIN)/python -m benchmarks.prober
+	@test -x .venv-bench/bin/chaos || { $(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install --quiet -r benchmarks/requirements.txt; } || true
+	@$(BIN)/python -m benchmarks.side_by_side $$(test -x .venv-bench/bin/chaos && echo --chaos .venv-bench/bin/chaos)
+	@$(BIN)/drill calibrate --outages 1000
 
 lint: setup
 	$(BIN)/ruff check .

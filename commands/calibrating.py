@@ -54,11 +54,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Job:
-    """One victim's share: `outages` of one kind."""
+    """One victim's share: `outages` of one kind. healthy_s, outage_s: [least, most] wall seconds of each."""
 
     number: int
     kind: str
     outages: int
+    healthy_s: tuple[float, float] = HEALTHY_S
+    outage_s: tuple[float, float] = OUTAGE_S
 
     @property
     def name(self) -> str:
@@ -73,7 +75,7 @@ class Job:
     @property
     def limit_s(self) -> float:
         """Wall seconds after which it is no longer waited for."""
-        return 30 + 3 * self.outages * (HEALTHY_S[1] + OUTAGE_S[1])
+        return 30 + 3 * self.outages * (self.healthy_s[1] + self.outage_s[1])
 
 
 @dataclass(frozen=True)
@@ -151,8 +153,8 @@ def victim(job: Job, folder: Path, seed: int) -> Iterator[subprocess.Popen[bytes
         "truth": str(folder / f"truth-{job.name}.jsonl"),
         "seed": seed,
         "outages": job.outages,
-        "healthy_s": HEALTHY_S,
-        "outage_s": OUTAGE_S,
+        "healthy_s": job.healthy_s,
+        "outage_s": job.outage_s,
         "ratio": RATIO,
     }
     path = folder / f"victim-{job.name}.json"

@@ -127,7 +127,7 @@ def test_the_ways_to_fail_are_kept_apart(reply: bytes, detail: str) -> None:
 
 
 def test_new_clients_move_with_the_name_and_pinned_ones_when_their_connection_breaks() -> None:
-    """The two numbers differ exactly as the two kinds of client do; where a look landed is the address connected to."""
+    """The two numbers differ as the two kinds of client do; where a look landed is the address connected to."""
     now = [HERE]
     with http_server(ok, HERE) as port, http_server(ok, THERE, port):
         with looking(aim(port, NEW, lambda: now[0]), aim(port, PINNED, lambda: now[0])) as sink:

@@ -180,7 +180,7 @@ def answers(story: Story, vantage: str, from_s: float, to_s: float, peer: str, t
 
 
 def test_flaps_shares_and_answers_held_past_their_ttl_are_told() -> None:
-    """One resolver keeps an old answer 40 s too long, one goes back and forth; the authoritative server moved at 50."""
+    """One resolver keeps an old answer 40 s too long, one goes back and forth; the switch was made at 50."""
     story = Story().window(0, 300)
     answers(answers(story, "authoritative", -10, 50, TOKYO_PEER), "authoritative", 50, 300, OSAKA_PEER)
     answers(answers(story, "resolver:slow", -10, 150, TOKYO_PEER), "resolver:slow", 150, 300, OSAKA_PEER)
