@@ -15,7 +15,7 @@ import struct
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from checks.flights import FAIL, OK, UNKNOWN, Flight, Loop
+from checks.flights import FAIL, OK, SO_TIMESTAMPNS, UNKNOWN, Ancillary, Flight, Loop
 
 TC, RCODES = 0x0200, {0: "NOERROR", 2: "SERVFAIL", 3: "NXDOMAIN", 5: "REFUSED"}
 A, IN_CLASS = 1, 1
@@ -88,6 +88,7 @@ class DnsServer:
     def __init__(self, host: str, port: int) -> None:
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._sock.connect((host, port))
         self._read: dict[bytes, Reply] = {}
         self._waiting: dict[int, DnsFlight] = {}
@@ -119,12 +120,12 @@ class DnsServer:
     def _readable(self, mask: int) -> None:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while True:
-                data = self._sock.recv(4096)
+                data, extra, _, _ = self._sock.recvmsg(4096, 64)
                 flight = self._waiting.get(int.from_bytes(data[:2], "big"))
                 asked = flight.aim.wire[12:] if flight else b""
                 if flight and data[12 : 12 + len(asked)].lower() == asked.lower():
                     del self._waiting[flight.number]
-                    flight.answered(self._reply(data))
+                    flight.answered(self._reply(data), extra)
 
     def _reply(self, data: bytes) -> Reply | None:
         """What an answer says, None when it is none. Answers repeat themselves but for the id."""
@@ -187,13 +188,13 @@ class DnsFlight(Flight):
         self.loop, self.number = loop, -1
         loop.flew(self)
 
-    def answered(self, reply: Reply | None) -> None:
+    def answered(self, reply: Reply | None, extra: Ancillary) -> None:
         """An answer has come; None: it makes no sense."""
         if reply is None:
             self.loop.ended(self, FAIL if self.aim.silence_fails else UNKNOWN, "malformed answer")
             return
         self.value = reply.value
-        self.loop.ended(self, self.aim.outcome(reply), reply.said)
+        self.loop.ended(self, self.aim.outcome(reply), reply.said, extra)
 
     def gone(self) -> None:
         """See Flight."""

@@ -7,8 +7,8 @@ result, or its send when no answer came:
     onset     the middle of the last good result before it and the first bad contact
     recovery  the middle of the last bad contact and the first good result after it
 
-with one exception. When requests that had been waiting are answered all at once, the service was paused and its queue
-survived: the pause ended when the first of them was answered, less what an answer usually takes.
+with one exception. When requests that had been waiting are answered after all, the service was paused and its queue
+survived: the pause ended when the first of them was answered.
 
 In a brown-out (each request fails with some probability) the edges hide behind luck: before the first failure there
 were, on average, (1 - f) / f requests that the brown-out let pass, f being the share that failed. The estimate moves
@@ -26,8 +26,7 @@ from checks.recovery_time import Look, RecoveryTime
 from drill.verdict import Interval
 
 WAITED_S = 0.02
-"""A first answer that took longer than this, and ten times the usual, had been waiting."""
-TOGETHER_S = 0.01
+"""An answer that took longer than this, and ten times the usual, had been waiting."""
 LUCK = 1e-6
 
 
@@ -45,7 +44,8 @@ def edges(looks: Sequence[Look], found: RecoveryTime) -> tuple[float, float] | N
     if not (bads and before and after):
         return None
     usual_s = statistics.median(k.done_s - k.sent_s for k in before)
-    return _onset(bads, before, found.onset), _recovery(bads, after, usual_s, found.recovery)
+    late = [k for k in goods if k.done_s - k.sent_s > max(WAITED_S, 10 * usual_s)]
+    return _onset(bads, before, found.onset), _recovery(bads, after, late, found.recovery)
 
 
 def _contact_s(bad: Look) -> float:
@@ -59,14 +59,15 @@ def _onset(bads: Sequence[Look], before: Sequence[Look], bounds: Interval) -> fl
     return _within((last_good_s + max(first_bad_s, last_good_s)) / 2, bounds)
 
 
-def _recovery(bads: Sequence[Look], after: Sequence[Look], usual_s: float, bounds: Interval) -> float:
+def _recovery(bads: Sequence[Look], after: Sequence[Look], late: Sequence[Look], bounds: Interval) -> float:
+    """late: good looks that had been waiting."""
     last_bad = max(bads, key=_contact_s)
+    last_bad_s = _contact_s(last_bad)
+    answered_s = [k.done_s for k in late if last_bad_s <= k.done_s <= bounds.high_s + WAITED_S]
+    if last_bad.silent and answered_s:
+        return _within(min(answered_s), bounds)
     first_s = min(k.done_s for k in after)
-    waited_s = max(k.done_s - k.sent_s for k in after if k.done_s <= first_s + TOGETHER_S)
-    if last_bad.silent and waited_s > max(WAITED_S, 10 * usual_s):
-        return _within(first_s - usual_s, bounds)
-    last_bad_s = min(_contact_s(last_bad), first_s)
-    return _within((last_bad_s + first_s) / 2, bounds)
+    return _within((min(last_bad_s, first_s) + first_s) / 2, bounds)
 
 
 def _within(at_s: float, bounds: Interval) -> float:

@@ -2,7 +2,8 @@
 
 Every aim has its slots; a slot is a look, sent when it is due however many looks are still in the air, and each ends
 by itself: an answer, an error, or its deadline. Nothing is asked twice. The stamps are taken at the send (before the
-connection is opened) and when the result is known.
+connection is opened) and when the result came in: an answer's is the kernel's, so that on a busy machine our own
+waiting for a turn is not taken for the system's.
 
 What the loop did not do is evidence too: slots that passed while the process did not run are recorded as one UNKNOWN
 look over their whole time, never as failures and never as health. After a stall what has arrived is read before any
@@ -19,11 +20,15 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from checks.schedule import Missed, Monotonic
+from drill.clock import arrived_s
 
 OK, FAIL, UNKNOWN = 0, 1, 2
 """Indexes into drill.observations.OUTCOMES."""
 MOST_IN_THE_AIR = 4096
 LONGEST_WAIT_S = 0.05
+SO_TIMESTAMPNS = 35
+"""Linux's socket option, and the kind of the ancillary data that it yields."""
+Ancillary = Sequence[tuple[int, int, bytes]]
 
 
 class Sink(Protocol):
@@ -105,14 +110,17 @@ class Loop:
         self._air.setdefault(flight.aim.deadline_s, collections.deque()).append(flight)
         self._count += 1
 
-    def ended(self, flight: Flight, outcome: int, detail: str = "") -> None:
-        """A look has its result, now. The first result counts."""
+    def ended(self, flight: Flight, outcome: int, detail: str = "", extra: Ancillary = ()) -> None:
+        """A look has its result, now, or when the kernel says that it came in. The first result counts."""
         if flight.over:
             return
         flight.over = True
         self._count -= 1
-        aim = flight.aim
-        self._sink.put(flight.sent_s, self.now(), aim.probe, aim.vantage, outcome, flight.value, detail)
+        aim, done_s = flight.aim, self.now()
+        for _, kind, stamp in extra:
+            if kind == SO_TIMESTAMPNS and len(stamp) == 16:
+                done_s = min(done_s, max(flight.sent_s, arrived_s(stamp)))
+        self._sink.put(flight.sent_s, done_s, aim.probe, aim.vantage, outcome, flight.value, detail)
 
     # -- the loop
 

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from checks.flights import FAIL, OK, Aim, Flight, Loop
+from checks.flights import FAIL, OK, SO_TIMESTAMPNS, UNKNOWN, Aim, Ancillary, Flight, Loop
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 MAX_REPLY_BYTES = 64 * 1024
@@ -95,6 +95,7 @@ class HttpFlight(Flight):
         """Open a connection; on a near network it is there at once, else the loop tells."""
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._sock = sock
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         if self.aim.abrupt:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
         error = sock.connect_ex((self.value, self.aim.port))
@@ -145,8 +146,12 @@ class HttpFlight(Flight):
 
     def _readable(self, mask: int) -> None:
         assert self._sock is not None
+        extra: Ancillary = ()
         try:
-            data = self._sock.recv(16384)
+            if self.aim.tls is None:
+                data, extra, _, _ = self._sock.recvmsg(16384, 64)
+            else:
+                data = self._sock.recv(16384)
         except (BlockingIOError, ssl.SSLWantReadError):
             return
         except OSError as error:
@@ -155,13 +160,14 @@ class HttpFlight(Flight):
         self._data += data
         whole, status, closing = _reply(self._data, at_end=not data)
         if whole:
-            self._arrived(status, closing)
+            self._arrived(status, closing, extra)
         elif not data or len(self._data) > MAX_REPLY_BYTES:
             self._over(FAIL, "reset" if not data else "protocol: too long a reply", keep=False)
 
-    def _arrived(self, status: int, closing: bool) -> None:
+    def _arrived(self, status: int, closing: bool, extra: Ancillary) -> None:
         good = status in self.aim.good
-        self._over(OK if good else FAIL, "" if good else f"status {status}", keep=self.aim.kept and not closing)
+        outcome, detail = (OK, "") if good else (FAIL, f"status {status}")
+        self._over(outcome, detail, keep=self.aim.kept and not closing, extra=extra)
 
     def _failed(self, error: OSError) -> None:
         refused = error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
@@ -172,8 +178,8 @@ class HttpFlight(Flight):
             what = f"prober: {errno.errorcode[error.errno]}"
         self._over(FAIL, what, keep=False)
 
-    def _over(self, outcome: int, detail: str, keep: bool) -> None:
-        self.end(outcome, detail)
+    def _over(self, outcome: int, detail: str, keep: bool, extra: Ancillary = ()) -> None:
+        self.end(outcome, detail, extra)
         assert self._sock is not None
         self._loop.forget(self._sock.fileno(), closing=not keep)
         if keep:
@@ -183,9 +189,9 @@ class HttpFlight(Flight):
         if self.aim.kept:
             self.aim.broke()
 
-    def end(self, outcome: int, detail: str) -> None:
+    def end(self, outcome: int, detail: str, extra: Ancillary = ()) -> None:
         """Tell the loop; what is wrong with ourselves is no failure of anybody's."""
-        self._loop.ended(self, 2 if detail.startswith("prober:") else outcome, detail)
+        self._loop.ended(self, UNKNOWN if detail.startswith("prober:") else outcome, detail, extra)
 
     def gone(self) -> None:
         """See Flight."""

@@ -3,7 +3,7 @@
 `obs-<witness>.bin` is for a witness that looks often (1 kHz for minutes): a header, then records of 32 bytes, each
 with a checksum, appended with write(2), so that a SIGKILL loses nothing that was written. The words of a look (probe,
 vantage, value, detail) are numbers into `obs-<witness>.names`, one JSON string a line, appended before its first use.
-One thread writes, in the order of the results: a record whose result came before its predecessor's shows a clock that
+One thread writes, nearly in the order of the results: one that came much before a predecessor's shows a clock that
 was set back, or two runs in one file.
 """
 
@@ -24,6 +24,8 @@ HEADER_BYTES = 16
 RECORD = struct.Struct("<ddHHHHB3x")
 WHOLE = struct.Struct("<ddHHHHB3xI")
 MOST_NAMES = 65_000
+DISORDER_S = 10.0
+"""An answer is stamped when it came in, and written when its reader ran: no machine stalls longer than this."""
 OVERFLOW = "(one of too many)"
 
 
@@ -112,7 +114,7 @@ class ObservationTail:
     """Reads a growing `obs-<witness>.bin`, each call what was appended since the last.
 
     `new` raises ValueError naming file and record for what is no record: a wrong checksum, an unknown word, an
-    instant that is none, a result before its predecessor's. A torn last record is left for the next call.
+    instant that is none, a result far before a predecessor's. A torn last record is left for the next call.
     """
 
     def __init__(self, path: Path) -> None:
@@ -145,15 +147,16 @@ class ObservationTail:
                 raise ValueError(f"{self._path.name}, record {n}: wrong checksum")
             if not (math.isfinite(sent_s) and math.isfinite(done_s) and sent_s <= done_s):
                 raise ValueError(f"{self._path.name}, record {n}: done before it was sent")
-            if done_s < last_s:
-                why = "its result lies before its predecessor's: the clock was set back, or two runs are mixed"
+            if done_s < last_s - DISORDER_S:
+                back = f"its result lies {last_s - done_s:.1f} s before a predecessor's"
+                why = f"{back}: the clock was set back, or two runs are mixed"
                 raise ValueError(f"{self._path.name}, record {n}: {why}")
             try:
                 words = names[probe], names[vantage], names[value], names[detail]
                 yield Observation(sent_s, done_s, words[0], words[1], OUTCOMES[outcome], words[2], words[3])
             except IndexError as error:
                 raise ValueError(f"{self._path.name}, record {n}: a word that is not in its .names") from error
-            last_s = done_s
+            last_s = max(last_s, done_s)
         self._last_s, self._read = last_s, n
 
     def _check_header(self, header: bytes) -> None:

@@ -145,12 +145,12 @@ class HttpVictim(Reactor):
         sock.close()
 
     def _send(self, sock: socket.socket, reply: bytes) -> None:
-        before_s = time.monotonic() if self.went_on else 0.0
+        first, before_s = self.went_on, time.monotonic()
         try:
             sock.send(reply)
         except OSError:  # its client has given up
             return
-        if self.went_on:
+        if first:
             self.went_on = False
             tell(f"{before_s!r} {time.monotonic()!r}")
 

@@ -42,6 +42,7 @@ HANG = "hang"
 SPELL_S = (0.025, 0.06)
 """Flapping: how long a good spell and a bad one last; shorter than any sustained time that is calibrated with."""
 SETTLE_S = 0.3
+IDLE_TRIES = 200
 Edge = tuple[float, float]
 
 
@@ -188,11 +189,27 @@ def _stop_and_go(config: Config, pid: int, says: int, over: threading.Event) -> 
         if over.wait(max(0.0, at_s - time.monotonic())):
             return
         if down:
-            onset = stamped(lambda: _stop(pid))
+            onset = _stopped_while_idle(pid)
         elif last:
             os.kill(pid, signal.SIGCONT)
             truth.add(onset, _served_again(says))
     say({"done": config.outages})
+
+
+def _stopped_while_idle(pid: int) -> Edge:
+    """Stop it when it waits for work: one that already waits for the processor has ceased to serve before."""
+    for _ in range(IDLE_TRIES):
+        before_s = time.monotonic()
+        if _state(pid) == "S":
+            _stop(pid)
+            return before_s, time.monotonic()
+        time.sleep(0.001)
+    return stamped(lambda: _stop(pid))
+
+
+def _state(pid: int) -> str:
+    """The kernel's letter for what a process does: S waits for work, R runs or waits for the processor."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def _stop(pid: int) -> None:

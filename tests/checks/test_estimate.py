@@ -33,7 +33,7 @@ def planted(
         elif kind in ("refuse", "503"):
             looks.append(Look(sent_s, done_s, False))
         elif kind == "hang" and recovery_s < sent_s + DEADLINE_S:
-            looks.append(Look(sent_s, recovery_s + 0.0003 + 1e-6 * n, True))
+            looks.append(Look(sent_s, recovery_s + 0.0002 + 1e-8 * n, True))
         else:
             looks.append(Look(sent_s, sent_s + DEADLINE_S, False, silent=True))
     return looks

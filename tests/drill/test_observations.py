@@ -66,7 +66,7 @@ def test_a_growing_file_is_read_piece_by_piece(tmp_path: Path) -> None:
 def test_bad_evidence_is_named(tmp_path: Path) -> None:
     """A flipped bit, a cut, a clock set back, two runs in one file, missing words: each has its sentence."""
     path = written(tmp_path / "a", [look(n / 10, f"127.0.0.{n}") for n in range(1, 6)])
-    other = written(tmp_path / "b", [look(n / 10) for n in range(1, 3)])
+    other = written(tmp_path / "b", [look(n / 10 - 60) for n in range(1, 3)])
     whole, at = path.read_bytes(), HEADER_BYTES + 2 * WHOLE.size
     spoiled = {
         "record 3: wrong checksum": whole[: at + 3] + b"\xff" + whole[at + 4 :],
