@@ -11,15 +11,25 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from checks.recovery_time import SILENCE_INTERVALS, Look, first_sustained, looks_of, outages, silence
+from checks.recovery_time import (
+    SILENCE_INTERVALS,
+    Look,
+    first_sustained,
+    looks_of,
+    outages,
+    service_looks,
+    silence,
+)
 from checks.windows import INTERVAL_FLOOR_S, Places
-from drill.probes import SERVED
+from drill.probes import NEW, PULSE, SERVED
 from drill.target import Target
 from drill.timeline import Observation, Outcome, Timeline
 
 
-def _since(timeline: Timeline, since_s: float, landed: Callable[[str], bool]) -> list[Look]:
-    return looks_of((o for o in timeline.observations if o.probe in SERVED and o.done_s >= since_s), landed)
+def _since(timeline: Timeline, since_s: float, landed: Callable[[str], bool], with_quick: bool = False) -> list[Look]:
+    known = [o for o in timeline.observations if o.done_s >= since_s]
+    quick = (o for o in known if with_quick and o.probe == PULSE and o.vantage == NEW)
+    return service_looks((o for o in known if o.probe in SERVED), quick, landed)
 
 
 def _good(look: Look) -> bool:
@@ -56,7 +66,8 @@ def _first_sign(looks: Sequence[Look]) -> float | None:
 def served_from(target: Target, region: str) -> Served:
     """Clients of `target` are served from `region`, by the target's own timings."""
     timings = target.timings
-    return Served(Places(target.regions).region_of, region, timings.sustained_s, timings.probe_interval_s)
+    quick = target.probing.needed_by_writes
+    return Served(Places(target.regions).region_of, region, timings.sustained_s, timings.probe_interval_s, quick)
 
 
 @dataclass(frozen=True)
@@ -64,13 +75,14 @@ class Served:
     """Clients are served from `region`: new writes, read back settled, for a sustained time.
 
     region_of: the Region of an address, None when unknown (Target.region_of); sustained_s, interval_s: target
-    seconds, interval_s being the prober's schedule.
+    seconds, interval_s being the prober's schedule; with_quick: whether failed quick looks count, as for the judge.
     """
 
     region_of: Callable[[str], str | None]
     region: str
     sustained_s: float
     interval_s: float = 2.0
+    with_quick: bool = True
 
     def reached(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant of the first good write in the Region that has been sustained, None until then.
@@ -86,7 +98,7 @@ class Served:
         return _first_sign(self._looks(timeline, since_s))
 
     def _looks(self, timeline: Timeline, since_s: float) -> list[Look]:
-        return _since(timeline, since_s, lambda peer: self.region_of(peer) == self.region)
+        return _since(timeline, since_s, lambda peer: self.region_of(peer) == self.region, self.with_quick)
 
     def progress(self, timeline: Timeline, since_s: float) -> str:
         """One line for people: what the last probe saw and how long it has been good in the Region."""

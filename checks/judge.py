@@ -10,21 +10,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from checks.balances import Balances
 from checks.integrity import integrity_finding, side_by_side, strays, torn_findings
 from checks.looks import spoiled_passes
+from checks.names import servers_of
 from checks.phases import phases_of
 from checks.preconditions import problems_of, same_fault
 from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.vantages import rows_of, vantages_of
 from checks.watched import restored_by_journal, watchdog_findings
 from checks.windows import Settings, Window, announced, settings_of, windows_of
 from drill.end_state import DECLARED
 from drill.errors import Invalid
-from drill.timeline import History
+from drill.timeline import History, Outcome
 from drill.verdict import Finding, Interval, Judgement, Verdict, conclude, judge_interval
 
 NONSENSE = (TypeError, ValueError, KeyError, AttributeError, LookupError, ArithmeticError)
@@ -39,6 +42,12 @@ class Measured:
     time: RecoveryTime
     point: RecoveryPoint
     problems: tuple[str, ...]
+    vantages: tuple[dict[str, Any], ...] = ()
+    """The rows of the vantages beside the number that is judged (checks/vantages.py)."""
+    names: tuple[dict[str, Any], ...] = ()
+    """The rows of the DNS servers (checks/names.py)."""
+    unserved: tuple[int, int] = (0, 0)
+    """Of the load's requests between onset and recovery: how many were not served, of how many."""
 
 
 def judge(history: History) -> Judgement:
@@ -84,7 +93,20 @@ def measure_window(history: History, window: Window, settings: Settings) -> Meas
     settle_wall_s = settings.wall_s(settings.timings.settle_s)
     region_of = settings.places.region_of
     point = recovery_point(history, window, time.onset, settings.speed, settle_wall_s, region_of)
-    return Measured(window, time, point, problems_of(history, window, settings, time))
+    rows = tuple(rows_of(vantages_of(history, window, settings), settings.speed))
+    unserved = unserved_demand(history, window, time)
+    ttl_s = float(((history.header.get("target") or {}).get("dns") or {}).get("ttl_s", 60.0))
+    names = tuple(server.row() for server in servers_of(history, window, settings, ttl_s))
+    return Measured(window, time, point, problems_of(history, window, settings, time), rows, names, unserved)
+
+
+def unserved_demand(history: History, window: Window, time: RecoveryTime) -> tuple[int, int]:
+    """(not served, of how many) requests that the load sent between the earliest onset and the latest recovery."""
+    if time.onset is None or time.recovery is None:
+        return 0, 0
+    low_s, high_s = time.onset.low_s, min(time.recovery.high_s, window.end_s)
+    during = [r for r in history.requests if low_s <= r.sent_s <= high_s]
+    return sum(r.outcome is not Outcome.OK for r in during), len(during)
 
 
 def _window_findings(history: History, measured: Measured, settings: Settings) -> Iterator[Finding]:
@@ -101,7 +123,11 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
 def time_finding(measured: Measured, limit_s: float | None) -> Finding:
     """Recovery time against its objective, in target seconds."""
     name, time = f"recovery time, {measured.window.name}", measured.time
-    data = _time_data(time)
+    data = _time_data(time) | {
+        "vantages": list(measured.vantages),
+        "names": list(measured.names),
+        "unserved": list(measured.unserved),
+    }
     if limit_s is None:
         return Finding(name, Verdict.INVALID, "the target has no objective for it", None, time.duration, data=data)
     if measured.problems or time.duration is None:
@@ -298,6 +324,14 @@ def _notes(history: History, measured: Measured) -> Iterator[str]:
     pinned = sum(r.pinned and window.begin_s <= r.sent_s <= window.end_s for r in history.requests)
     if pinned:
         yield f"{window.name}: {pinned} requests went over connections pinned to an address no longer in DNS"
+    if measured.unserved[1]:
+        failed, sent = measured.unserved
+        yield f"{window.name}: {failed} of the load's {sent} requests between onset and recovery were not served"
+    for row in measured.names:
+        if row["flaps"]:
+            yield f"{window.name}: the answers of {row['server']} went back and forth, {row['flaps']} times back"
+        if row["held_past_ttl_s"]:
+            yield f"{window.name}: {row['server']} held an old answer {row['held_past_ttl_s']:.1f} s past its TTL"
     if time.outages > 1:
         yield f"{window.name}: {time.outages} outages; the longest is judged, {time.unavailable} unavailable in all"
     if measured.point.balances is not None and measured.point.balances.unread:

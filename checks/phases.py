@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from checks.own_clocks import own_clock_rows
 from checks.windows import FAILBACK, Settings, Window
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Interval
@@ -46,6 +47,7 @@ def phases_of(
         (f"{window.name}: {s.name}", _from(zero, instant_of(history, window, s), settings.speed), s.source + since)
         for s in signals_of(history, window, settings)
     ]
+    rows += own_clock_rows(history, window, zero)
     every_s = settings.timings.probe_interval_s
     source = f"harness clock, probe {history.probe} every {every_s:g} s{since}"
     return (*rows, (f"{window.name}: clients recovered", _from(zero, recovery, settings.speed), source))

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from checks import dns_watch
+from checks.open_window import OpenWindow
 from checks.schedule import Missed, die_together, keep_schedule
 from drill.child import read_config, stop_event
 from drill.client import HttpClient, Reply, wall_timeout_s
@@ -39,7 +40,7 @@ ACCEPT, SETTLE, VANTAGE = "write.accept", "write.settle", "client"
 WRITING, READING = (ACCEPT, SETTLE), (READ,)
 """The observations of one probe that writes, and of one that may not."""
 INTERVAL_FLOOR_S = 0.1
-POLL_FLOOR_S = 0.1
+POLL_FLOOR_S = 0.03
 MAX_IN_FLIGHT = 64
 GRACE_S = 1.0
 """Wall seconds that probes in flight have to finish when the prober is told to end."""
@@ -50,7 +51,8 @@ class Pace:
     """How fast probes go, in wall seconds.
 
     interval_s: between two probes; poll_s: between two reads of one; request_s: deadline of one request;
-    probe_s: after this a probe that is not settled has failed; in_flight: how many may be under way.
+    probe_s: after this a probe that is not settled has failed; in_flight: how many may be under way;
+    quick_interval_s: between two probes while a window of the drill is open.
     """
 
     interval_s: float
@@ -58,6 +60,7 @@ class Pace:
     request_s: float
     probe_s: float
     in_flight: int
+    quick_interval_s: float
 
     @classmethod
     def of(cls, target: Target, speed: float) -> Pace:
@@ -65,9 +68,10 @@ class Pace:
         interval_s = max(INTERVAL_FLOOR_S, target.timings.probe_interval_s / speed)
         request_s = wall_timeout_s(target.load.timeout_s, speed)
         probe_s = wall_timeout_s(target.timings.probe_timeout_s, speed)
-        needed = math.ceil((probe_s + request_s) / interval_s) + 1
+        quick_s = min(interval_s, 1 / target.probing.write_hz) if target.probing.write_hz else interval_s
+        needed = math.ceil((probe_s + request_s) / quick_s) + 1
         poll_s = max(POLL_FLOOR_S, target.load.poll_s / speed)
-        return cls(interval_s, poll_s, request_s, probe_s, min(needed, MAX_IN_FLIGHT))
+        return cls(interval_s, poll_s, request_s, probe_s, min(needed, MAX_IN_FLIGHT), quick_s)
 
 
 @dataclass
@@ -222,7 +226,12 @@ def run(config: dict[str, Any], stop: threading.Event) -> list[str]:
     # The files stay open: threads that are still in a request end with the process, and must not meet a closed,
     # or worse a reused, descriptor.
     dns_watch.start(target, clock, stop, file.add)
-    keep_schedule(clock, prober.pace.interval_s, stop, prober.fire, prober.missed)
+    pace, windows = prober.pace, OpenWindow(folder)
+
+    def interval_s() -> float:
+        return pace.quick_interval_s if windows.open() else pace.interval_s
+
+    keep_schedule(clock, interval_s, stop, prober.fire, prober.missed)
     prober.finish()
     return deaths
 

@@ -30,9 +30,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from checks.windows import PROBE, Settings, Window
+from drill.probes import NEW, PULSE
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Interval
 
+TIMED_OUT = "timeout"
+"""The detail of a look that nobody answered."""
 SILENCE_INTERVALS = 1.9
 """A pause between looks longer than this many intervals is a look that is missing, not one that is late."""
 
@@ -42,7 +45,8 @@ class Look:
     """One look of known outcome, monotonic wall seconds.
 
     good: served or not; landed: whether it was served from where it should be at the end (a good look elsewhere is
-    no recovery); sure: False for a silence that counts as a failure in the unfavourable reading only.
+    no recovery); sure: False for a silence that counts as a failure in the unfavourable reading only; silent: it
+    gave up at done_s without any answer, so that its send tells more than its end (only the point estimate asks).
     """
 
     sent_s: float
@@ -50,6 +54,7 @@ class Look:
     good: bool
     landed: bool = True
     sure: bool = True
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,16 +106,29 @@ class RecoveryTime:
 def looks_of(observations: Iterable[Observation], landed: Callable[[str], bool] = lambda peer: True) -> list[Look]:
     """The looks of known outcome, by send time. landed: whether an address is where service has to be."""
     known = (
-        Look(o.sent_s, o.done_s, o.outcome is Outcome.OK, landed(o.value))
+        Look(o.sent_s, o.done_s, o.outcome is Outcome.OK, landed(o.value), silent=o.detail == TIMED_OUT)
         for o in observations
         if o.outcome is not Outcome.UNKNOWN
     )
     return sorted(known, key=lambda look: (look.sent_s, look.done_s))
 
 
+def service_looks(
+    served: Iterable[Observation], pulses: Iterable[Observation], landed: Callable[[str], bool]
+) -> list[Look]:
+    """The looks that the number judged rests on: those of the service probe, and the quick looks that failed.
+
+    pulses: quick looks at what the service probe needs too. Where one fails the service is down, so it narrows the
+    bounds from the side of the failures; that one is good proves nothing about the whole service, so it is left out.
+    """
+    quick = (o for o in pulses if o.outcome is Outcome.FAIL)
+    return sorted([*looks_of(served, landed), *looks_of(quick)], key=lambda k: (k.sent_s, k.done_s))
+
+
 def recovery_time(history: History, window: Window, settings: Settings, probe: str = PROBE) -> RecoveryTime:
     """Recovery time of `window`, from the observations of `probe`; served from the window's survivor."""
-    looks = looks_of(history.of(probe), lambda peer: settings.places.region_of(peer) == window.survivor)
+    pulses = history.of(PULSE, NEW) if settings.probing.needed_by_writes else ()
+    looks = service_looks(history.of(probe), pulses, lambda peer: settings.places.region_of(peer) == window.survivor)
     measured = measure(
         looks,
         window.begin_s,

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from drill.errors import Invalid
+from drill.probing import Probing
 from drill.target import Regions, Timings
 from drill.timeline import Event, History
 
@@ -66,6 +67,7 @@ class Settings:
     places: Places
     load_timeout_s: float
     """The load's own timeout in target seconds."""
+    probing: Probing
 
     def wall_s(self, target_s: float) -> float:
         """Target seconds as wall seconds of this run."""
@@ -75,6 +77,11 @@ class Settings:
     def interval_wall_s(self) -> float:
         """The prober's schedule in wall seconds."""
         return max(INTERVAL_FLOOR_S, self.wall_s(self.timings.probe_interval_s))
+
+    @property
+    def pulse_interval_s(self) -> float:
+        """The gentle schedule of the quick looks, in wall seconds: while they are quick a pause is shorter."""
+        return 1 / self.probing.gentle_hz
 
     @property
     def timeout_wall_s(self) -> float:
@@ -95,13 +102,14 @@ def settings_of(history: History) -> Settings:
         regions = Regions.model_validate(target["regions"])
         timings = Timings.model_validate(header.get("timings") or target.get("timings") or {})
         objectives = _numbers(header.get("objectives") or target.get("objectives") or {})
+        probing = Probing.model_validate(target.get("probing") or {})
         load_timeout_s = float((target.get("load") or {}).get("timeout_s", 3.0))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         why = " ".join(str(error).split())
         raise Invalid(f"run.json does not say what to judge by: {type(error).__name__}: {why}") from error
     if not (math.isfinite(speed) and speed > 0):
         raise Invalid(f"run.json: speed is {speed}, expected a number above 0")
-    return Settings(speed, timings, objectives, Places(regions), load_timeout_s)
+    return Settings(speed, timings, objectives, Places(regions), load_timeout_s, probing)
 
 
 def _numbers(table: dict[str, Any]) -> dict[str, float]:

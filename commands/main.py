@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from commands import (
     bundle,
+    calibrate,
     faults,
     gate,
     history,
@@ -26,6 +27,7 @@ from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
 VERBS = (
     bundle,
+    calibrate,
     faults,
     gate,
     history,

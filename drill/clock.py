@@ -7,6 +7,7 @@ seconds on AWS, and `speed` times faster in the lab.
 
 from __future__ import annotations
 
+import struct
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,6 +57,16 @@ class SystemClock:
         """See Clock."""
         if target_s > 0:
             time.sleep(target_s / self.speed)
+
+
+def arrived_s(kernel_stamp: bytes) -> float:
+    """The monotonic instant of a packet's arrival, from the kernel's stamp of it (SCM_TIMESTAMPNS: wall clock).
+
+    The kernel stamps a packet when it comes in, whenever its reader may be allowed to run. The two clocks are
+    compared now, so a step of the wall clock between arrival and this call gives a wrong instant: callers bound it.
+    """
+    seconds, nanoseconds = struct.unpack("qq", kernel_stamp)
+    return float(seconds + nanoseconds * 1e-9 + (time.monotonic() - time.time()))
 
 
 @dataclass

@@ -6,6 +6,10 @@ WRITE = "write.settle"
 """A new write that is read back settled: the whole path of a user, workers and database included."""
 READ = "read"
 """Reads that change nothing, for a target that declares no synthetic identity. It says nothing about writes."""
+PULSE = "pulse"
+"""Many quick looks at the target's quick path (checks/pulse.py)."""
+NEW, PINNED = "new clients", "pinned clients"
+"""Its vantages: a connection for each look, and connections kept since before."""
 SERVED = frozenset({WRITE, READ})
 """A run has observations of one of these, never of both."""
 

@@ -27,6 +27,8 @@ from pydantic import (
 
 from drill.errors import Refused, UsageError
 from drill.evidence import Evidence
+from drill.ip_ranges import Ranges, take_ip_ranges
+from drill.probing import Probing
 from drill.write_path import Load, WritePath
 from drill.write_path import Table as _Table
 
@@ -51,6 +53,10 @@ class Regions(_Table):
     observer: str = Field(pattern=REGION)
     cidrs: dict[str, list[str]]
     """Region -> CIDRs of its own addresses. Longest prefix wins."""
+    ip_ranges: str | None = None
+    """A copy of AWS's ip-ranges.json, relative to the target file; `load_target` takes from it what is needed."""
+    ip_ranges_token: str | None = None
+    """Its syncToken, filled in by `load_target`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Regions:
@@ -65,6 +71,15 @@ class Regions(_Table):
 
     def region_of(self, address: str) -> str | None:
         """The Region whose CIDRs hold `address` (longest prefix), None when none does or it is no address."""
+        if ":" in address:
+            return self._region_of_v6(address)
+        return self._ranges.region_of(address)
+
+    @functools.cached_property
+    def _ranges(self) -> Ranges:
+        return Ranges(self.cidrs)
+
+    def _region_of_v6(self, address: str) -> str | None:
         try:
             ip = ipaddress.ip_address(address)
         except ValueError:
@@ -193,6 +208,7 @@ class Target(_Table):
     load: Load
     objectives: Objectives
     timings: Timings = Timings()
+    probing: Probing = Probing()
     blast_radius: BlastRadius
     safety: Safety = Safety()
     lab: Lab | None = None
@@ -275,6 +291,12 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
         raise UsageError(f"unknown target {path.stem!r}: no file {path}; known targets: {known or 'none'}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as TOML: {error}") from error
+    try:
+        take_ip_ranges(raw, path)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: regions.ip_ranges: {error}; fetch https://ip-ranges.amazonaws.com/ip-ranges.json beside it"
+        ) from error
     overrides = tuple(settings)
     for setting in overrides:
         _override(raw, setting)

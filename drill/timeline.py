@@ -3,6 +3,7 @@
     run.json              header: format, run id, scenario, target, speed, objectives, timings, versions
     events.jsonl          the drill's own marks: phases, faults, decisions
     obs-<witness>.jsonl   observations, one file per witness process
+    obs-<witness>.bin     those of a witness that looks often (drill/observations.py)
     requests-<n>.jsonl    what each load worker's requests saw
     ledger-<n>.bin        the write ledger (drill/ledger.py); `drill writes RUN` prints it
     readback.jsonl        what the survivor answered when the acknowledged writes were read back
@@ -21,18 +22,22 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from enum import Enum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from drill import observations
 from drill.clock import Clock
 from drill.journal import journal_records
 from drill.ledger import STORE, Write, read_ledger, read_lines, torn_ledgers
+from drill.observations import ObservationTail, read_logs
 from drill.probes import probe_of
 from drill.watching import watchdog_records
 
 T = TypeVar("T")
 _quoted = json.encoder.encode_basestring_ascii
+Observation = observations.Observation
+Outcome = observations.Outcome
 FORMAT = 1
 SNAPSHOTS = ("before", "after")
 PHASES = (
@@ -46,32 +51,6 @@ PHASES = (
     "failback",
     "settled",
 )
-
-
-class Outcome(Enum):
-    """What an observation says; UNKNOWN is neither good nor bad (the witness could not look)."""
-
-    OK = "OK"
-    FAIL = "FAIL"
-    UNKNOWN = "UNKNOWN"
-
-
-@dataclass(frozen=True)
-class Observation:
-    """One look by one witness.
-
-    sent_s, done_s: monotonic wall seconds, sent before done; probe: what was looked at ("write.settle", "dns",
-    "aws.writer"); vantage: from where ("client", "authoritative", "resolver:ap-northeast-1", a Region);
-    value: what was seen (an address, a state), "" when nothing; detail: free text for people.
-    """
-
-    sent_s: float
-    done_s: float
-    probe: str
-    vantage: str
-    outcome: Outcome
-    value: str = ""
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,8 +157,16 @@ class History:
 
     def of(self, probe: str, vantage: str | None = None) -> tuple[Observation, ...]:
         """The observations of one probe (and vantage), by send time."""
-        picked = (o for o in self.observations if o.probe == probe and vantage in (None, o.vantage))
-        return tuple(sorted(picked, key=lambda o: o.sent_s))
+        found = self._by_probe.get(probe, ())
+        return found if vantage is None else tuple(o for o in found if o.vantage == vantage)
+
+    @cached_property
+    def _by_probe(self) -> dict[str, tuple[Observation, ...]]:
+        """Every question of the judge asks for one probe; looking through all looks each time would be its cost."""
+        found: dict[str, list[Observation]] = {}
+        for observation in self.observations:
+            found.setdefault(observation.probe, []).append(observation)
+        return {probe: tuple(sorted(looks, key=lambda o: o.sent_s)) for probe, looks in found.items()}
 
 
 class Timeline:
@@ -196,6 +183,7 @@ class Timeline:
             folder / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         self._offsets: dict[Path, int] = {}
+        self._tails: dict[Path, ObservationTail] = {}
         self.observations: list[Observation] = []
         self.requests: list[Request] = []
         self.events: list[Event] = []
@@ -225,6 +213,8 @@ class Timeline:
         """Read what other processes have appended to this folder since the last call."""
         for path in sorted(self.folder.glob("obs-*.jsonl")):
             self.observations.extend(observation_from(record) for record in self._new_lines(path))
+        for path in sorted(self.folder.glob("obs-*.bin")):
+            self.observations.extend(self._tails.setdefault(path, ObservationTail(path)).new())
         for path in sorted(self.folder.glob("requests-*.jsonl")):
             self.requests.extend(request_from(record) for record in self._new_lines(path))
 
@@ -338,7 +328,7 @@ def load_history(folder: Path) -> History:
     return History(
         header=header,
         events=_all(folder, "events.jsonl", _event_from),
-        observations=_all(folder, "obs-*.jsonl", observation_from),
+        observations=(*_all(folder, "obs-*.jsonl", observation_from), *read_logs(folder.glob("obs-*.bin"))),
         requests=_all(folder, "requests-*.jsonl", request_from),
         writes=_writes(folder),
         readbacks=_all(folder, "readback.jsonl", _readback_from),

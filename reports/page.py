@@ -24,9 +24,18 @@ from reports.bars import bar
 from reports.ink import OKABE_ITO, safe
 from reports.picture import picture
 from reports.residue import NAMES, parts
-from reports.run import Run, load_run, lost_writes
+from reports.run import Run, load_run, lost_writes, place
 from reports.summary import MISSING, columns
-from reports.table import banner, objective_rows, phase_rows, sentence, table, writes_table
+from reports.table import (
+    banner,
+    calibration,
+    objective_rows,
+    phase_rows,
+    sentence,
+    table,
+    vantage_rows,
+    writes_table,
+)
 
 REPORT_FILE = "report.html"
 MOST_ROWS = 200
@@ -56,6 +65,7 @@ CSS = """
  .drill *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.drill .scroll{overflow:visible}
  .drill .scroll>svg{min-width:0}.drill h2{break-after:avoid}.drill tr,.drill svg{break-inside:avoid}}
 """
+VANTAGES = ("vantage", "without service", "estimate", "looks served", "served from")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 READING = (
     "Every instant is an interval, because a system is only seen when somebody looks. PASS only if the upper bound "
@@ -116,11 +126,13 @@ def _summary(run: Run, heading: str, number: int) -> str:
     verdict = run.judgement.verdict
     badge = _badge(verdict)
     lab = f'<p class="lab">{safe(banner(run))}</p>' if run.lab else ""
+    accuracy = _paragraph(calibration(run))
     said = sentence(run.judgement).removeprefix(f"{verdict.value}: ")
     objectives = _table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
-        f"{_paragraph(run.history.header.get('docstring'))}{lab}{_bars(run, number)}{objectives}"
+        f"{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
+        f"{_bars(run, number)}{objectives}"
         f'<h2>What happened</h2><div class="scroll">{picture(run)}</div>'
     )
 
@@ -129,6 +141,8 @@ def _details(run: Run) -> str:
     header, writes = writes_table(run.judgement)
     sections = [
         ("What was judged", _findings(run)),
+        ("Seen from", _table(VANTAGES, vantage_rows(run))),
+        ("Names", _names(run)),
         ("The split of the recovery", _table(("step", "from the onset", "source clock"), phase_rows(run))),
         ("Writes", _table(header, writes)),
         ("Data stores", _stores(run)),
@@ -182,6 +196,25 @@ def _residue(run: Run) -> str:
     return "".join(
         f"<p>{safe(part.said)}</p>{_table(part.header, part.rows[:MOST_ROWS])}" for part in parts(run.judgement)
     )
+
+
+def _names(run: Run) -> str:
+    """What each DNS server answered in each window."""
+    found = [(f.name.rpartition(", ")[2], row) for f in run.judgement.findings for row in f.data.get("names", ())]
+    header = ("server", "answers", "moved, from the window's begin", "TTL left", "flaps", "held past its TTL")
+    return _table(header, [_name_row(window, row, run.unit) for window, row in found])
+
+
+def _name_row(window: str, row: Mapping[str, Any], unit: str) -> list[str]:
+    moved, ttl = row.get("moved_s"), row.get("ttl_left_s")
+    return [
+        f"{window}: {row.get('server')}",
+        ", ".join(f"{place(name)} {share:.0%}" for name, share in (row.get("shares") or {}).items()),
+        "" if not moved else f"[{moved[0]:.1f}, {moved[1]:.1f} {unit}]",
+        "" if not ttl else f"{ttl[0]:g} to {ttl[1]:g}",
+        str(row.get("flaps", "")),
+        f"{row['held_past_ttl_s']:.1f} {unit}" if row.get("held_past_ttl_s") else "",
+    ]
 
 
 def _lost(run: Run) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
+from drill.calibration import line
 from drill.timeline import History
 from drill.verdict import Finding, Interval, Judgement, Verdict
 from reports.ink import CONTROL
-from reports.run import Run, lost_writes
+from reports.run import Run, lost_writes, place
 from reports.summary import MISSING
 
 WIDTH = 110
@@ -47,6 +50,7 @@ def table(run: Run) -> str:
         _heading(run),
         _objectives(run),
         _remarks(run.judgement),
+        _vantages(run),
         _phases(run),
         _writes(run.judgement),
         _lost(run.judgement),
@@ -79,6 +83,30 @@ def banner(run: Run) -> str:
     )
 
 
+def calibration(run: Run) -> str:
+    """How accurate the machine that measured is known to be, in one sentence."""
+    words = line(run.history.header.get("calibration"))
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def vantage_rows(run: Run) -> list[list[str]]:
+    """One row per window and vantage: how long it was without service, the estimate, who served it in the end."""
+    found = [(f.name.rpartition(", ")[2], row) for f in run.judgement.findings for row in f.data.get("vantages", ())]
+    return [[f"{window}: {row.get('vantage')}", *_vantage_cells(row, run.unit)] for window, row in found]
+
+
+def _vantage_cells(row: Mapping[str, Any], unit: str) -> list[str]:
+    low, high = row.get("recovery_s") or (None, None)
+    without = "not measured" if low is None else shown(Interval(low, math.inf if high is None else high), unit)
+    estimate, share, from_ = row.get("estimate_s"), row.get("served_share"), row.get("served_from")
+    return [
+        without,
+        "" if estimate is None else f"{estimate:.1f} {unit}",
+        "" if share is None else f"{share:.1%}",
+        ", ".join(map(place, from_ or ())),
+    ]
+
+
 def shown(interval: Interval | None, unit: str) -> str:
     """An interval with its unit, "not measured" without one."""
     return "not measured" if interval is None else str(interval).replace(" s]", f" {unit}]")
@@ -104,7 +132,7 @@ def phase_rows(run: Run) -> list[list[str]]:
 
 
 def _heading(run: Run) -> str:
-    lines = [run.title, *textwrap.wrap(banner(run), WIDTH)]
+    lines = [run.title, *textwrap.wrap(banner(run), WIDTH), *textwrap.wrap(calibration(run), WIDTH)]
     overrides = run.history.header.get("overrides") or ()
     if overrides:
         lines.append(f"Overridden with --set: {', '.join(overrides)} (such a run is never eligible for a gate)")
@@ -125,6 +153,11 @@ def _remark(finding: Finding) -> str:
     typed = "".join(f"\n    {line}" for line in lines if line not in finding.reason)
     advice = "" if lines or not finding.advice else f" {_ended(finding.advice)}"
     return f"{finding.verdict.value}  {finding.name}: {_ended(finding.reason)}{advice}{typed}"
+
+
+def _vantages(run: Run) -> str:
+    header = ["seen from", "without service", "estimate", "looks served", "served from"]
+    return _tabled(header, vantage_rows(run), [36, 24, 14, 12, 20])
 
 
 def _phases(run: Run) -> str:

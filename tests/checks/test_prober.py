@@ -209,7 +209,7 @@ def test_more_probes_than_there_is_room_for_are_unknown(tmp_path: Path) -> None:
 def test_the_pace_keeps_its_wall_floors_at_any_speed() -> None:
     """However fast the lab, probes are 0.1 s apart and a request has a second."""
     pace = Pace.of(published_target(), 1000.0)
-    assert (pace.interval_s, pace.poll_s, pace.request_s, pace.probe_s) == (0.1, 0.1, 1.0, 1.0)
+    assert (pace.interval_s, pace.poll_s, pace.request_s, pace.probe_s) == (0.1, 0.03, 1.0, 1.0)
     assert Pace.of(published_target(), 1.0).interval_s == 2.0
 
 

@@ -1,0 +1,212 @@
+"""The same outages measured by what people use: curl in a loop, dig in a loop, Chaos Toolkit, a 60 s check, and us.
+
+    python -m benchmarks.side_by_side [OUTAGES] [--chaos PATH/TO/chaos]
+
+Declared subset: outages of 8 to 20 s of two victims (answers 503; name points elsewhere), 6 to 10 s apart, all tools
+at once over the same ones. Each tool's own figure is the time between its first failed sample and its first good one
+after it, by the instants that it reports. An outage that a tool has no failed sample in is missed.
+
+    curl, dig      one after the other, then sleep 1 (what a runbook says)
+    Chaos Toolkit  `--hypothesis-strategy continuously` at its default frequency (1 s); from a venv of its own,
+                   because it pins packages: python -m venv X && X/bin/pip install chaostoolkit==1.19.0
+    60 s check     one request a minute, as a CloudWatch canary at rate(1 minute) and its alarm's period
+    ours           checks/pulse.py at 1 kHz and the same looks thinned, bounds and point estimate
+
+k6 is not run: no package of it can be depended on here (its figures from a build from source are in
+docs/measuring.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from tabulate import tabulate
+
+from checks.accuracy import Planted, quantile, results, thinned
+from checks.recovery_time import looks_of
+from commands.calibrating import Job, prober, victim
+from drill.ledger import read_lines
+from drill.observations import read_logs
+
+OUTAGE_S, HEALTHY_S = (8.0, 20.0), (6.0, 10.0)
+NAME = "victim.example.com"
+Sample = tuple[float, bool]
+"""(monotonic wall seconds at which the tool says that it looked, whether it was good)."""
+
+
+def sampled(look: Callable[[], bool], pause_s: float, stop: threading.Event, found: list[Sample]) -> None:
+    """A loop that looks, notes, and sleeps."""
+    while not stop.is_set():
+        at_s = time.monotonic()
+        found.append((at_s, look()))
+        stop.wait(pause_s)
+
+
+def curl(host: str, port: int) -> bool:
+    """One curl."""
+    command = ["curl", "-s", "-o", "/dev/null", "-f", "-m", "5", f"http://{host}:{port}/"]
+    return subprocess.run(command, check=False, timeout=30).returncode == 0
+
+
+def dig(host: str, port: int) -> bool:
+    """One dig."""
+    command = ["dig", f"@{host}", "-p", str(port), NAME, "+short", "+tries=1", "+time=2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return done.stdout.strip() == "127.0.0.1"
+
+
+def chaos_toolkit(program: str, host: str, port: int, seconds: float, folder: Path) -> list[Sample]:
+    """One experiment that does nothing but watch its steady state; its samples from its own journal."""
+    url = f"http://{host}:{port}/"
+    hypothesis = {
+        "title": "served",
+        "probes": [
+            {
+                "type": "probe",
+                "name": "served",
+                "tolerance": 200,
+                "provider": {"type": "http", "url": url, "timeout": 5},
+            }
+        ],
+    }
+    wait = {
+        "type": "action",
+        "name": "wait",
+        "provider": {"type": "process", "path": "sleep", "arguments": f"{seconds:.0f}", "timeout": seconds + 60},
+    }
+    experiment = {"title": "watch", "description": "watch", "steady-state-hypothesis": hypothesis, "method": [wait]}
+    (folder / "experiment.json").write_text(json.dumps(experiment))
+    offset_s = time.monotonic() - time.time()
+    subprocess.run(
+        [program, "--log-file", "chaos.log", "run", "--hypothesis-strategy", "continuously", "experiment.json"],
+        cwd=folder,
+        check=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=seconds + 120,
+    )
+    journal = json.loads((folder / "journal.json").read_text())
+    return [
+        (datetime.fromisoformat(f"{probe['start']}+00:00").timestamp() + offset_s, bool(probe["tolerance_met"]))
+        for state in journal["steady_states"]["during"]
+        for probe in state["probes"]
+    ]
+
+
+def outages(samples: Sequence[Sample]) -> list[tuple[float, float]]:
+    """(first failed, first good after it) of each run of failures."""
+    found, first = [], None
+    for at_s, good in sorted(samples):
+        if not good and first is None:
+            first = at_s
+        if good and first is not None:
+            found.append((first, at_s))
+            first = None
+    return found
+
+
+def errors(samples: Sequence[Sample], truth: Sequence[Planted]) -> list[float | None]:
+    """The error of each planted outage's duration; None when the tool has no failed sample in it."""
+    seen = outages(samples)
+    rows: list[float | None] = []
+    for planted in truth:
+        mine = [(a, b) for a, b in seen if a < planted.recovery.high_s and b > planted.onset.low_s]
+        rows.append(mine[0][1] - mine[0][0] - planted.duration_s if mine else None)
+    return rows
+
+
+def row(name: str, found: Sequence[float | None]) -> list[str]:
+    """One line of the table."""
+    known = [e for e in found if e is not None]
+    sizes = [abs(e) for e in known]
+    figures = (
+        [statistics.fmean(known), quantile(sizes, 0.5), quantile(sizes, 0.95), max(sizes)] if known else [None] * 4
+    )
+    return [name, f"{len(known)} of {len(found)}", *("-" if v is None else f"{v * 1000:,.1f}" for v in figures)]
+
+
+def main() -> None:
+    """Plant, let everybody look, and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("outages", type=int, nargs="?", default=10)
+    parser.add_argument("--chaos", default="")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as path:
+        sys.stdout.write(
+            tabulate(measured(args.outages, args.chaos, Path(path)), HEADER, disable_numparse=True) + "\n"
+        )
+
+
+HEADER = ["tool", "seen", "bias ms", "median ms", "p95 ms", "worst ms"]
+
+
+def measured(count: int, chaos: str, folder: Path) -> list[list[str]]:
+    """The rows."""
+    jobs = [Job(n, kind, count, HEALTHY_S, OUTAGE_S) for n, kind in enumerate(("503", "dns"))]
+    samples: dict[str, list[Sample]] = {"curl": [], "dig": [], "60 s": [], "chaos": []}
+    seconds = count * (OUTAGE_S[1] + HEALTHY_S[1]) + 10
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        processes = [stack.enter_context(victim(job, folder, 11)) for job in jobs]
+        ports = [json.loads(p.stdout.readline())["port"] for p in processes if p.stdout]
+        for job, port in zip(jobs, ports, strict=True):
+            stack.enter_context(prober(job, port, 1000.0, folder))
+        (web, web_port), (name, name_port) = ((job.host, port) for job, port in zip(jobs, ports, strict=True))
+        loops: list[tuple[str, Callable[[], bool], float]] = [
+            ("curl", lambda: curl(web, web_port), 1.0),
+            ("dig", lambda: dig(name, name_port), 1.0),
+            ("60 s", lambda: curl(web, web_port), 60.0),
+        ]
+        threads = [
+            threading.Thread(target=sampled, args=(look, pause_s, stop, samples[key])) for key, look, pause_s in loops
+        ]
+        if chaos:
+            threads.append(
+                threading.Thread(
+                    target=lambda: samples["chaos"].extend(chaos_toolkit(chaos, web, web_port, seconds, folder))
+                )
+            )
+        for thread in threads:
+            thread.start()
+        time.sleep(4.0)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(b"begin\n")
+            process.stdin.flush()
+        for process in processes:
+            assert process.stdout is not None
+            process.stdout.readline()
+        time.sleep(5.0)
+        stop.set()
+        for thread in threads:
+            thread.join(seconds + 130)
+    truth = [[Planted.of(r) for r in read_lines(folder / f"truth-{job.name}.jsonl")] for job in jobs]
+    rows = [
+        row("curl each second (503)", errors(samples["curl"], truth[0])),
+        row("dig each second (name)", errors(samples["dig"], truth[1])),
+        row("a check each 60 s (503)", errors(samples["60 s"], truth[0])),
+    ]
+    if chaos:
+        rows.append(row("Chaos Toolkit, continuously, default (503)", errors(samples["chaos"], truth[0])))
+    for job, planted in zip(jobs, truth, strict=True):
+        looks = looks_of(read_logs([folder / f"obs-{job.name}.bin"]))
+        for hz in (10.0, 100.0, 1000.0):
+            found = results(thinned(looks, 0.001, 1 / hz, 0.3), planted, 1 / hz)
+            covered = sum(r.covered for r in found)
+            rows.append(row(f"ours, {hz:g} Hz ({job.kind}), {covered} covered", [r.error_s for r in found]))
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Many open-loop looks at once, in one thread: HTTP over sockets of its own, on absolute schedules.
+
+Every aim has its slots; a slot is a look, sent when it is due however many looks are still in the air, and each ends
+by itself: an answer, an error, or its deadline. Nothing is asked twice. The stamps are taken at the send (before the
+connection is opened) and when the result came in: an answer's is the kernel's, so that on a busy machine our own
+waiting for a turn is not taken for the system's.
+
+What the loop did not do is evidence too: slots that passed while the process did not run are recorded as one UNKNOWN
+look over their whole time, never as failures and never as health. After a stall what has arrived is read before any
+deadline is judged, so that our own stall is nobody's timeout.
+"""
+
+from __future__ import annotations
+
+import collections
+import heapq
+import select
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from checks.schedule import Missed, Monotonic
+from drill.clock import arrived_s
+
+OK, FAIL, UNKNOWN = 0, 1, 2
+"""Indexes into drill.observations.OUTCOMES."""
+MOST_IN_THE_AIR = 4096
+LONGEST_WAIT_S = 0.05
+SO_TIMESTAMPNS = 35
+"""Linux's socket option, and the kind of the ancillary data that it yields."""
+Ancillary = Sequence[tuple[int, int, bytes]]
+
+
+class Sink(Protocol):
+    """Where looks go: drill.observations.ObservationLog."""
+
+    def put(
+        self, sent_s: float, done_s: float, probe: str, vantage: str, outcome: int, value: str, detail: str
+    ) -> None:
+        """Record one look."""
+
+    def flush(self) -> None:
+        """Hand what was recorded to the system."""
+
+
+class Aim(Protocol):
+    """What is looked at, from which vantage, how often.
+
+    interval_s: between two slots; quick_interval_s: the same while the loop is quick; offset_s: of the first slot;
+    deadline_s: after this a look has failed. All wall seconds.
+    """
+
+    probe: str
+    vantage: str
+    interval_s: float
+    quick_interval_s: float
+    offset_s: float
+    deadline_s: float
+
+    def begin(self, loop: Loop, now_s: float) -> None:
+        """Send one look now; it reports its end through `loop.ended`, at once or later."""
+
+
+class Flight:
+    """A look in the air. fileno: what is polled for it, -1 for none of its own; over: it has ended."""
+
+    __slots__ = ("aim", "deadline_s", "over", "sent_s", "value")
+
+    def __init__(self, aim: Aim, sent_s: float, value: str = "") -> None:
+        self.aim, self.sent_s, self.value = aim, sent_s, value
+        self.deadline_s = sent_s + aim.deadline_s
+        self.over = False
+
+    def gone(self) -> None:
+        """Its deadline passed or the loop ends: let go of what it holds."""
+
+
+class Loop:
+    """Runs aims until `stop` is set. For one thread; `quick` may be set from another."""
+
+    def __init__(self, clock: Monotonic, sink: Sink) -> None:
+        self.now = clock.monotonic_s
+        self.quick = False
+        self.lateness_s: list[float] | None = None
+        """When a list, how late each look was sent (a benchmark's); None keeps none."""
+        self._sink = sink
+        # select() on the epoll's own descriptor waits to the microsecond, epoll_wait() only to the millisecond.
+        self._epoll = select.epoll()
+        self._ready: dict[int, Callable[[int], None]] = {}
+        self._air: dict[float, collections.deque[Flight]] = {}
+        self._count = 0
+
+    # -- for aims
+
+    def watch(self, fd: int, events: int, ready: Callable[[int], None]) -> None:
+        """Call `ready(event mask)` when `fd` is ready; replaces a former watch of it."""
+        if fd in self._ready:
+            self._epoll.modify(fd, events)
+        else:
+            self._epoll.register(fd, events)
+        self._ready[fd] = ready
+
+    def forget(self, fd: int, closing: bool = False) -> None:
+        """Stop watching `fd`. closing: it is closed next, which the kernel takes for the same."""
+        if self._ready.pop(fd, None) is not None and not closing:
+            self._epoll.unregister(fd)
+
+    def flew(self, flight: Flight) -> None:
+        """A look is in the air; its deadline counts."""
+        self._air.setdefault(flight.aim.deadline_s, collections.deque()).append(flight)
+        self._count += 1
+
+    def ended(self, flight: Flight, outcome: int, detail: str = "", extra: Ancillary = ()) -> None:
+        """A look has its result, now, or when the kernel says that it came in. The first result counts."""
+        if flight.over:
+            return
+        flight.over = True
+        self._count -= 1
+        aim, done_s = flight.aim, self.now()
+        for _, kind, stamp in extra:
+            if kind == SO_TIMESTAMPNS and len(stamp) == 16:
+                done_s = min(done_s, max(flight.sent_s, arrived_s(stamp)))
+        self._sink.put(flight.sent_s, done_s, aim.probe, aim.vantage, outcome, flight.value, detail)
+
+    # -- the loop
+
+    def run(self, aims: Sequence[Aim], stop: threading.Event) -> None:
+        """Look until `stop`; what is in the air then is UNKNOWN."""
+        began_s, quick = self.now(), self.quick
+        due = [(began_s + aim.offset_s, n) for n, aim in enumerate(aims)]
+        heapq.heapify(due)
+        while not stop.is_set():
+            if self.quick != quick:
+                quick = self.quick
+                due = self._repaced(due, aims)
+            self._poll(due[0][0] - self.now() if due else LONGEST_WAIT_S)
+            self._expire()
+            while due and due[0][0] <= self.now():
+                slot_s, n = due[0]
+                heapq.heapreplace(due, (self._fire(aims[n], slot_s), n))
+            self._sink.flush()
+        self._land()
+        self._sink.flush()
+
+    def _fire(self, aim: Aim, slot_s: float) -> float:
+        """Fire what is due; the next slot. Slots never shift; those that were missed are told and not made up for."""
+        interval_s = aim.quick_interval_s if self.quick else aim.interval_s
+        now_s = self.now()
+        overdue = int((now_s - slot_s) / interval_s)
+        if overdue:
+            missed = Missed(slot_s, now_s, overdue)
+            self._sink.put(slot_s, now_s, aim.probe, aim.vantage, UNKNOWN, "", "missed its schedule")
+            slot_s += missed.slots * interval_s
+        if self.lateness_s is not None:
+            self.lateness_s.append(now_s - slot_s + overdue * interval_s)
+        if self._count >= MOST_IN_THE_AIR:
+            self._sink.put(now_s, self.now(), aim.probe, aim.vantage, UNKNOWN, "", "too many looks in the air")
+        else:
+            aim.begin(self, now_s)
+        return slot_s + interval_s
+
+    def _repaced(self, due: list[tuple[float, int]], aims: Sequence[Aim]) -> list[tuple[float, int]]:
+        """The schedule at another pace: nobody waits for a slot of the gentle one."""
+        now_s = self.now()
+        soon = [(min(slot_s, now_s + (aims[n].offset_s % aims[n].quick_interval_s)), n) for slot_s, n in due]
+        heapq.heapify(soon)
+        return soon
+
+    def _poll(self, wait_s: float) -> None:
+        if wait_s > 0:
+            select.select((self._epoll.fileno(),), (), (), min(wait_s, LONGEST_WAIT_S))
+        for fd, mask in self._epoll.poll(0):
+            ready = self._ready.get(fd)
+            if ready is not None:
+                ready(mask)
+
+    def _expire(self) -> None:
+        now_s = self.now()
+        overdue = [air for air in self._air.values() if air and (air[0].over or air[0].deadline_s <= now_s)]
+        if not overdue:
+            return
+        self._poll(0)  # what has arrived while we did not run is no timeout
+        for air in overdue:
+            while air and (air[0].over or air[0].deadline_s <= now_s):
+                flight = air.popleft()
+                if not flight.over:
+                    self.ended(flight, FAIL, "timeout")
+                    flight.gone()
+
+    def _land(self) -> None:
+        for air in self._air.values():
+            for flight in air:
+                if not flight.over:
+                    self.ended(flight, UNKNOWN, "in the air at the end")
+                    flight.gone()
+        self._epoll.close()
