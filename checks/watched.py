@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from drill.journal import BACK, UNTOUCHED
 from drill.timeline import History
 from drill.verdict import Finding, Verdict
 
 NAME = "watchdog"
-OVER = ("restored", "prepared")
+OVER = BACK + UNTOUCHED
 """The last states of a Change that is not there any more, or never was."""
 WORDS = {"dead": "was killed", "hung": "hung"}
 

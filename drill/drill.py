@@ -149,12 +149,15 @@ class Drill:
             require_breakable(self.target, resource)
         self._require_unmoved(change)
         self.fence.may_inject()
-        number = self.journal.open_change(change)
-        self._arm(number, change)
         visible, in_force = change.effect != "none", False
-        if visible:
-            self._injected_s = self.timeline.phase("injecting").at_s
-        self.journal.record(number, "injecting")
+        # An interrupt between arming and the block below would leave the dead-man armed: from "injecting" on the
+        # sweep puts back and disarms.
+        with self.interrupts.shielded():
+            number = self.journal.open_change(change)
+            self._arm(number, change)
+            if visible:
+                self._injected_s = self.timeline.phase("injecting").at_s
+            self.journal.record(number, "injecting")
         try:
             self._inject(number, change)
             in_force = True
