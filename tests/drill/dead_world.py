@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +43,17 @@ def target() -> Target:
 
 @dataclass
 class DeadWorld:
-    """The world. now: its date, as the harness is told it."""
+    """The world. later: how far ahead of the lab's time the harness believes to be."""
 
     server: AwsServer
     clock: LabClock
     aws: Aws
     target: Target
+    later: timedelta = timedelta()
 
     def now(self) -> datetime:
-        """Lab time."""
-        return self.clock.now()
+        """The world's date, as the harness is told it."""
+        return self.clock.now() + self.later
 
     def dead_man(self, dead_man_s: float) -> DeadMan:
         """A drill's dead-man in this world."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -150,20 +151,19 @@ def test_only_disarming_what_ships_disarmed_is_blind_safe(world: DeadWorld, stat
 
 def test_a_drill_that_lives_moves_it_on(world: DeadWorld) -> None:
     """After a third of its time, and not before; then it is due its whole time later."""
-    change, dead_man = world.scale("alive"), world.dead_man(600.0)
+    change, dead_man = world.scale("alive"), world.dead_man(LATER_S)
     dead_man.arm(1, change)
     first = dead_man.due(1)
+    assert first is not None
     assert dead_man.renew() == ()
     assert dead_man.due(1) == first
-
-    def moved() -> bool:
-        assert dead_man.renew() == ()
-        return dead_man.due(1) != first
-
-    eventually(moved, 20)
-    expression = world.aws.client("scheduler", OREGON).get_schedule(GroupName="failover-drill", Name="alive-1")
-    assert first is not None
-    assert expression["ScheduleExpression"] > f"at({first:%Y-%m-%dT%H:%M:%S})"
+    world.later = timedelta(seconds=0.4 * LATER_S)
+    assert dead_man.renew() == ()
+    second = dead_man.due(1)
+    assert second is not None
+    assert second >= first + timedelta(seconds=0.4 * LATER_S)
+    schedule = world.aws.client("scheduler", OREGON).get_schedule(GroupName="failover-drill", Name="alive-1")
+    assert schedule["ScheduleExpression"] == f"at({second:%Y-%m-%dT%H:%M:%S})"
     assert world.outcome(change) == "armed"
 
 
@@ -181,16 +181,31 @@ def test_a_drill_that_was_away_too_long_injects_nothing_more(world: DeadWorld) -
 
 def test_a_renewal_that_fails_is_told_and_tried_again(world: DeadWorld) -> None:
     """The observer Region does not answer: said once a while, and nothing is given up before it is due."""
-    dead_man = world.dead_man(1500.0)
+    dead_man = world.dead_man(LATER_S)
+    dead_man.arm(1, world.scale("alive"))
+    first = dead_man.due(1)
+    world.server.unavailable(OREGON, "scheduler")
+    world.later = timedelta(seconds=0.4 * LATER_S)
+    (told,) = dead_man.renew()
+    assert "could not be moved on" in told
+    assert dead_man.renew() == ()
+    world.server.available(OREGON, "scheduler")
+    world.later = timedelta(seconds=0.5 * LATER_S)
+    assert dead_man.renew() == ()
+    assert dead_man.due(1) != first
+    assert dead_man.lost == ""
+
+
+def test_a_renewal_that_fails_until_it_is_due_ends_the_injecting(world: DeadWorld) -> None:
+    """Nobody knows then whether the dead-man has acted."""
+    dead_man = world.dead_man(LATER_S)
     dead_man.arm(1, world.scale("alive"))
     world.server.unavailable(OREGON, "scheduler")
-    told: list[str] = []
-    eventually(lambda: told.extend(dead_man.renew()) or told, 30)
-    assert "could not be moved on" in told[0]
-    world.server.available(OREGON, "scheduler")
-    first = dead_man.due(1)
-    eventually(lambda: dead_man.renew() or dead_man.due(1) != first, 30)
-    assert dead_man.lost == ""
+    world.later = timedelta(seconds=1.1 * LATER_S)
+    (told,) = dead_man.renew()
+    assert told == dead_man.lost
+    with pytest.raises(Invalid, match="was due and could not be moved on"):
+        dead_man.arm(2, world.arm_rule("alive"))
 
 
 def test_disarming_takes_away_schedule_and_effect(world: DeadWorld) -> None:
