@@ -156,6 +156,10 @@ class DrillRecord(_Record):
         return tuple(f for f in self.judgement.findings if f.limit_s is not None)
 
 
+RANGES = ("cidrs", "ip_ranges", "ip_ranges_token")
+"""What a target's table of Regions has beside the roles."""
+
+
 def record_of(history: History, judgement: Judgement, evidence: str) -> DrillRecord:
     """The record of a judged history. ValueError says what its header lacks.
 
@@ -228,7 +232,7 @@ def _target(header: Mapping[str, Any]) -> dict[str, Any]:
         "system": content.get("system"),
         "account": content.get("account"),
         "digest": header.get("target_digest"),
-        "regions": {k: v for k, v in regions.items() if k != "cidrs"} if isinstance(regions, dict) else None,
+        "regions": {k: v for k, v in regions.items() if k not in RANGES} if isinstance(regions, dict) else None,
         "objectives": header.get("objectives"),
         "overrides": header.get("overrides", []),
     }
