@@ -13,7 +13,7 @@ from drill.actions import standing
 from drill.clock import SystemClock
 from drill.drill import Drill
 from drill.errors import Refused
-from drill.journal import Journal, interrupted
+from drill.journal import Journal, interrupted, journal_records
 from drill.target import Resource
 from drill.timeline import Timeline
 from faults.start_machine import StartStateMachine
@@ -55,7 +55,7 @@ def machine(name: str, timeout_s: float = 36000.0) -> StartStateMachine:
 
 def states(drill: Drill) -> list[str]:
     """Every state that the journal went through."""
-    return [json.loads(line)["state"] for line in drill.journal.path.read_text().splitlines()]
+    return [record["state"] for record in journal_records(drill.journal.path) if record["number"]]
 
 
 def test_its_end_is_awaited(drill: Drill) -> None:
