@@ -19,7 +19,7 @@ from drill.clock import FakeClock
 from drill.dead_man import arming, disarm, disarming, key_of
 from drill.drill import Drill
 from drill.errors import Invalid, Refused
-from drill.journal import Journal
+from drill.journal import Journal, journal_records
 from drill.safety_stack import stack_of
 from drill.timeline import Timeline
 from faults.ecs_scale import ScaleEcsService
@@ -277,8 +277,8 @@ def test_a_drill_arms_before_it_injects_and_disarms_after_it_restored(drill: Dri
     with drill.applied(SetRuleState(RULE, "ENABLED")):
         assert world.schedule_names(OSAKA) == ["failover-drill-r-1-1"]
         assert world.item("change#r#1")["outcome"] == "armed"
-    lines = [json.loads(line) for line in drill.journal.path.read_text().splitlines()]
-    assert [line["state"] for line in lines] == [
+    assert [record["state"] for record in journal_records(drill.journal.path)] == [
+        "claimed",
         "prepared",
         "armed",
         "injecting",
