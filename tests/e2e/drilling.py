@@ -141,7 +141,7 @@ def machine_lost(runs: Path, ready: Callable[[], object], *arguments: str) -> Pa
     finally:
         process.kill()
         process.communicate(timeout=LIMIT_S)
-    assert_nothing_left(process.pid, before)
+    assert_nothing_left(process.pid, before, runs)
     return (runs / "latest").resolve()
 
 
