@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,9 +20,11 @@ import pytest
 from commands.dry_run import Plans
 from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
+from commands.safeguards import Safeguards, hide_environment, require_named, show_in_plan
 from commands.safety import armed_world
 from commands.scenario_names import scenario_name
-from commands.world import RUNS, Options, open_world, release_of, resolve_target
+from commands.walking import hide_secrets, walk
+from commands.world import RUNS, Options, World, open_world, release_of, resolve_target
 from drill.child import REPOSITORY
 from drill.drill import Drill
 from drill.errors import DrillError, Refused, UsageError
@@ -42,7 +45,16 @@ MARK_WORDS = {"and", "or", "not", "True", "False", "None"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a drill."""
     group = parser.getgroup("failover-drill", "drills (pytest -m failover)")
-    group.addoption("--target", default=DEFAULT_TARGET, help="name of a file in targets/, or a path to a TOML file")
+    group.addoption(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"name of a file in targets/, or a path to a TOML file (default: the lab {DEFAULT_TARGET})",
+    )
+    group.addoption(
+        "--production", default=None, metavar="NAME", help="the target's name once more: it is production, and meant"
+    )
     group.addoption(
         "--set",
         dest="drill_set",
@@ -79,7 +91,9 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
         self.options = Options(
-            target=option.target,
+            target=_one_target(option.target),
+            explicit=bool(option.target),
+            production=option.production,
             settings=tuple(option.drill_set),
             lab_speed=option.lab_speed,
             lab_port=option.lab_port,
@@ -128,6 +142,7 @@ KEY = pytest.StashKey[Session]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything starts; a drill session gets its pytest-html page by itself."""
+    hide_environment()
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
     _check_markers(config)
     if config.option.drill_dry_run and not _drilling(config):
@@ -178,20 +193,23 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
         pytest.skip(f"not applicable: this scenario drills {wanted.args[0]}, the target is {session.target.system}")
     session.interrupts.install()
     try:
+        if session.plans is None:
+            require_named(session.target, session.options)
         world = session.worlds.enter_context(open_world(session.target, session.options))
         require_nothing_outstanding(session.options.runs, world)
-        dead_man = None if session.plans is not None else armed_world(world)
+        run = None if session.plans else _begin(request.node, session, world)
     except (UsageError, Refused) as error:
         session.refusals.append(REFUSED_EXIT_CODE if isinstance(error, Refused) else USAGE_EXIT_CODE)
         pytest.exit(str(error), returncode=session.refusals[-1])
     if session.plans is not None:
-        yield cast(Drill, session.plans.begin(_scenario(request.node), world).drill)
+        planned = session.plans.begin(_scenario(request.node), world)
+        with planned.ending():
+            show_in_plan(planned.drill, session.options)
+        yield cast(Drill, planned.drill)
         session.worlds.close()
         session.interrupts.uninstall()
         return
-    release = session.options.release
-    run = Run(_scenario(request.node), world, session.options.runs, session.interrupts, release, dead_man)
-    session.runs.append(run)
+    assert run is not None
     stream = sys.__stdout__ or sys.stdout
     line = LiveLine(stream, isatty=stream.isatty(), quiet=bool(os.environ.get("CI")))
     run.drill.on_tick = _live(request.config, run, line)
@@ -213,6 +231,8 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A scenario passes only if its drill's verdict is PASS."""
     runs = _runs_of(item)
     try:
+        for run in runs:
+            run.rehearse(partial(walk, item))
         yield
     except BaseException as error:
         for run in runs:
@@ -234,6 +254,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         records = [(run, published(run.folder)) for run in _runs_of(item) if run.judgement]
         item.user_properties += [p for run, record in records if record for p in properties(record, run.folder)]
     report = yield
+    hide_secrets(report)
     if call.when == "call":
         html = getattr(item.config.option, "htmlpath", None)
         beside = Path(html).resolve().parent if html else None
@@ -330,7 +351,8 @@ def _asks(node: ast.expr, positive: bool) -> bool:
 def _check_no_drill_options(config: pytest.Config) -> None:
     """A drill's options in a session that does not drill: somebody has forgotten -m failover."""
     given = {
-        "--target": config.option.target != DEFAULT_TARGET,
+        "--target": bool(config.option.target),
+        "--production": config.option.production is not None,
         "--set": config.option.drill_set,
         "--lab-speed": config.option.lab_speed is not None,
         "--lab-port": config.option.lab_port is not None,
@@ -358,6 +380,26 @@ def _check_markers(config: pytest.Config) -> None:
             f"-m {config.option.markexpr!r}: unknown marker {', '.join(sorted(unknown))}; "
             f"known: {', '.join(sorted(known))}"
         )
+
+
+def _one_target(named: list[str]) -> str:
+    """One session drills one target."""
+    if len(set(named)) > 1:
+        raise UsageError(f"--target {', '.join(named)}: one session drills one target; run them one after the other")
+    return named[0] if named else DEFAULT_TARGET
+
+
+def _begin(node: pytest.Item, session: Session, world: World) -> Run:
+    """A run that its guards have let in. Refused, and nothing begun, otherwise."""
+    scenario, runs = _scenario(node), session.options.runs
+    safeguards = Safeguards.of(world)
+    safeguards.ask()
+    dead_man = armed_world(world)
+    with safeguards.kept():
+        release = session.options.release
+        run = Run(scenario, world, runs, session.interrupts, release, dead_man, safeguards=safeguards)
+        session.runs.append(run)
+    return run
 
 
 def _runs_of(item: pytest.Item) -> list[Run]:

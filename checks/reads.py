@@ -5,6 +5,7 @@ Held equal, by tests, to what botocore is really asked: by each reader here, and
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,9 @@ from checks.signals import watches
 from drill.find import kind_of
 from drill.iam import Need
 from drill.reads import CONTROL_CONFIG, Read, Thing, finding, things
-from drill.target import Target
+from drill.stop import parameter_arn
+from drill.tags import OF_KIND
+from drill.target import Resource, Target
 
 Role = str
 """primary | standby | observer."""
@@ -100,6 +103,8 @@ def readers(target: Target) -> tuple[Reader, ...]:
             },
             {Read("sts", "GetCallerIdentity"): ("primary", "observer")},
         ),
+        Reader("tags", _breakable(target) if target.safety.required_tags else (), OF_KIND),
+        Reader("stop", target.safety.stop_alarms, {"cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),)}),
         Reader(
             "signals",
             watched,
@@ -153,4 +158,24 @@ def _lag_roles(target: Target) -> tuple[Role, ...]:
 def reading(target: Target, found: Mapping[str, str]) -> list[Need]:
     """Everything that looking needs: finding, guards, witnesses and harvest. found: key -> ARN, as far as known."""
     known = things(target, found)
-    return finding(target, found) + [need for reader in readers(target) for need in reader.needs(target, known)]
+    return [
+        *finding(target, found),
+        *(need for reader in readers(target) for need in reader.needs(target, known)),
+        *_parameter(target),
+    ]
+
+
+def _parameter(target: Target) -> list[Need]:
+    name, region = target.safety.stop_parameter, target.regions.observer
+    return [] if name is None else [Need("ssm", "GetParameter", region, (parameter_arn(target, name),))]
+
+
+def _breakable(target: Target) -> tuple[str, ...]:
+    """Keys of what may lie inside the blast radius, by the patterns alone."""
+    return tuple(key for key, resource in sorted(target.resources.items()) if _meets(target, resource))
+
+
+def _meets(target: Target, resource: Resource) -> bool:
+    radius = target.blast_radius.resources.get(resource.region, [])
+    name = resource.name
+    return any(fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(p, name) for p in radius)

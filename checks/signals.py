@@ -277,7 +277,7 @@ def watch_signals(target: Target, folder: Path, worker: str, speed: float, stop:
     clock = SystemClock(speed)
     file = ObservationFile(folder, worker)
     deaths = die_together(stop)
-    everything = lookers(LookingAws(target.connection.aws_endpoint), target, clock)
+    everything = lookers(LookingAws.of(target), target, clock)
     interval_s = interval_wall_s(target, speed)
     began_s = clock.monotonic_s()
 

@@ -27,6 +27,7 @@ from drill.clock import Clock
 from drill.end_state import ZONE
 from drill.errors import DrillError
 from drill.find import Found, cluster_endpoints, find, region_of_arn
+from drill.redact import redacted
 from drill.target import Target
 
 FORMAT = 1
@@ -132,7 +133,7 @@ def take_snapshot(aws: Aws, target: Target, clock: Clock, when: Literal["before"
 def write_snapshot(path: Path, snapshot: Mapping[str, Any]) -> None:
     """Write it, whole or not at all. OSError (a full disk) passes."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(json.dumps(snapshot, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    new.write_text(json.dumps(redacted(snapshot), indent=1, sort_keys=True, allow_nan=False) + "\n")
     new.replace(path)
 
 

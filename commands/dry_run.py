@@ -6,6 +6,7 @@ outstanding journals could take for a drill.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -38,6 +39,16 @@ class Planned:
         if self.plan is None:
             self.plan = self.drill.plan(self.scenario.name, self.scenario.docstring, _ending(self.error))
         return self.plan
+
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """What the guards before the scenario refuse ends the walk: the plan says so, and the test with it."""
+        try:
+            yield
+        except DrillError as error:
+            self.error = error
+            self.finish()
+            pytest.fail(self.sentence, pytrace=False)
 
     @property
     def sentence(self) -> str:

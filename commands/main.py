@@ -18,11 +18,15 @@ from commands import (
     policy,
     report,
     restore,
+    stop,
     torture,
+    unlock,
     verify,
     writes,
 )
+from commands.safeguards import hide_environment
 from drill.errors import DrillError, Fenced, Invalid, Refused, RestoreFailed
+from drill.redact import redact
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
 VERBS = (
@@ -37,6 +41,8 @@ VERBS = (
     policy,
     report,
     restore,
+    stop,
+    unlock,
     torture,
     verify,
     writes,
@@ -46,6 +52,7 @@ VERBS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code: 4 for bad usage, 12 refused, 20 dirty."""
     args = command_line().parse_args(argv)
+    hide_environment()
     try:
         return int(args.run(args))
     except RestoreFailed as error:
@@ -81,5 +88,5 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _complain(error: DrillError, code: int) -> int:
-    sys.stderr.write(f"drill: {error}\n")
+    sys.stderr.write(f"drill: {redact(str(error))}\n")
     return code

@@ -15,6 +15,7 @@ from commands.say import say
 from commands.world import Options, resolve_target
 from drill.errors import Invalid, Refused
 from drill.iam import MANAGED_POLICY_MAX, Need, need_of, policy, size_of
+from drill.lock_table import needs as lock_needs
 from drill.plan import Plan, PlannedStep
 from drill.planning import RUN_ID
 from drill.safety_stack import stack_of
@@ -46,20 +47,18 @@ def run(args: argparse.Namespace) -> int:
 def policy_for(target: Target, plans: tuple[Plan, ...]) -> dict[str, Any]:
     """The policy for looking at the target and taking every step of the plans."""
     found = {key: arn for plan in plans for key, arn in plan.found.items()}
-    document = policy(
-        [*reading(target, found), *(n for plan in plans for n in plan_needs(plan)), *_stack_needs(target, plans)],
-        target.account,
-    )
+    drilling = (*lock_needs(target), *_stack_needs(target)) if plans else ()
+    needed = (need for plan in plans for need in plan_needs(plan))
+    document = policy([*reading(target, found), *drilling, *needed], target.account)
     if any(step.does == "arm" for plan in plans for step in plan.steps):
         document["Statement"].append(_pass_role(target))
     return document
 
 
-def _stack_needs(target: Target, plans: tuple[Plan, ...]) -> Iterator[Need]:
+def _stack_needs(target: Target) -> Iterator[Need]:
     """A drill looks whether its safety stack is there; a plan does not."""
     stack = stack_of(target)
-    if plans:
-        yield Need("cloudformation", "DescribeStacks", stack.region, (stack.stack_arn,))
+    yield Need("cloudformation", "DescribeStacks", stack.region, (stack.stack_arn,))
 
 
 def _pass_role(target: Target) -> dict[str, Any]:

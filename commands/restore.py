@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         say(f"{path.parent}: nothing outstanding")
         return 0
     reach = _reach(path)
-    aws = Aws(reach.endpoint_url)
+    aws = Aws.reaching(reach)
     if args.dry_run:
         for entry in entries:
             _show(entry, aws)

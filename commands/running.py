@@ -23,6 +23,7 @@ from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
 from commands.publish import publish
+from commands.safeguards import Safeguards
 from commands.sweep import DISMISS_WALL_S, Sweep, start_watchdog
 from commands.world import CALIBRATION, RUNS, World
 from drill.aws import anything
@@ -31,9 +32,11 @@ from drill.dead_man import DeadMan, disarm
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
 from drill.fence import Fence
-from drill.interrupt import Interrupts
+from drill.interrupt import Interrupts, Stopped
 from drill.journal import Entry, Journal, Unreadable, last_claim, outstanding
 from drill.reach import Reach
+from drill.redact import redact
+from drill.rehearsal import Rehearsal
 from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
 from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render
@@ -62,7 +65,10 @@ class Scenario:
 
 
 class Run:
-    """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened."""
+    """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened.
+
+    safeguards: asked before there is a run folder, so that Refused leaves nothing; then they watch over the drill.
+    """
 
     def __init__(
         self,
@@ -73,6 +79,8 @@ class Run:
         release: str = "",
         dead_man: DeadMan | None = None,
         watched: bool = True,
+        *,
+        safeguards: Safeguards | None = None,
     ) -> None:
         self.world = world
         self.folder = _folder(runs, scenario.name, world)
@@ -81,6 +89,8 @@ class Run:
         self.unreported = ""
         self._unwritten: list[Finding] = []
         run_id = secrets.token_hex(4)
+        self._safeguards = safeguards
+        admitted = safeguards.admit(run_id, self.folder) if safeguards else {}
         self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, world, run_id, release))
         _point_latest(runs, self.folder)
         self.journal = Journal(
@@ -108,6 +118,14 @@ class Run:
             dead_man=dead_man,
             fence=self.fence,
         )
+        for name, said in admitted.items():
+            self.timeline.mark("guard", name=name, value=said)
+        self._vigil = safeguards.watch_over(self.drill) if safeguards else None
+
+    def rehearse(self, scenario: Callable[[Rehearsal], None]) -> None:
+        """Walk through the scenario before it is played. Refused for what it may not touch."""
+        if self._safeguards is not None and self._vigil is not None:
+            self._safeguards.rehearse(self.drill, self._vigil, scenario)
 
     def blame(self, error: BaseException) -> None:
         """Note how the scenario ended, when it ended by an exception."""
@@ -117,6 +135,8 @@ class Run:
         if isinstance(error, Refused):
             self.refused = str(error)
             self._mark("refused", reason=str(error))
+        elif isinstance(error, Stopped):
+            self._mark("invalid", reason=f"stopped: {error}")
         elif isinstance(error, KeyboardInterrupt):
             self._mark("invalid", reason=f"aborted: {error or 'interrupted'}")
         elif not isinstance(error, RestoreFailed | NotRecovered):
@@ -139,6 +159,7 @@ class Run:
         self._guarded("reading the system's own signals", self._harvest)
         self._guarded("reading the lab's overruns", self._overruns)
         self._still_changed()
+        self._guarded("giving the lock back", self._unlock)
         self._guarded("sealing the run folder", self._seal)
         self.world.aws.admit = anything  # nothing more is changed by this run
         self._guarded("closing the journal", self.journal.close)
@@ -206,6 +227,11 @@ class Run:
             if entry.disarm:
                 told = f"the dead-man of {entry.change.kind} stays armed: it will try to put it back, comparing first"
                 self._mark("dead_man.left", number=entry.number, reason=told)
+
+    def _unlock(self) -> None:
+        """Kept, for the next to stumble over, while something is still changed."""
+        if self._safeguards is not None and not self.journal.outstanding():
+            self._safeguards.lock.release()
 
     def _seal(self) -> None:
         self.timeline.mark(SEAL, **seal_of(load_history(self.folder)))
@@ -347,7 +373,7 @@ def _header(scenario: Scenario, world: World, run_id: str, release: str) -> dict
         "read_only": target.load.read_only,
         "calibration": stored(CALIBRATION),
         "gate_eligible": target.kind != "lab" and not target.overrides,
-        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command_line": [redact(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
 

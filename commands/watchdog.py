@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from drill.child import read_config, stopped
 from drill.clock import SystemClock
+from drill.redact import redacted
 
 if TYPE_CHECKING:  # imported when they are needed: a drill waits for the first line that we write
     from drill.restorer import Outcome, Restorer
@@ -52,7 +53,7 @@ class Record:
         """One line, stamped."""
         stamp = {"at_s": self._clock.monotonic_s(), "wall": self._clock.wall().isoformat(), "event": event}
         with contextlib.suppress(OSError):
-            os.write(self._fd, (json.dumps(stamp | data) + "\n").encode())
+            os.write(self._fd, (json.dumps(stamp | redacted(data)) + "\n").encode())
 
 
 class Watched:
@@ -189,7 +190,7 @@ class Watchdog:
         if reach is None:
             raise UsageError(f"{self._journal} does not say how the world is reached")
         self._record.add("claimed", epoch=journal.epoch)
-        return Restorer(journal, reach, SystemClock(reach.speed), Aws(reach.endpoint_url), self._tell)
+        return Restorer(journal, reach, SystemClock(reach.speed), Aws.reaching(reach), self._tell)
 
     def _retry(self, restorer: Restorer) -> None:
         """Restore, and again what AWS did not do, with longer and longer pauses."""

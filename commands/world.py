@@ -34,7 +34,8 @@ class Options:
     target: a name in targets/ or a path to a TOML file; settings: `--set` strings; lab_speed: lab seconds per wall
     second, None for the target's; lab_port: first of the lab's fixed ports, None for free ones; lab_settings:
     `--lab-set` strings; lab_attach: state file of a lab that is running already; release: what is drilled, by its
-    build or commit, "" when nobody said.
+    build or commit, "" when nobody said; explicit: whether a person named the target; production: the name typed with
+    `--production`.
     """
 
     target: str = "core-banking"
@@ -45,6 +46,8 @@ class Options:
     lab_attach: Path | None = None
     runs: Path = field(default=RUNS)
     release: str = ""
+    explicit: bool = True
+    production: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def resolve_target(options: Options) -> Target:
 def open_world(target: Target, options: Options) -> Iterator[World]:
     """Start what must be started and give the world; stop it at the end. UsageError when the lab cannot start."""
     if target.lab is None:
-        yield World(target, Aws(), SystemClock(), None)
+        yield World(target, Aws.of(target), SystemClock(), None)
         return
     with _lab(target, options) as (info, owned):
         yield World(_bound(target, info), Aws(info.aws_endpoint), SystemClock(info.speed), info, owned)
@@ -92,7 +95,7 @@ def open_world(target: Target, options: Options) -> Iterator[World]:
 def _lab(target: Target, options: Options) -> Iterator[tuple[LabInfo, Lab | None]]:
     assert target.lab is not None
     if options.lab_attach is not None:
-        yield _attached(options.lab_attach), None
+        yield _attached(options.lab_attach, target), None
         return
     speed = options.lab_speed or target.lab.speed
     settings = tuple(f"{k}={v}" for k, v in target.lab.settings.items()) + options.lab_settings
@@ -104,7 +107,18 @@ def _lab(target: Target, options: Options) -> Iterator[tuple[LabInfo, Lab | None
         yield lab.info, lab
 
 
-def _attached(path: Path) -> LabInfo:
+def _attached(path: Path, target: Target) -> LabInfo:
+    assert target.lab is not None
+    info = _lab_info(path)
+    if (info.system, info.account) != (target.lab.system, target.account):
+        raise UsageError(
+            f"--lab-attach {path}: that lab plays {info.system} in account {info.account}, target {target.name} is "
+            f"{target.lab.system} in {target.account}; attach to another lab, or name another --target"
+        )
+    return info
+
+
+def _lab_info(path: Path) -> LabInfo:
     try:
         return LabInfo.from_json(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError) as error:

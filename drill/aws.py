@@ -7,9 +7,8 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import boto3
 from botocore import xform_name
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
@@ -17,14 +16,18 @@ from botocore.retries.standard import ThrottledRetryableChecker
 
 from drill.call import Call, Fact, Reading
 from drill.errors import DrillError
+from drill.reach import Reach
+from drill.rights import Rights
+from drill.session import failure, open_session
+
+if TYPE_CHECKING:  # a restorer has no target, and starts sooner without it
+    from drill.target import Target
 
 Cause = Literal["refused", "busy", "unanswered"]
 """Why a call failed. refused: AWS said no and will say so again (a right is missing, credentials have expired, no
 such thing); busy: AWS says to come again (throttled, 5xx); unanswered: nobody knows whether the call took effect."""
 BUSY = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
 """The error codes that botocore itself takes for throttling."""
-EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
-RENEW = "the credentials have expired: renew them, then go on"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def anything(call: Call) -> None:
 
 
 class AwsFailed(DrillError):
-    """An AWS call failed: names operation, Region and AWS's own words.
+    """An AWS call failed: names operation, Region and AWS's own words, without secrets.
 
     code: AWS's error code, "" without an answer; cause: see Cause.
     """
@@ -69,18 +72,38 @@ class AwsFailed(DrillError):
 class Aws:
     """Per-Region clients with bounded retries and timeouts (wall seconds).
 
-    endpoint_url: one URL for all services (a lab); None for AWS itself, with boto3's own credentials.
+    endpoint_url: one URL for all services (a lab); None for AWS itself. rights: whose credentials, see drill.session;
+    region: where STS is asked for them.
     """
 
-    def __init__(self, endpoint_url: str | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        endpoint_url: str | None = None,
+        limits: Limits | None = None,
+        rights: Rights | None = None,
+        region: str | None = None,
+    ) -> None:
         self.endpoint_url, self.limits = endpoint_url, limits or Limits()
         self.admit: Callable[[Call], None] = anything
         """Asked just before each request of any client is sent, a retry too; what it raises is raised instead."""
         self._clients: dict[tuple[str, str, str | None], Any] = {}
         self._lock = threading.Lock()
-        # A lab accepts any credentials, and must never be shown real ones.
-        keys = {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"} if endpoint_url else {}
-        self._session: Any = boto3.session.Session(**keys)
+        self._session: Any = open_session(endpoint_url, rights or Rights(), region)
+
+    @classmethod
+    def of(cls, target: Target) -> Self:
+        """Clients that reach a target, with the rights that it names."""
+        return cls(target.connection.aws_endpoint, rights=target.access.rights, region=target.regions.observer)
+
+    @classmethod
+    def reaching(cls, reach: Reach) -> Self:
+        """Clients for who has only the journal."""
+        return cls(reach.endpoint_url, rights=reach.rights, region=reach.region)
+
+    @property
+    def session(self) -> Any:
+        """The boto3 session, whose credentials all clients use."""
+        return self._session
 
     def client(self, service: str, region: str, endpoint_url: str | None = None) -> Any:
         """A boto3 client; cached per service, Region and endpoint."""
@@ -169,5 +192,4 @@ def _failed(call: Call, error: ClientError | BotoCoreError) -> AwsFailed:
         cause = "unanswered"
     elif code in BUSY or status in (500, 502, 503, 504):
         cause = "busy"
-    advice = f"; {RENEW}" if code in EXPIRED else ""
-    return AwsFailed(f"{call.service}:{call.operation} in {call.region} failed: {error}{advice}", code, cause)
+    return AwsFailed(f"{call.service}:{call.operation} in {call.region} failed: {failure(error)}", code, cause)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from drill.clock import Clock
+from drill.redact import redact
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STOP_TIMEOUT_S = 8.0
@@ -67,7 +68,7 @@ class Child:
         if code is None:
             return None
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
-        return f"exit code {code}: {lines[-1] if lines else 'no output'}"
+        return f"exit code {code}: {redact(lines[-1]) if lines else 'no output'}"
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Close the pipe, wait up to `timeout_s` wall seconds, then kill the whole session."""
@@ -82,6 +83,14 @@ class Child:
             self._process.wait(STOP_TIMEOUT_S)
         if self._log.exists() and self._log.stat().st_size == 0:
             self._log.unlink()
+        elif self._log.exists():
+            self._hide_secrets()
+
+    def _hide_secrets(self) -> None:
+        """What a child printed (a traceback with AWS's words, say) is evidence like everything else."""
+        said = self._log.read_text(errors="replace")
+        if redact(said) != said:
+            self._log.write_text(redact(said))
 
 
 def ended_within(child: Child, timeout_s: float, clock: Clock) -> bool:

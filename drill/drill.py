@@ -57,7 +57,8 @@ class Drill:
     read_back: (survivor Region, window, pass, until) reads back, from the survivor, every write that was
     acknowledged before the monotonic instant `until`, into the run folder. fence: told at each look that this process
     lives, and asked before anything new is broken. dead_man: what puts Changes back when nothing else is left to do
-    it; None only in a lab.
+    it; None only in a lab. vigil: called at each look, ends the drill when it must stop. before_touching: asked, with
+    the ARNs, just before anything is touched; what it raises is raised instead.
     """
 
     target: Target
@@ -70,6 +71,8 @@ class Drill:
     load: Sequence[Instrument] = ()
     on_tick: Callable[[], None] = lambda: None
     read_back: Callable[[str, str, str, float], None] = lambda region, window, pass_, until_s: None
+    vigil: Callable[[], None] = lambda: None
+    before_touching: Callable[[tuple[str, ...]], object] = lambda resources: None
     interrupts: Interrupts = field(default_factory=Interrupts)
     dead_man: DeadMan | None = None
     fence: Guarded = field(default_factory=Unfenced)
@@ -90,6 +93,7 @@ class Drill:
         """Run a read-only guard and note what it saw. What it raises (Refused, Invalid) ends the drill here."""
         self.timeline.mark("looking", name=name)
         self.on_tick()
+        self.vigil()
         value = guard()
         self.timeline.mark("guard", name=name, value=str(value))
         return value
@@ -148,6 +152,7 @@ class Drill:
         for resource in change.resources:
             require_breakable(self.target, resource)
         self._require_unmoved(change)
+        self.before_touching(change.resources)
         self.fence.may_inject()
         visible, in_force = change.effect != "none", False
         # An interrupt between arming and the block below would leave the dead-man armed: from "injecting" on the
@@ -181,6 +186,7 @@ class Drill:
             require_breakable(self.target, resource)
         if (found := standing(self.aws, action)).fate != "not_started":
             raise Refused(f"{action.kind} {found} before this drill did it: it will not be done twice")
+        self.before_touching(action.resources)
         self.fence.may_inject()
         number = self.journal.open_action(action)
         if self._window == "failback":
@@ -256,6 +262,12 @@ class Drill:
         self._renew()
         self._notice_the_dead()
         self.on_tick()
+        self.vigil()
+
+    @property
+    def dead(self) -> frozenset[str]:
+        """Names of the witnesses and loads that have ended by themselves."""
+        return frozenset(self._reported_dead)
 
     # -- inside
 

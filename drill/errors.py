@@ -5,7 +5,7 @@
     ├── Refused           a guard said no before anything was touched                   exit 12
     ├── Invalid           the drill proves nothing (no bite, no load, unhealthy start)  exit 11
     ├── NotRecovered      the system did not come back within the window                exit 1, by the judge
-    ├── Fenced            another process has taken over the journal: change nothing    exit 11
+    ├── Fenced            another process has taken over: change nothing more           exit 11
     └── RestoreFailed     something is not back as it was                               exit 20
 
 Every message says what was refused or failed, the thing, the observed value, and what to type next.
@@ -35,7 +35,7 @@ class NotRecovered(DrillError):
 
 
 class Fenced(DrillError):
-    """Another process restores from this journal, or this one has been silent too long: it changes nothing more."""
+    """Another process has taken over, or this one has been silent too long: it changes nothing more."""
 
 
 class RestoreFailed(DrillError):

@@ -233,7 +233,8 @@ def _part(part: str, last: bool) -> str:
     match = VARIABLE.fullmatch(part)
     if match is None:
         return re.escape(part)
-    allowed = "[^:]*" if match[1] in PLACE else "[^:]+" if last and "Path" in match[1] else "[^:/]+"
+    path = last and ("Path" in match[1] or match[1].endswith("WithoutLeadingSlash"))
+    allowed = "[^:]*" if match[1] in PLACE else "[^:]+" if path else "[^:/]+"
     return f"(?P<{match[1]}>{allowed})"
 
 

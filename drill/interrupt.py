@@ -12,6 +12,10 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Stopped(KeyboardInterrupt):
+    """A stop condition ended the drill: in the same way as a signal does, with its reason."""
+
+
 class Interrupts:
     """Signal handling of one drill process.
 
@@ -23,6 +27,7 @@ class Interrupts:
         self.noted: list[str] = []
         self._shields = 0
         self._raised = False
+        self._reason = ""
         self._former: dict[signal.Signals, Any] = {}
 
     def install(self) -> None:
@@ -36,6 +41,18 @@ class Interrupts:
         for number, former in self._former.items():
             signal.signal(number, former)
         self._former.clear()
+
+    @property
+    def shielding(self) -> bool:
+        """Whether something is being put back just now."""
+        return self._shields > 0
+
+    def stop(self, reason: str) -> None:
+        """End the drill as a signal does, for a reason of its own: Stopped, once; inside `shielded()`, after it."""
+        self._reason = self._reason or reason
+        self.noted.append(reason)
+        if not self._shields and not self._raised:
+            self._raise()
 
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
@@ -60,4 +77,6 @@ class Interrupts:
 
     def _raise(self) -> None:
         self._raised = True
+        if self._reason:
+            raise Stopped(self._reason)
         raise KeyboardInterrupt(f"stopped by {', '.join(self.noted)}")

@@ -31,6 +31,7 @@ from drill.change import Action, Change, action_from, change_from
 from drill.clock import Clock
 from drill.errors import DrillError
 from drill.reach import Reach
+from drill.redact import redacted
 
 T = TypeVar("T")
 State = Literal[
@@ -52,6 +53,8 @@ UNTOUCHED: tuple[State, ...] = ("prepared", "armed")
 OVER: tuple[State, ...] = ("reached", "not_reached", "not_started")
 NO_CHANGE = 0
 """The number of records that are about the journal itself."""
+WHOLE = ("change", "action", "reach", "by", "disarm")
+"""Parts of a record that somebody acts on: kept as they are."""
 CLAIMED, TORN = "claimed", "torn"
 
 
@@ -185,7 +188,9 @@ class Journal:
 
     def _line(self, record: dict[str, Any]) -> bytes:
         stamp = {"at_s": self._clock.monotonic_s(), "wall": self._clock.wall().isoformat()}
-        return (json.dumps(stamp | record) + "\n").encode()
+        # What is to be put back must stay as it is; what others said of it must not.
+        told = {k: v if k in WHOLE else redacted(v) for k, v in record.items()}
+        return (json.dumps(stamp | told) + "\n").encode()
 
     def _torn(self) -> bool:
         """Whether the last line has no end. It is never cut off: another process may be writing it right now."""

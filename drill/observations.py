@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from drill.redact import redact
+
 MAGIC = b"FDOBS\x00\x01\x00"
 HEADER_BYTES = 16
 RECORD = struct.Struct("<ddHHHHB3x")
@@ -106,7 +108,7 @@ class ObservationLog:
         if len(self._names) >= MOST_NAMES and name != OVERFLOW:
             return self._number(OVERFLOW)
         self._names[name] = number = len(self._names)
-        os.write(self._names_fd, (json.dumps(name) + "\n").encode())
+        os.write(self._names_fd, (json.dumps(redact(name)) + "\n").encode())
         return number
 
 

@@ -37,7 +37,8 @@ class PlanningDrill:
     """The same methods as drill.drill.Drill; see there. `steps` collects what would happen.
 
     problems: what the guards that ran found wrong with the system's health: the drill would be INVALID, so the walk
-    goes on to show the rest. What a guard refuses ends the walk, as it would end the drill.
+    goes on to show the rest. What a guard refuses ends the walk, as it would end the drill. before_touching: asked,
+    with the ARNs, where the drill would be about to touch them; what it raises ends the walk.
     """
 
     target: Target
@@ -46,6 +47,7 @@ class PlanningDrill:
     witnesses: Sequence[Instrument] = ()
     load: Sequence[Instrument] = ()
     on_tick: Callable[[], None] = lambda: None
+    before_touching: Callable[[tuple[str, ...]], object] = lambda resources: None
     run_id: str = RUN_ID
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -129,7 +131,7 @@ class PlanningDrill:
         change, about = self._prepare(fault, fault.prepare, self._unknown_change(fault))
         entry = self._entry()
         if about["planned"]:
-            self._check(change)
+            about["reads"] += self._check(change)
             self._add("arm", **planned_arm(self.target, self.clock.wall(), entry, change))
         visible, timings = change.effect != "none", self.target.timings
         number = self._add(
@@ -158,7 +160,7 @@ class PlanningDrill:
         action, about = self._prepare(step, step.prepare, self._unknown_action(step))
         self._entry()
         if about["planned"]:
-            self._check(action)
+            about["reads"] += self._check(action)
         number = self._add(
             "act",
             f"{action.kind}, cannot be undone; declared effect: {action.effect}",
@@ -223,11 +225,14 @@ class PlanningDrill:
         note = _AS_IT_IS_NOW if depends_on else ""
         return prepared, {"reads": reads, "depends_on": depends_on, "planned": True, "note": note}
 
-    def _check(self, prepared: Change | Action) -> None:
-        """What the drill checks before it injects."""
+    def _check(self, prepared: Change | Action) -> tuple[Call, ...]:
+        """What the drill checks before it injects; the reads that it takes."""
+        began = len(self.aws.made)
         prepared.validate()
         for resource in prepared.resources:
             require_breakable(self.target, resource)
+        self.before_touching(prepared.resources)
+        return self._reads(began)
 
     def _put_back(self, number: int, change: Change, planned: bool) -> None:
         self._add(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from drill.rights import Rights
 
 if TYPE_CHECKING:  # a restorer that has only the journal needs no target, and starts sooner without it
     from drill.target import Target
@@ -15,7 +17,7 @@ class Reach:
     """target: its name; account: whose credentials are needed; region: where to ask whose they are.
 
     endpoint_url: one URL for all services (a lab), None on AWS. speed: target seconds per wall second.
-    restore_timeout_s: target seconds to wait until everything runs as before.
+    restore_timeout_s: target seconds to wait until everything runs as before. rights: whose credentials are used.
     """
 
     target: str
@@ -24,6 +26,7 @@ class Reach:
     endpoint_url: str | None
     speed: float
     restore_timeout_s: float
+    rights: Rights = field(default_factory=Rights)
 
     @classmethod
     def of(cls, target: Target, speed: float) -> Reach:
@@ -35,6 +38,7 @@ class Reach:
             endpoint_url=target.connection.aws_endpoint,
             speed=speed,
             restore_timeout_s=target.timings.restore_timeout_s,
+            rights=target.access.rights,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -44,4 +48,5 @@ class Reach:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Reach:
         """What `to_json` gave; what a newer version has added is passed over. KeyError when something is missing."""
-        return cls(**{name: record[name] for name in cls.__dataclass_fields__})
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name != "rights"}
+        return cls(**known, rights=Rights(**record.get("rights", {})))

@@ -22,6 +22,7 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -29,6 +30,8 @@ from drill.errors import Refused, UsageError
 from drill.evidence import Evidence
 from drill.ip_ranges import Ranges, take_ip_ranges
 from drill.probing import Probing
+from drill.redact import redacted
+from drill.safety import Access, Safety
 from drill.write_path import Load, WritePath
 from drill.write_path import Table as _Table
 
@@ -152,21 +155,6 @@ class Timings(_Table):
     restore_timeout_s: PositiveFloat = 300.0
 
 
-class Safety(_Table):
-    """What ends a drill, and puts back what it broke, when the drill itself cannot.
-
-    lease_wall_s: wall seconds without a sign of life after which the watchdog takes a drill for hung and restores.
-    dead_man_s: target seconds after which the server-side dead-man restores, unless the drill renews it.
-    max_duration_s: target seconds after which a drill is stopped, whatever it is doing.
-    stack: name of the CloudFormation stack in the observer Region; its table and function are named after it.
-    """
-
-    lease_wall_s: PositiveFloat = 60.0
-    dead_man_s: float = Field(default=900.0, ge=60.0)
-    max_duration_s: PositiveFloat = 7200.0
-    stack: str = Field(default="failover-drill", pattern=r"^[a-z][a-z0-9-]{2,40}$")
-
-
 class Lab(_Table):
     """Which stand-in of lab/ serves this target."""
 
@@ -195,6 +183,8 @@ class Target(_Table):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     kind: Literal["lab", "aws"]
+    production: bool = False
+    """A production target is drilled only when its name is typed: `--production NAME`."""
     system: str
     account: str = Field(pattern=r"^\d{12}$")
     endpoint: str = Field(pattern=r"^https?://")
@@ -211,6 +201,7 @@ class Target(_Table):
     probing: Probing = Probing()
     blast_radius: BlastRadius
     safety: Safety = Safety()
+    access: Access = Access()
     lab: Lab | None = None
     lag_metrics: dict[str, LagMetric] = Field(default_factory=dict)
     """Name of a data store -> its own lag metric: shown beside the recovery point, never judged."""
@@ -219,6 +210,15 @@ class Target(_Table):
     """What people say of its drills; no part of the digest: another participant does not make it another target."""
     overrides: tuple[str, ...] = ()
     """The `--set` options in force; a target with any is never eligible for a gate."""
+
+    @field_validator("endpoint", "regional_endpoints")
+    @classmethod
+    def _no_credentials(cls, value: str | dict[str, str]) -> str | dict[str, str]:
+        # The address of a target is in every report: a password in it would be too.
+        urls = [value] if isinstance(value, str) else value.values()
+        if any("@" in url.partition("://")[2].partition("/")[0] for url in urls):
+            raise ValueError("a user name or password in a URL; take it out")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Target:
@@ -343,6 +343,14 @@ def _contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
     if load and writes:
         for name in sorted(set(load.task) - writes.kinds.keys()):
             yield f"load.task names {name!r}, which is not in writes.kinds {sorted(writes.kinds)}"
+    safety, resources = tables.get("safety"), tables.get("resources")
+    if safety and isinstance(resources, Mapping):
+        for key in safety.stop_alarms:
+            if key not in resources or not key.endswith("_alarm"):
+                known = sorted(k for k in resources if k.endswith("_alarm"))
+                yield f"safety.stop_alarms names {key!r}, which is no alarm of [resources] {known}"
+    if kind == "lab" and tables.get("access") not in (None, {}, Access()):
+        yield "[access] is for kind 'aws': a lab accepts any credentials and must never be shown real ones"
     regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")
     if regions and isinstance(endpoints, Mapping):
         for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
@@ -357,8 +365,9 @@ def _valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:
         "load": Load,
         "writes": WritePath,
         "regions": Regions,
+        "safety": Safety,
     }
-    found = {key: raw.get(key) for key in ("kind", "lab", "regional_endpoints")}
+    found = {key: raw.get(key) for key in ("kind", "lab", "regional_endpoints", "resources", "access")}
     for name, model in models.items():
         with contextlib.suppress(ValidationError):
             found[name] = model.model_validate(raw.get(name, {}))
@@ -368,5 +377,7 @@ def _valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:
 def _problems(error: ValidationError) -> Iterable[str]:
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        found = "" if isinstance(item["input"], Mapping) else f"; found {item['input']!r}"
+        # A secret that somebody put where it does not belong must not be told on.
+        value = redacted({str(item["loc"][-1]) if item["loc"] else "": item["input"]})
+        found = "" if isinstance(item["input"], Mapping) else f"; found {next(iter(value.values()))!r}"
         yield f"  {key}: {item['msg'].removeprefix('Value error, ')}{found}"

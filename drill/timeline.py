@@ -32,6 +32,7 @@ from drill.journal import journal_records
 from drill.ledger import STORE, Write, read_ledger, read_lines, torn_ledgers
 from drill.observations import ObservationTail, read_logs
 from drill.probes import probe_of
+from drill.redact import redact, redacted
 from drill.watching import watchdog_records
 
 T = TypeVar("T")
@@ -192,14 +193,14 @@ class Timeline:
     def create(cls, folder: Path, clock: Clock, header: dict[str, Any]) -> Timeline:
         """Make a new run folder. FileExistsError when there is one already."""
         folder.mkdir(parents=True)
-        full = {"format": FORMAT, "speed": clock.speed, "created": clock.wall().isoformat(), **header}
-        (folder / "run.json").write_text(json.dumps(full, indent=2, default=str) + "\n")
+        full = {"format": FORMAT, "speed": clock.speed, "created": clock.wall().isoformat(), **redacted(header)}
+        (folder / "run.json").write_text(json.dumps(full, indent=2, default=_text) + "\n")
         return cls(folder, clock)
 
     def mark(self, event: str, /, **data: Any) -> Event:
         """Append an event, stamped now."""
-        made = Event(self.clock.monotonic_s(), event, data)
-        os.write(self._events_fd, (json.dumps(asdict(made), default=str) + "\n").encode())
+        made = Event(self.clock.monotonic_s(), event, redacted(data))
+        os.write(self._events_fd, (json.dumps(asdict(made), default=_text) + "\n").encode())
         self.events.append(made)
         return made
 
@@ -247,7 +248,7 @@ class ObservationFile:
 
     def add(self, observation: Observation) -> None:
         """Append one observation."""
-        record = asdict(observation) | {"outcome": observation.outcome.value}
+        record = redacted(asdict(observation)) | {"outcome": observation.outcome.value}
         os.write(self._fd, (json.dumps(record) + "\n").encode())
 
     def close(self) -> None:
@@ -285,12 +286,13 @@ class RequestFile:
 
 def _request_line(r: Request) -> bytes:
     """The JSON of one request. By hand: json.dumps costs three times as much, and this is in the load's way."""
+    detail = _quoted(redact(r.detail) if r.detail else "")
     planned = "null" if r.planned_s is None else repr(float(r.planned_s))
     return (
         f'{{"sent_s":{float(r.sent_s)!r},"done_s":{float(r.done_s)!r},"name":{_quoted(r.name)},'
         f'"outcome":"{r.outcome.value}","status":{int(r.status)},"peer":{_quoted(r.peer)},'
         f'"reused":{"true" if r.reused else "false"},"pinned":{"true" if r.pinned else "false"},'
-        f'"detail":{_quoted(r.detail)},"cohort":{_quoted(r.cohort)},"planned_s":{planned}}}\n'
+        f'"detail":{detail},"cohort":{_quoted(r.cohort)},"planned_s":{planned}}}\n'
     ).encode()
 
 
@@ -338,6 +340,11 @@ def load_history(folder: Path) -> History:
         snapshots=tuple(s for when in SNAPSHOTS if (s := _snapshot(snapshot_path(folder, when))) is not None),
         torn=torn_ledgers(folder.glob("ledger-*.bin")),
     )
+
+
+def _text(thing: object) -> str:
+    """How anything that is no JSON is written down."""
+    return redact(str(thing))
 
 
 def _writes(folder: Path) -> tuple[Write, ...]:

@@ -83,6 +83,13 @@ def test_nothing_but_the_executor_mutates_aws(folder: str) -> None:
     assert not wrong
 
 
+def test_the_drills_of_a_session_have_their_guards() -> None:
+    """The one place where pytest makes a run hands it its safeguards: without them nothing would be refused."""
+    tree = ast.parse((ROOT / "conftest.py").read_text())
+    made = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "Run"]
+    assert [[k.arg for k in call.keywords] for call in made] == [["safeguards"]]
+
+
 def test_no_file_that_is_committed_records_where_packages_came_from() -> None:
     """The lock pins hashes, not addresses, and no tool's own lock file is committed."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()

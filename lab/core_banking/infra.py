@@ -120,8 +120,14 @@ def services(client: Client, region: str, net: Network, lb: Balancing, desired: 
             desiredCount=desired.get(service, 1),
             launchType="FARGATE",
             loadBalancers=balancers,
+            tags=_tags("key", "value"),
             networkConfiguration={"awsvpcConfiguration": vpc},
         )
+
+
+def _tags(key: str, value: str) -> list[dict[str, str]]:
+    """What the operator has put on all that may be drilled; services differ in how they spell it."""
+    return [{key: k, value: v} for k, v in names.TAGS.items()]
 
 
 def tables(client: Client) -> None:
@@ -271,6 +277,7 @@ def machine(client: Client, kind: str, definition: str) -> str:
         name=names.state_machine_name(kind),
         definition=definition,
         roleArn=f"arn:aws:iam::{names.ACCOUNT}:role/{kind.lower()}",
+        tags=_tags("key", "value"),
     )
     return str(created["stateMachineArn"])
 
@@ -288,7 +295,7 @@ def rule(client: Client, initiator: str) -> str:
         },
     }
     events = client("events", OSAKA)
-    events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="DISABLED")
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern), State="DISABLED", Tags=_tags("Key", "Value"))
     role = f"arn:aws:iam::{names.ACCOUNT}:role/events"
     events.put_targets(Rule=name, Targets=[{"Id": "Target0", "Arn": initiator, "RoleArn": role}])
     return name

@@ -20,6 +20,9 @@ SERVICES = ("Balance", "Count", "Transaction", "TransactionWorker")
 PATHS: Mapping[str, str] = {"Balance": "/balance", "Count": "/count", "Transaction": "/transaction"}
 """The balanced services and the path prefix of their rule; the worker is behind no balancer."""
 
+TAGS: Mapping[str, str] = {"drill": "allowed"}
+"""On services, rule and state machines."""
+
 AWS_HOST, DNS_HOST = "127.102.0.10", "127.102.0.53"
 
 

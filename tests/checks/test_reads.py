@@ -14,11 +14,13 @@ from checks.reads import readers, reading
 from checks.signals import lookers
 from checks.snapshot import take_snapshot
 from drill.clock import FakeClock
-from drill.errors import Invalid
+from drill.errors import Invalid, Refused
 from drill.find import find_one, kind_of
 from drill.iam import Need, changes_things, kinds_of, resources_of
 from drill.read_only import ReadOnlyAws
 from drill.reads import FINDING, finding, things
+from drill.stop import in_aws
+from drill.tags import OF_KIND, require_tags
 from drill.target import Target
 from tests.checks.cloud import Cloud, cloud, start_canaries
 from tests.checks.worlds import eventually, published_target
@@ -75,8 +77,21 @@ def _snapshot(aws: ReadOnlyAws, target: Target) -> None:
     take_snapshot(aws, target, FakeClock(), "before")
 
 
+def _tags(aws: ReadOnlyAws, target: Target) -> None:
+    for key in ("transaction", "auto_failover_rule", "failback_machine"):
+        with suppress(Refused):
+            require_tags(aws, target, [guards.exactly_one(aws, target, key).arn])
+
+
+def _stop(aws: ReadOnlyAws, target: Target) -> None:
+    for condition in in_aws(target, aws, FakeClock()):
+        condition.now()
+
+
 READERS: dict[str, Callable[[ReadOnlyAws, Target], None]] = {
     "guards": _guards,
+    "tags": _tags,
+    "stop": _stop,
     "signals": _signals,
     "harvest": _harvest,
     "snapshot": _snapshot,
@@ -91,6 +106,18 @@ MISSING_HERE = {
     ("route53", "GetHealthCheck"),
 }
 """Asked only where there are load balancers and a zone, as in the lab: tests/commands/test_policy.py holds them."""
+
+
+@pytest.mark.parametrize("key", sorted(published_target().resources))
+def test_the_tags_of_each_kind_of_thing_are_read_as_declared(made: Cloud, key: str) -> None:
+    """Each is refused by name: with the line that tags it, or because its tags cannot be read."""
+    aws, found = ReadOnlyAws(made.aws), find_one(made.aws, kind_of(key), made.target.resources[key])
+    words = r"needs the tags drill=allowed, it has none; .*type:\n  aws .* --region"
+    if key == "global_cluster":  # moto knows no tags of these
+        words = "its tags cannot be read, so it may not be changed: .*Invalid resource name"
+    with pytest.raises(Refused, match=words):
+        require_tags(aws, made.target, [found.arn])
+    assert asked(aws) == {(read.service, read.operation) for read in OF_KIND[kind_of(key)]}
 
 
 @pytest.mark.parametrize("name", sorted(READERS))

@@ -203,7 +203,7 @@ def test_a_throttle_that_does_not_end_is_dirty_and_then_restored(made: Cloud, ma
 def test_expired_credentials_are_dirty_at_once(made: Cloud, make: Maker, hasty: Aws) -> None:
     """Asking again would not help: the message says what would, and a restore with fresh ones succeeds."""
     drill, began_s = make(hasty), 0.0
-    with pytest.raises(RestoreFailed, match="expired: renew them") as caught, drill.applied(ARMED):
+    with pytest.raises(RestoreFailed, match="the credentials have ended") as caught, drill.applied(ARMED):
         made.server.misbehave(parse("expired"))
         began_s = drill.clock.monotonic_s()
     assert drill.clock.monotonic_s() - began_s < 1  # nothing was slept

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import psutil
 
 from drill.watching import watchdog_records
-from tests.checks.worlds import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0
@@ -127,12 +125,12 @@ def killed(runs: Path, phase: str, *arguments: str, with_watchdog: bool = False)
     return folder
 
 
-def machine_lost(runs: Path, ready: Callable[[], object], *arguments: str) -> Path:
-    """Run a drill session and, once it is `ready`, kill it and everything that it has started; its run folder."""
+def machine_lost(runs: Path, phase: str, *arguments: str) -> Path:
+    """Run a drill session and kill it and everything that it has started, whatever that is; its run folder."""
     before = lab_folders()
     process = start(runs, *arguments)
     try:
-        eventually(ready, LIMIT_S)
+        wait_for_phase(runs, phase)
         everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for one in everything:
             one.suspend()  # so that none of them notices the death of another

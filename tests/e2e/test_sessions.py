@@ -51,6 +51,7 @@ DRILL = ("-m", "failover")
         (("--release", ""), "--release ''"),
         (("--release", "a b"), "--release 'a b'"),
         (("--lab-attach", "x", "--lab-speed", "5"), "--lab-attach"),
+        (("--target", "core-banking", "--target", "core-banking-2"), "one session drills one target"),
         (("--set", "account=1"), "--set account=1"),
         (("--set", "objectives.rto_s=soon"), "not a number"),
         (("--set", "objectives.rto_s=900"), "window_s"),
@@ -174,3 +175,33 @@ def test_on_ci_a_skipped_test_is_a_failure(tmp_path: Path) -> None:
     assert "did not run: " + str(path.name) + "::test_known" not in strict.stdout
     lenient = session(f"--rootdir={ROOT}", "-c", "pyproject.toml", "-p", "conftest", str(path), DRILL_CI_NO_SKIPS="")
     assert lenient.returncode == 0, lenient.stdout
+
+
+def test_a_sessions_page_and_output_say_nothing_secret(tmp_path: Path) -> None:
+    """What a test prints, logs or fails with: botocore's own log holds signatures, tracebacks hold AWS's words."""
+    path, page = tmp_path / "test_some.py", tmp_path / "page.html"
+    planted = ("5d672d79c15b13162d9279b0855cfba6", "planted-password-1", "planted-environment-1")
+    path.write_text(
+        "import logging, os\n"
+        "def test_talks():\n"
+        f"    print('X-Amz-Signature=' + '{planted[0]}')\n"
+        f"    logging.getLogger('botocore').warning('password=%s', '{planted[1][:7]}' + '{planted[1][7:]}')\n"
+        "    raise ValueError('token ' + os.environ['MY_TOKEN'])\n"
+    )
+    done = session(
+        f"--rootdir={ROOT}",
+        "-c",
+        "pyproject.toml",
+        f"--confcutdir={ROOT}",
+        "-p",
+        "conftest",
+        f"--html={page}",
+        "--self-contained-html",
+        str(path),
+        MY_TOKEN=planted[2],
+    )
+    assert done.returncode == 1, done.stdout
+    for text in (done.stdout, page.read_text()):
+        assert "X-Amz-Signature=[redacted]" in text
+        assert "token [redacted]" in text
+        assert not [value for value in planted[1:] if value in text]
