@@ -29,6 +29,8 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 REPLAY_TIMEOUT_S = 15.0
 DATABASE = "postgres"
+FORWARDED = "forwarded-from-"
+"""Begins the application name of sessions that write where their own Region's server cannot."""
 
 SLOW_SETTINGS: Mapping[str, str] = {"wal_sender_timeout": "0", "wal_receiver_timeout": "0"}
 """For a pair with a lag, which may be longer than the default minute."""
@@ -147,6 +149,14 @@ class PostgresPair:
             f"connect_timeout={max(1, round(timeout_s))}"
         )
 
+    def forwarding(self, region: str, timeout_s: float = 2.0) -> str:
+        """As `conninfo`, for an endpoint that forwards writes: what its server cannot write, the other's does."""
+        here, there = self._servers[region], self._other(region)
+        return (
+            f"host={here.host},{there.host} port={here.port},{there.port} dbname={DATABASE} user={USER} "
+            f"password={self.password} connect_timeout={max(1, round(timeout_s))} target_session_attrs=read-write application_name={FORWARDED}{region}"
+        )
+
     def pid(self, region: str) -> int | None:
         """The process id of the minder of one Region's server; None when none was started."""
         child = self._children.get(region)
@@ -196,6 +206,7 @@ class PostgresPair:
                 raise PostgresError(f"pg_promote in {region}: {error}") from error
             if not done:
                 raise PostgresError(f"the server in {region} did not become a writer in {START_TIMEOUT_S} s")
+            self._end_forwarding(region)
 
     def follow(self, region: str) -> None:
         """Bring the former writer of `region` back as a standby of the new writer.
@@ -229,6 +240,12 @@ class PostgresPair:
     def _link(self, region: str) -> SlowLink:
         source = self._other(region)
         return SlowLink(self._servers[region].host, (source.host, source.port), self._lag_wall_s)
+
+    def _end_forwarding(self, region: str) -> None:
+        """What `region` had forwarded to the other server goes to its own from now on, which writes itself."""
+        ours = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{FORWARDED}{region}'"
+        with contextlib.suppress(psycopg.Error):  # the old writer may be gone
+            self._execute(self._other(region), ours)
 
     def _lag(self, wall_s: float) -> None:
         for link in self._links.values():

@@ -139,7 +139,8 @@ def invoke_lambda(step: Mapping[str, Any], inputs: Mapping[str, Any], context: S
     said = reply["Payload"].read().decode()
     if reply.get("FunctionError"):
         raise StepFailed(f"Lambda function {inputs['FunctionName']} failed with {reply['FunctionError']}: {said}")
-    return {"StatusCode": reply["StatusCode"], "Payload": said}
+    answer = {"StatusCode": reply["StatusCode"], "Payload": json.loads(said or "null")}
+    return answer | {out["Name"]: select(out["Selector"], answer) for out in step.get("outputs", ())}
 
 
 def execute_automation(step: Mapping[str, Any], inputs: Mapping[str, Any], context: StepContext) -> Outputs:
