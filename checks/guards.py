@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from checks.signals import list_automations
 from drill.client import HttpClient, Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
 from drill.errors import Invalid, Refused
@@ -184,16 +185,19 @@ def _idle(aws: Clients, found: Found) -> str:
 
 
 def _data_problems(aws: Clients, target: Target) -> list[str]:
-    if "global_cluster" not in target.resources:
-        return []
-    found = find(aws, target, "global_cluster")
+    keys = [k for k in sorted(target.resources) if kind_of(k) == "rds.global_cluster"]
+    return [problem for key in keys for problem in _cluster_problems(aws, target, find(aws, target, key))]
+
+
+def _cluster_problems(aws: Clients, target: Target, found: Found) -> list[str]:
     rds = aws.client("rds", found.region)
     cluster = rds.describe_global_clusters(GlobalClusterIdentifier=found.name)["GlobalClusters"][0]
     members = cluster.get("GlobalClusterMembers", [])
     writers = [region_of_arn(m["DBClusterArn"]) for m in members if m.get("IsWriter")]
     problems = [] if cluster["Status"] == "available" else [f"global cluster {found.name} is {cluster['Status']}"]
     if writers != [target.regions.primary]:
-        problems.append(f"its writer is in {', '.join(writers) or 'no Region'}, not in {target.regions.primary}")
+        where = ", ".join(writers) or "no Region"
+        problems.append(f"the writer of {found.name} is in {where}, not in {target.regions.primary}")
     return problems + _reader_problems(members, target.regions.standby)
 
 
@@ -206,14 +210,23 @@ def _reader_problems(members: list[dict[str, Any]], standby: str) -> list[str]:
 
 
 def _busy_machines(aws: Clients, target: Target) -> list[str]:
-    keys = [k for k in sorted(target.resources) if kind_of(k) == "states.machine"]
-    return [problem for key in keys if (problem := _busy(aws, find(aws, target, key)))]
+    kinds = {"states.machine": _busy, "ssm.document": _busy_runbook}
+    keys = [k for k in sorted(target.resources) if kind_of(k) in kinds]
+    return [problem for key in keys if (problem := kinds[kind_of(key)](aws, find(aws, target, key)))]
 
 
 def _busy(aws: Clients, machine: Found) -> str:
     states = aws.client("stepfunctions", machine.region)
     running = states.list_executions(stateMachineArn=machine.arn, statusFilter="RUNNING")["executions"]
     return f"{machine.name} is running ({running[0]['name']})" if running else ""
+
+
+def _busy_runbook(aws: Clients, document: Found) -> str:
+    ended = ("Success", "Failed", "TimedOut", "Cancelled", "CompletedWithSuccess", "CompletedWithFailure", "Exited")
+    for execution in list_automations(aws, document):
+        if execution["AutomationExecutionStatus"] not in ended:
+            return f"{document.name} is running ({execution['AutomationExecutionId']})"
+    return ""
 
 
 @_refuses_blind

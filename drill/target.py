@@ -139,6 +139,9 @@ class Timings(_Table):
     baseline_s: PositiveFloat = 60.0
     bite_s: PositiveFloat = 120.0
     """A fault whose declared effect is not seen within this is a fault without bite."""
+    decision_s: NonNegativeFloat = 0.0
+    """How long the people who operate the system take from the first failure to their first step: an input, not a
+    measurement, of a drill of a system that people move."""
     window_s: PositiveFloat = 900.0
     """Not recovered within this: never recovered."""
     sustained_s: PositiveFloat = 30.0

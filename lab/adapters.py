@@ -65,6 +65,10 @@ class Aurora:
         self._do(self._pair.quiesce, region)
         self._planned = True
 
+    def fence(self, region: str) -> bool:
+        """See PostgresPair."""
+        return self._pair.fence(region)
+
     def promote(self, region: str) -> None:
         """See PostgresPair."""
         self._do(self._pair.promote, region)

@@ -29,8 +29,6 @@ START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 REPLAY_TIMEOUT_S = 15.0
 DATABASE = "postgres"
-FORWARDED = "forwarded-from-"
-"""Begins the application name of sessions that write where their own Region's server cannot."""
 
 SLOW_SETTINGS: Mapping[str, str] = {"wal_sender_timeout": "0", "wal_receiver_timeout": "0"}
 """For a pair with a lag, which may be longer than the default minute."""
@@ -154,7 +152,8 @@ class PostgresPair:
         here, there = self._servers[region], self._other(region)
         return (
             f"host={here.host},{there.host} port={here.port},{there.port} dbname={DATABASE} user={USER} "
-            f"password={self.password} connect_timeout={max(1, round(timeout_s))} target_session_attrs=read-write application_name={FORWARDED}{region}"
+            f"password={self.password} connect_timeout={max(1, round(timeout_s))} "
+            "target_session_attrs=read-write"
         )
 
     def pid(self, region: str) -> int | None:
@@ -194,6 +193,25 @@ class PostgresPair:
                 raise PostgresError(f"the standby in {standby.region} did not replay up to {end:X}")
             self._quiesced.add(region)
 
+    def fence(self, region: str) -> bool:
+        """Let the server take no more writes and end who is writing, without a clean stop; False if it is not there.
+
+        What it has written goes on to the standby. It holds until the server follows the other one.
+        """
+        everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        orders = (
+            "ALTER SYSTEM SET default_transaction_read_only = on",
+            "SELECT pg_reload_conf()",
+            f"{everybody} AND pid <> pg_backend_pid()",
+        )
+        with self._lock:
+            try:
+                for order in orders:
+                    self._execute(self._servers[region], order)
+            except psycopg.Error:
+                return False
+        return True
+
     def promote(self, region: str) -> None:
         """Make the standby of `region` the writer; PostgresError when it does not become one in time."""
         with self._lock:
@@ -206,7 +224,6 @@ class PostgresPair:
                 raise PostgresError(f"pg_promote in {region}: {error}") from error
             if not done:
                 raise PostgresError(f"the server in {region} did not become a writer in {START_TIMEOUT_S} s")
-            self._end_forwarding(region)
 
     def follow(self, region: str) -> None:
         """Bring the former writer of `region` back as a standby of the new writer.
@@ -240,12 +257,6 @@ class PostgresPair:
     def _link(self, region: str) -> SlowLink:
         source = self._other(region)
         return SlowLink(self._servers[region].host, (source.host, source.port), self._lag_wall_s)
-
-    def _end_forwarding(self, region: str) -> None:
-        """What `region` had forwarded to the other server goes to its own from now on, which writes itself."""
-        ours = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{FORWARDED}{region}'"
-        with contextlib.suppress(psycopg.Error):  # the old writer may be gone
-            self._execute(self._other(region), ours)
 
     def _lag(self, wall_s: float) -> None:
         for link in self._links.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -43,6 +44,8 @@ class _Rows:
 
     def __init__(self, reads: str, writes: str) -> None:
         self._reads, self._writes = Database(reads), Database(writes)
+        # A connection does one thing at a time.
+        self._read_turn, self._write_turn = asyncio.Lock(), asyncio.Lock()
 
     async def add(self, request: web.Request) -> web.Response:
         """Store a row under a new id; 200 with the id once it is committed."""
@@ -57,7 +60,8 @@ class _Rows:
             await connection.execute(query, (made, customer, quantity))
 
         try:
-            await self._writes.transaction(insert)
+            async with self._write_turn:
+                await self._writes.transaction(insert)
         except psycopg.Error as error:
             return _failed(error)
         return web.json_response(200, {"id": made})
@@ -81,7 +85,8 @@ class _Rows:
             return await (await connection.execute(query.encode(), values)).fetchone()
 
         try:
-            return await self._reads.transaction(select)
+            async with self._read_turn:
+                return await self._reads.transaction(select)
         except psycopg.Error as error:
             return _failed(error)
 

@@ -50,6 +50,10 @@ class Databases:
         """The writer is gone."""
         self.writer = None
 
+    def fence(self, region: str) -> bool:
+        """At once."""
+        return bool(region)
+
     def promote(self, region: str) -> None:
         """The writer is there."""
         self.writer = region

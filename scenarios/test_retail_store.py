@@ -1,0 +1,62 @@
+"""retail-store: two active Regions behind latency records; people move it, with SSM runbooks.
+
+The public system has no alarm: people look at canaries and decide. How long that takes is an input of the drill
+(`--set timings.decision_s=300`), and the report gives the recovery from the onset and from the decision.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.conditions import served_from
+from checks.guards import before_failover
+from drill.drill import Drill
+from drill.target import Target
+from faults.ecs_scale import ScaleEcsService
+from faults.rds_global import MoveGlobalClusters
+from faults.ssm_run import RunDocument
+
+pytestmark = pytest.mark.system("retail-store")
+
+RUNBOOK_S = 120.0
+"""A runbook of two steps that waits for nothing is over within this."""
+MOVE_S = 600.0
+"""A switchover of a global cluster, "minutes" in AWS's words, is over within this."""
+
+
+def evacuate(drill: Drill, target: Target) -> None:
+    """What the operators do once they have decided: fail each database over; either runbook disables the Region."""
+    drill.perform(RunDocument(target.resource("failover_document"), timeout_s=RUNBOOK_S))
+    drill.perform(RunDocument(target.resource("failover_catalog_document"), timeout_s=RUNBOOK_S))
+
+
+def clusters(target: Target) -> list[str]:
+    """The keys of the system's global clusters."""
+    return ["orders_global_cluster", "catalog_global_cluster"]
+
+
+@pytest.mark.headline
+@pytest.mark.failover(windows=("failover", "failback"))
+def test_evacuation_and_return(drill: Drill, target: Target) -> None:
+    """us-east-1 loses its orders service; the operators evacuate it through the runbooks, within the RTO from the
+    first failure and within the RPO; the return by a switchover loses nothing."""
+    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ScaleEcsService(target.resource("orders"), desired=0)),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        evacuate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+    with drill.window("failback", survivor=primary):
+        moved = [target.resource(key) for key in clusters(target)]
+        drill.perform(MoveGlobalClusters(moved, primary, timeout_s=MOVE_S))
+        drill.perform(RunDocument(target.resource("failback_document"), timeout_s=RUNBOOK_S))
+        drill.until(served_from(target, primary), timeout_s=timings.window_s)
+        drill.settle(primary)
