@@ -59,12 +59,43 @@ class MoveGlobalClusters:
         return Call("rds", operation, params | more, self.region)
 
     def _facts(self, cluster: Found) -> tuple[Fact, ...]:
-        members = "GlobalClusters[0].GlobalClusterMembers"
-        return (
-            Fact(_look(cluster), "GlobalClusters[0].Status", "available"),
-            Fact(_look(cluster), f"length({members}[?IsWriter && contains(DBClusterArn, ':{self.region}:')])", 1),
-            Fact(_look(cluster), f"length({members}[?SynchronizationStatus != 'connected'])", 0),
+        here = f"GlobalClusters[0].GlobalClusterMembers[?IsWriter && contains(DBClusterArn, ':{self.region}:')]"
+        return (*_whole(cluster), Fact(_look(cluster), f"length({here})", 1))
+
+
+@dataclass(frozen=True)
+class AwaitConnected:
+    """Wait until the global clusters that `resources` match are whole: a step of an operator that calls nothing.
+
+    After a lossy failover the old writer comes back as a reader in its own time, and until then Aurora refuses every
+    further move.
+    """
+
+    resources: Sequence[Resource]
+    timeout_s: float
+
+    def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
+        """See Step."""
+        found = [find_one(aws, "rds.global_cluster", resource) for resource in self.resources]
+        return Action(
+            kind="rds.await_connected",
+            target=target,
+            run_id=run_id,
+            resources=tuple(_in_region(cluster) for cluster in found),
+            effect="none",
+            calls=(),
+            end_state=tuple(fact for cluster in found for fact in _whole(cluster)),
+            timeout_s=self.timeout_s,
         )
+
+
+def _whole(cluster: Found) -> tuple[Fact, ...]:
+    """The cluster is available and each of its members connected."""
+    members = "GlobalClusters[0].GlobalClusterMembers"
+    return (
+        Fact(_look(cluster), "GlobalClusters[0].Status", "available"),
+        Fact(_look(cluster), f"length({members}[?SynchronizationStatus != 'connected'])", 0),
+    )
 
 
 def _look(cluster: Found) -> Call:

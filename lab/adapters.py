@@ -45,7 +45,7 @@ class Aurora:
     """The database pair as the global cluster wants it: its errors are PairError.
 
     on_rewind(region) is called before the old writer of `region` comes back without what it alone has: after an
-    unplanned failover, at each attempt, while both databases can still be read.
+    unplanned failover, at each attempt; at the first one both databases may still be read.
     """
 
     def __init__(self, pair: PostgresPair, on_rewind: Callable[[str], None] = lambda region: None) -> None:
@@ -76,7 +76,7 @@ class Aurora:
     def follow(self, region: str) -> None:
         """See PostgresPair."""
         if not self._planned:
-            self._do(self._on_rewind, region)
+            self._on_rewind(region)
         self._do(self._pair.follow, region)
         self._planned = False
 

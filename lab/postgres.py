@@ -238,12 +238,13 @@ class PostgresPair:
                 self._rewind(server, source)
             self._quiesced.discard(region)
             self._configure(server, source)
-            self._lag(self._lag_wall_s)
+            self._lag(0.0)  # it catches up first: until it is consistent it does not even answer
             if region in self._links:
                 self._links[region].mend()
             self._launch(server)
             self._await_answer(server)
             self._await_streaming(source)
+            self._lag(self._lag_wall_s)
 
     def crash(self, region: str) -> None:
         """Kill the Region's server as a power cut would: no shutdown, nothing sent any more."""

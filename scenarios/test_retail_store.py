@@ -6,6 +6,8 @@ The public system has no alarm: people look at canaries and decide. How long tha
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from checks.conditions import served_from
@@ -13,11 +15,12 @@ from checks.guards import before_failover
 from drill.drill import Drill
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
-from faults.rds_global import MoveGlobalClusters
+from faults.rds_global import AwaitConnected, MoveGlobalClusters
 from faults.ssm_run import RunDocument
 
 pytestmark = pytest.mark.system("retail-store")
 
+SERVICES = ("orders", "ui", "checkout", "carts", "catalog", "assets")
 RUNBOOK_S = 120.0
 """A runbook of two steps that waits for nothing is over within this."""
 MOVE_S = 600.0
@@ -30,9 +33,13 @@ def evacuate(drill: Drill, target: Target) -> None:
     drill.perform(RunDocument(target.resource("failover_catalog_document"), timeout_s=RUNBOOK_S))
 
 
-def clusters(target: Target) -> list[str]:
-    """The keys of the system's global clusters."""
-    return ["orders_global_cluster", "catalog_global_cluster"]
+def go_home(drill: Drill, target: Target) -> None:
+    """The way back. The published one is the lossy failover again; a switchover loses nothing, and is what AWS
+    recommends once both Regions are well. Data first: us-west-2 forwards its writes, us-east-1 would not."""
+    moved = [target.resource("orders_global_cluster"), target.resource("catalog_global_cluster")]
+    drill.perform(AwaitConnected(moved, timeout_s=MOVE_S))
+    drill.perform(MoveGlobalClusters(moved, target.regions.primary, timeout_s=MOVE_S))
+    drill.perform(RunDocument(target.resource("failback_document"), timeout_s=RUNBOOK_S))
 
 
 @pytest.mark.headline
@@ -55,8 +62,46 @@ def test_evacuation_and_return(drill: Drill, target: Target) -> None:
         drill.settle(standby)
 
     with drill.window("failback", survivor=primary):
-        moved = [target.resource(key) for key in clusters(target)]
-        drill.perform(MoveGlobalClusters(moved, primary, timeout_s=MOVE_S))
-        drill.perform(RunDocument(target.resource("failback_document"), timeout_s=RUNBOOK_S))
+        go_home(drill, target)
         drill.until(served_from(target, primary), timeout_s=timings.window_s)
         drill.settle(primary)
+
+
+@pytest.mark.failover
+def test_lossy_failover(drill: Drill, target: Target) -> None:
+    """The runbooks fail over lossily, whether or not the old writer lives: what had not been replicated when
+    us-east-1's orders service was lost is gone, within the RPO and named order by order."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ScaleEcsService(target.resource("orders"), desired=0)),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        evacuate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+    go_home(drill, target)
+
+
+@pytest.mark.failover
+def test_region_loss(drill: Drill, target: Target) -> None:
+    """us-east-1 loses all six services: Route 53 sees it and moves by itself, the operators follow with the lossy
+    failover. Orders that us-west-2 had forwarded to the old writer meanwhile are accepted after the onset, and no
+    objective covers their loss."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with drill.window("failover", survivor=standby), contextlib.ExitStack() as losses:
+        for service in SERVICES:
+            losses.enter_context(drill.applied(ScaleEcsService(target.resource(service), desired=0)))
+        drill.decide(after_s=timings.decision_s)
+        evacuate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+    go_home(drill, target)

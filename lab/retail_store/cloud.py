@@ -170,8 +170,9 @@ class Cloud:
         """Record which rows the old writer has and the new one lacks, before the old one forgets them."""
 
         def note(region: str) -> None:
-            here, there = (_ids(pair, at, name) for at in (region, names.other(region)))
-            self._truth.record("rds.lost", database=name, region=region, ids=sorted(here - there))
+            with contextlib.suppress(psycopg.Error):  # down since an attempt before, or for good
+                here, there = (_ids(pair, at, name) for at in (region, names.other(region)))
+                self._truth.record("rds.lost", database=name, region=region, ids=sorted(here - there))
 
         return note
 
