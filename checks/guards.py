@@ -209,6 +209,32 @@ def _reader_problems(members: list[dict[str, Any]], standby: str) -> list[str]:
     return [] if "connected" in states else [f"the database reader in {standby} is {', '.join(states)}"]
 
 
+@_refuses_blind
+def clusters_connected(aws: Clients, target: Target, clock: Clock, timeout_s: float) -> str:
+    """That every global cluster of the target is whole; waits at most `timeout_s` target seconds.
+
+    After a lossy failover the old writer comes back as a reader in its own time, and until then Aurora refuses every
+    further move. Invalid names what is not connected.
+    """
+    keys = [k for k in sorted(target.resources) if kind_of(k) == "rds.global_cluster"]
+    deadline_s = clock.monotonic_s() + timeout_s / clock.speed
+    while (apart := [what for key in keys for what in _apart(aws, find(aws, target, key))]) and (
+        clock.monotonic_s() < deadline_s
+    ):
+        clock.sleep(ALARM_STEP_WALL_S * clock.speed)
+    if apart:
+        raise Invalid(f"after {timeout_s:g} s: {', '.join(apart)}; look at the cluster's events before moving it")
+    return f"{len(keys)} global clusters connected"
+
+
+def _apart(aws: Clients, found: Found) -> list[str]:
+    rds = aws.client("rds", found.region)
+    cluster = rds.describe_global_clusters(GlobalClusterIdentifier=found.name)["GlobalClusters"][0]
+    states = {m["DBClusterArn"]: m.get("SynchronizationStatus", "unknown") for m in cluster["GlobalClusterMembers"]}
+    moving = [] if cluster["Status"] == "available" else [f"{found.name} is {cluster['Status']}"]
+    return moving + [f"{arn} is {state}" for arn, state in sorted(states.items()) if state != "connected"]
+
+
 def _busy_machines(aws: Clients, target: Target) -> list[str]:
     kinds = {"states.machine": _busy, "ssm.document": _busy_runbook}
     keys = [k for k in sorted(target.resources) if kind_of(k) in kinds]

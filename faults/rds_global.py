@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from drill.aws import Aws
@@ -12,96 +11,51 @@ from drill.errors import Refused
 from drill.find import Found, find_one
 from drill.target import Resource
 
+MEMBERS = "GlobalClusters[0].GlobalClusterMembers"
+
 
 @dataclass(frozen=True)
-class MoveGlobalClusters:
-    """Move the writers of the global clusters that `resources` match, one each, to `region`, all at the same time.
+class MoveGlobalCluster:
+    """Move the writer of the one global cluster that `resource` matches to `region`.
 
     lossy False: a switchover (planned, needs both Regions healthy, loses nothing); True: a failover, which promotes
-    what the Region has. timeout_s: target seconds until every writer is there and everything is connected again.
+    what the Region has. timeout_s: target seconds until the writer is there. Refused by AWS while the cluster moves
+    or a member is not connected yet. Effect: the Region moves.
     """
 
-    resources: Sequence[Resource]
+    resource: Resource
     region: str
     timeout_s: float
     lossy: bool = False
     effect: Effect = "region_moved"
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
-        """See Step. Refused when a cluster has no member in the Region, or its writer is there already."""
-        found = [find_one(aws, "rds.global_cluster", resource) for resource in self.resources]
+        """See Step. Refused when the cluster has no member in the Region, or its writer is there already."""
+        found = find_one(aws, "rds.global_cluster", self.resource)
+        look = Call("rds", "DescribeGlobalClusters", {"GlobalClusterIdentifier": found.name}, found.region)
+        member = self._member(aws, look, found)
+        here = f"length({MEMBERS}[?IsWriter && contains(DBClusterArn, ':{self.region}:')])"
+        params = {"GlobalClusterIdentifier": found.name, "TargetDbClusterIdentifier": member}
+        operation = "FailoverGlobalCluster" if self.lossy else "SwitchoverGlobalCluster"
+        call = Call("rds", operation, params | ({"AllowDataLoss": True} if self.lossy else {}), self.region)
         return Action(
             kind="rds.failover" if self.lossy else "rds.switchover",
             target=target,
             run_id=run_id,
-            # A global cluster's own ARN names no Region; the blast radius is that of the Region that is asked.
-            resources=tuple(_in_region(cluster) for cluster in found),
+            resources=(found.arn, member),
             effect=self.effect,
-            calls=tuple(self._move(cluster, self._member(aws, cluster)) for cluster in found),
-            end_state=tuple(fact for cluster in found for fact in self._facts(cluster)),
+            calls=(call,),
+            end_state=(Fact(look, "GlobalClusters[0].Status", "available"), Fact(look, here, 1)),
             timeout_s=self.timeout_s,
+            begun=(Fact(look, f"GlobalClusters[0].Status != 'available' || {here} == `1`", True),),
         )
 
-    def _member(self, aws: Aws, cluster: Found) -> str:
+    def _member(self, aws: Aws, look: Call, found: Found) -> str:
         """The ARN of the cluster's member in the Region."""
-        shown = aws.run(_look(cluster))["GlobalClusters"][0]["GlobalClusterMembers"]
+        shown = aws.run(look)["GlobalClusters"][0].get("GlobalClusterMembers", [])
         here = [m for m in shown if m["DBClusterArn"].split(":")[3] == self.region]
         if not here:
-            raise Refused(f"global cluster {cluster.name} has no member in {self.region}")
+            raise Refused(f"global cluster {found.name} has no member in {self.region}")
         if here[0]["IsWriter"]:
-            raise Refused(f"the writer of global cluster {cluster.name} is in {self.region} already")
+            raise Refused(f"the writer of global cluster {found.name} is in {self.region} already")
         return str(here[0]["DBClusterArn"])
-
-    def _move(self, cluster: Found, member: str) -> Call:
-        params = {"GlobalClusterIdentifier": cluster.name, "TargetDbClusterIdentifier": member}
-        more = {"AllowDataLoss": True} if self.lossy else {}
-        operation = "FailoverGlobalCluster" if self.lossy else "SwitchoverGlobalCluster"
-        return Call("rds", operation, params | more, self.region)
-
-    def _facts(self, cluster: Found) -> tuple[Fact, ...]:
-        here = f"GlobalClusters[0].GlobalClusterMembers[?IsWriter && contains(DBClusterArn, ':{self.region}:')]"
-        return (*_whole(cluster), Fact(_look(cluster), f"length({here})", 1))
-
-
-@dataclass(frozen=True)
-class AwaitConnected:
-    """Wait until the global clusters that `resources` match are whole: a step of an operator that calls nothing.
-
-    After a lossy failover the old writer comes back as a reader in its own time, and until then Aurora refuses every
-    further move.
-    """
-
-    resources: Sequence[Resource]
-    timeout_s: float
-
-    def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
-        """See Step."""
-        found = [find_one(aws, "rds.global_cluster", resource) for resource in self.resources]
-        return Action(
-            kind="rds.await_connected",
-            target=target,
-            run_id=run_id,
-            resources=tuple(_in_region(cluster) for cluster in found),
-            effect="none",
-            calls=(),
-            end_state=tuple(fact for cluster in found for fact in _whole(cluster)),
-            timeout_s=self.timeout_s,
-        )
-
-
-def _whole(cluster: Found) -> tuple[Fact, ...]:
-    """The cluster is available and each of its members connected."""
-    members = "GlobalClusters[0].GlobalClusterMembers"
-    return (
-        Fact(_look(cluster), "GlobalClusters[0].Status", "available"),
-        Fact(_look(cluster), f"length({members}[?SynchronizationStatus != 'connected'])", 0),
-    )
-
-
-def _look(cluster: Found) -> Call:
-    return Call("rds", "DescribeGlobalClusters", {"GlobalClusterIdentifier": cluster.name}, cluster.region)
-
-
-def _in_region(cluster: Found) -> str:
-    account = cluster.arn.split(":")[4]
-    return f"arn:aws:rds:{cluster.region}:{account}:global-cluster:{cluster.name}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,14 +13,18 @@ from drill.change import Action, Effect
 from drill.find import find_one
 from drill.target import Resource
 
+GIVEN_UP = ("Failed", "TimedOut", "Cancelled", "Cancelling", "CompletedWithFailure", "Rejected", "Exited")
+"""The statuses of an execution that will not succeed any more."""
+
 
 @dataclass(frozen=True)
 class RunDocument:
     """Run the one Automation document that `resource` matches and expect it to end as Success.
 
     timeout_s: target seconds for that; parameters: the document's. The execution carries a tag of the run, by which
-    it is found again: its id is known to nobody before it is started. Success is what the document says of itself,
-    and no proof that anything moved: a scenario waits for its clients besides.
+    it is found again (its id is known to nobody before it is started), and a client token, by which AWS takes a
+    second start for the first. Success is what the document says of itself, and no proof that anything moved: a
+    scenario waits for its clients besides.
     """
 
     resource: Resource
@@ -33,9 +39,11 @@ class RunDocument:
         start = {
             "DocumentName": document.name,
             "Parameters": dict(self.parameters),
+            "ClientToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{document.arn}#{run_id}")),
             "Tags": [{"Key": tag, "Value": run_id}],
         }
         look = Call("ssm", "DescribeAutomationExecutions", {"Filters": [{"Key": "TagKey", "Values": [tag]}]}, region)
+        status = "AutomationExecutionMetadataList[0].AutomationExecutionStatus"
         return Action(
             kind="ssm.run",
             target=target,
@@ -43,6 +51,8 @@ class RunDocument:
             resources=(document.arn,),
             effect=self.effect,
             calls=(Call("ssm", "StartAutomationExecution", start, region),),
-            end_state=(Fact(look, "AutomationExecutionMetadataList[0].AutomationExecutionStatus", "Success"),),
+            end_state=(Fact(look, status, "Success"),),
             timeout_s=self.timeout_s,
+            begun=(Fact(look, "length(AutomationExecutionMetadataList)", 1),),
+            given_up=(Fact(look, f"contains(`{json.dumps(GIVEN_UP)}`, {status})", True),),
         )

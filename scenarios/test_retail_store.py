@@ -11,11 +11,12 @@ import contextlib
 import pytest
 
 from checks.conditions import served_from
-from checks.guards import before_failover
+from checks.guards import before_failover, clusters_connected
 from drill.drill import Drill
+from drill.read_only import OnlyReads
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
-from faults.rds_global import AwaitConnected, MoveGlobalClusters
+from faults.rds_global import MoveGlobalCluster
 from faults.ssm_run import RunDocument
 
 pytestmark = pytest.mark.system("retail-store")
@@ -33,12 +34,16 @@ def evacuate(drill: Drill, target: Target) -> None:
     drill.perform(RunDocument(target.resource("failover_catalog_document"), timeout_s=RUNBOOK_S))
 
 
+def whole(drill: Drill, target: Target) -> OnlyReads:
+    """A look that waits until the old writers are readers again: before, Aurora refuses every further move."""
+    return OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, MOVE_S))
+
+
 def go_home(drill: Drill, target: Target) -> None:
     """The way back. The published one is the lossy failover again; a switchover loses nothing, and is what AWS
     recommends once both Regions are well. Data first: us-west-2 forwards its writes, us-east-1 would not."""
-    moved = [target.resource("orders_global_cluster"), target.resource("catalog_global_cluster")]
-    drill.perform(AwaitConnected(moved, timeout_s=MOVE_S))
-    drill.perform(MoveGlobalClusters(moved, target.regions.primary, timeout_s=MOVE_S))
+    for key in ("catalog_global_cluster", "orders_global_cluster"):
+        drill.perform(MoveGlobalCluster(target.resource(key), target.regions.primary, timeout_s=MOVE_S))
     drill.perform(RunDocument(target.resource("failback_document"), timeout_s=RUNBOOK_S))
 
 
@@ -61,6 +66,7 @@ def test_evacuation_and_return(drill: Drill, target: Target) -> None:
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
 
+    drill.look("clusters connected", whole(drill, target))
     with drill.window("failback", survivor=primary):
         go_home(drill, target)
         drill.until(served_from(target, primary), timeout_s=timings.window_s)
@@ -84,6 +90,7 @@ def test_lossy_failover(drill: Drill, target: Target) -> None:
         evacuate(drill, target)
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
+    drill.look("clusters connected", whole(drill, target))
     go_home(drill, target)
 
 
@@ -104,4 +111,5 @@ def test_region_loss(drill: Drill, target: Target) -> None:
         evacuate(drill, target)
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
+    drill.look("clusters connected", whole(drill, target))
     go_home(drill, target)

@@ -107,9 +107,9 @@ class Cloud:
             self._registered[group] = now
             elb = self._server.client("elbv2", region)
             if gone := known - now:
-                elb.deregistertargets(TargetGroupArn=group, Targets=targets(gone))
+                elb.deregister_targets(TargetGroupArn=group, Targets=targets(gone))
             if new := now - known:
-                elb.registertargets(TargetGroupArn=group, Targets=targets(new))
+                elb.register_targets(TargetGroupArn=group, Targets=targets(new))
             self._elb.set_health(group, {f"{host}:{port}": state for (host, port), state in states.items()})
 
     def run(self) -> None:

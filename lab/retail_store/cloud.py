@@ -125,6 +125,7 @@ class Cloud:
         starter = threading.Thread(target=self._start_canaries, name="canary-starter", daemon=True)
         self._closers.callback(starter.join, 2.0)
         starter.start()
+        self._server.misbehave(*self._settings["misbehave"])
 
     # -- engines ----------------------------------------------------------------------------------------------
 
