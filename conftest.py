@@ -16,12 +16,13 @@ from typing import Any, cast
 
 import pytest
 
+from commands.chosen import chosen, target_for
 from commands.dry_run import Plans
 from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
 from commands.safety import armed_world
 from commands.scenario_names import scenario_name
-from commands.world import RUNS, Options, open_world, release_of, resolve_target
+from commands.world import RUNS, Options, open_world, release_of
 from drill.child import REPOSITORY
 from drill.drill import Drill
 from drill.errors import DrillError, Refused, UsageError
@@ -35,14 +36,17 @@ from reports.page import extras, session_prefix
 from reports.run import load_run
 from reports.table import closing_table
 
-DEFAULT_TARGET = "core-banking"
 MARK_WORDS = {"and", "or", "not", "True", "False", "None"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of a drill."""
     group = parser.getgroup("failover-drill", "drills (pytest -m failover)")
-    group.addoption("--target", default=DEFAULT_TARGET, help="name of a file in targets/, or a path to a TOML file")
+    group.addoption(
+        "--target",
+        default=None,
+        help="a file of targets/ by its name, or a path to a TOML file (default: all)",
+    )
     group.addoption(
         "--set",
         dest="drill_set",
@@ -79,7 +83,6 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
         self.options = Options(
-            target=option.target,
             settings=tuple(option.drill_set),
             lab_speed=option.lab_speed,
             lab_port=option.lab_port,
@@ -88,13 +91,15 @@ class Session:
             runs=option.runs.resolve(),
             release=release_of(option.release, os.environ.get("DRILL_RELEASE")),
         )
-        self.target = resolve_target(self.options)
-        if option.twin and self.target.lab is None:
-            raise UsageError(f"--twin is for a lab; target {self.target.name} is {self.target.kind}")
+        self.targets = chosen(option.target, self.options)
+        for target in self.targets.values() if option.twin else ():
+            if target.lab is None:
+                raise UsageError(f"--twin is for a lab; target {target.name} is {target.kind}")
         self.runs: list[Run] = []
         self.refusals: list[int] = []
         self.plans = Plans(option.drill_plan_to) if option.drill_dry_run else None
         self.problems: list[str] = []
+        self.not_applicable: list[str] = []
         self.untold = ""
         self.interrupts = Interrupts()
         self.worlds = ExitStack()
@@ -174,11 +179,14 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     if session is None:
         pytest.skip("drills run only with -m failover")
     wanted = request.node.get_closest_marker("system")
-    if wanted and wanted.args[0] != session.target.system:
-        pytest.skip(f"not applicable: this scenario drills {wanted.args[0]}, the target is {session.target.system}")
+    target = target_for(session.targets, wanted.args[0] if wanted else None)
+    if target is None:
+        why = f"this scenario drills {wanted.args[0]}, the target is {', '.join(session.targets)}"
+        session.not_applicable.append(f"{_scenario(request.node).name}: {why}")
+        pytest.skip(f"not applicable: {why}")
     session.interrupts.install()
     try:
-        world = session.worlds.enter_context(open_world(session.target, session.options))
+        world = session.worlds.enter_context(open_world(target, session.options))
         require_nothing_outstanding(session.options.runs, world)
         dead_man = None if session.plans is not None else armed_world(world)
     except (UsageError, Refused) as error:
@@ -272,6 +280,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(_closing(run))
     if not shared.runs and not shared.refusals and not (shared.plans and shared.plans.made):
         terminalreporter.write_line("INVALID: no drill was run, so nothing is proven")
+    for left_out in shared.not_applicable:
+        terminalreporter.write_line(f"not applicable: {left_out}")
     for problem in shared.problems:
         terminalreporter.write_line(f"INVALID: {problem}")
     if shared.untold:
@@ -330,7 +340,7 @@ def _asks(node: ast.expr, positive: bool) -> bool:
 def _check_no_drill_options(config: pytest.Config) -> None:
     """A drill's options in a session that does not drill: somebody has forgotten -m failover."""
     given = {
-        "--target": config.option.target != DEFAULT_TARGET,
+        "--target": config.option.target is not None,
         "--set": config.option.drill_set,
         "--lab-speed": config.option.lab_speed is not None,
         "--lab-port": config.option.lab_port is not None,
