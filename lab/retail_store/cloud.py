@@ -194,7 +194,8 @@ class Cloud:
         infra.secrets(client, route)
         handler = runbooks.regional_failover(route)
         for region in SERVING:
-            self._functions.register(region, runbooks.FUNCTION, handler, runbooks.FUNCTION_TIMEOUT_S)
+            limits = (runbooks.FUNCTION_TIMEOUT_S, runbooks.FUNCTION_FLOOR_WALL_S)
+            self._functions.register(region, runbooks.FUNCTION, handler, *limits)
         runbooks.deploy(client)
 
     def _start_canaries(self) -> None:
