@@ -105,14 +105,15 @@ def primary_serving(target: Target, clock: Clock | None = None, account: str = "
     if target.load.read_only:
         return _in_primary(target, _answering(target, client, NOBODY + account).peer)
     name = target.load.synthetic_prefix + account
+    store = target.writes.store_of(target.writes.probe)
     probe = client.submit(target.writes.probe, name)
     if probe.id is None:
         raise Invalid(f"{_not_serving(target)}: {target.writes.probe} got {_told(probe.reply)}; repair it first")
     deadline_s = probe.reply.sent_s + wall_timeout_s(target.timings.probe_timeout_s, clock.speed)
-    read = client.read(probe.id, name)
+    read = client.read(probe.id, name, store=store)
     while read.state in ("pending", "absent") and clock.monotonic_s() < deadline_s:
         clock.sleep(max(POLL_FLOOR_WALL_S * clock.speed, target.load.poll_s))
-        read = client.read(probe.id, name)
+        read = client.read(probe.id, name, store=store)
     if read.state != "settled":
         raise Invalid(
             f"{_not_serving(target)}: an accepted {target.writes.probe} is {read.state} ({_told(read.reply)}) "

@@ -33,6 +33,7 @@ MACHINES = ("FailoverInitiatorStateMachineC3", "FailoverStateMachineD4", "Failba
 WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
 DATA_TABLE, FLAG_TABLE = "SampleMultiRegionAppGlobalTableA1", "SampleMultiRegionAppParamTableB2"
+DOCUMENT = "Rotation"
 ROLE = "arn:aws:iam::111111111111:role/states"
 
 

@@ -9,12 +9,16 @@ from typing import Any
 from drill.target import Resource
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from faults.rds_global import MoveGlobalCluster
+from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
-from tests.checks.cloud import RULE, Cloud
+from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
+RUNBOOK = Resource(region=OSAKA, name=DOCUMENT)
+DATABASE = Resource(region=OSAKA, name=GLOBAL)
 FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 
 
@@ -45,11 +49,26 @@ def _executions(made: Cloud) -> int:
     return len(made.client("stepfunctions", OSAKA).list_executions(stateMachineArn=machine)["executions"])
 
 
+def _runbooks(made: Cloud) -> int:
+    return len(made.client("ssm", OSAKA).describe_automation_executions()["AutomationExecutionMetadataList"])
+
+
+def _moves(made: Cloud) -> int:
+    """Each begins with an event of its own: a switchover (0181) in the Region that it moves to, a failover (0072)."""
+    events = made.client("rds", OSAKA).describe_events(Duration=10000)["Events"]
+    return sum("started" in event["Message"].lower() for event in events)
+
+
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
 )
-ACTIONS = (Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),)
+ACTIONS = (
+    Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
+    Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
+    Sample("database switched over", MoveGlobalCluster(DATABASE, OSAKA, timeout_s=900.0), started=_moves),
+    Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, lossy=True), started=_moves),
+)
 SAMPLES = CHANGES + ACTIONS
