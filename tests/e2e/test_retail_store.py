@@ -16,7 +16,7 @@ pytestmark = pytest.mark.alone
 TARGET = ("--target", "retail-store")
 ATTEMPTS = 3
 LAG_S = 200.0
-"""Longer than from the onset to the promotion (decision 60, runbook 6 or so, failover 60), so that orders are lost."""
+"""Longer than from the onset to the promotion (decision 60, runbook 6, failover 60): so orders are lost."""
 QUICK = "--lab-speed=20"
 """For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL."""
 SHORT = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=200", "--set", "timings.window_s=260")
@@ -56,7 +56,13 @@ def test_a_lossy_failover_loses_exactly_the_orders_that_it_names(tmp_path: Path)
             state = tmp_path / "lab.json"
             state.write_text(json.dumps(lab.info.to_json()))
             found = drill(
-                tmp_path / f"{next(runs)}", "-m", "failover", "-k", "test_lossy_failover", *TARGET, f"--lab-attach={state}"
+                tmp_path / f"{next(runs)}",
+                "-m",
+                "failover",
+                "-k",
+                "test_lossy_failover",
+                *TARGET,
+                f"--lab-attach={state}",
             )
             truths.append(list(map(json.loads, lab.info.truth.read_text().splitlines())))
         return found
@@ -99,9 +105,7 @@ def _acknowledged(drilled: Drilled) -> set[str]:
     ],
     ids=["nobody decides", "nobody feels it", "every ARC endpoint down"],
 )
-def test_what_has_not_worked_does_not_pass(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
-) -> None:
+def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     """Nobody runs the runbooks; the fault bites nobody; the runbooks say success and nothing has moved."""
     drilled = drill(tmp_path, *arguments, *TARGET, QUICK)
     assert drilled.code == code, drilled.output
