@@ -27,7 +27,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 drill: setup
-	@$(BIN)/python -m pytest -m "failover and headline" $(ARGS)
+	@$(BIN)/python -m pytest -m "failover and headline" --target core-banking $(ARGS)
 
 # Two passes: what waits more than it works in two processes, then, one after the other, the tests that drill.
 test: setup

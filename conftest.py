@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import pytest
 
+from commands.chosen import chosen, target_for
 from commands.dry_run import Plans
 from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
@@ -24,7 +25,7 @@ from commands.safeguards import Safeguards, hide_environment, require_named, sho
 from commands.safety import armed_world
 from commands.scenario_names import scenario_name
 from commands.walking import hide_secrets, walk
-from commands.world import RUNS, Options, World, open_world, release_of, resolve_target
+from commands.world import RUNS, Options, World, open_world, release_of
 from drill.child import REPOSITORY
 from drill.drill import Drill
 from drill.errors import DrillError, Refused, UsageError
@@ -38,7 +39,6 @@ from reports.page import extras, session_prefix
 from reports.run import load_run
 from reports.table import closing_table
 
-DEFAULT_TARGET = "core-banking"
 MARK_WORDS = {"and", "or", "not", "True", "False", "None"}
 
 
@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"name of a file in targets/, or a path to a TOML file (default: the lab {DEFAULT_TARGET})",
+        help="a file of targets/ by its name, or a path to a TOML file (default: every system that has a lab)",
     )
     group.addoption(
         "--production", default=None, metavar="NAME", help="the target's name once more: it is production, and meant"
@@ -91,7 +91,6 @@ class Session:
     def __init__(self, config: pytest.Config) -> None:
         option = config.option
         self.options = Options(
-            target=_one_target(option.target),
             explicit=bool(option.target),
             production=option.production,
             settings=tuple(option.drill_set),
@@ -102,13 +101,15 @@ class Session:
             runs=option.runs.resolve(),
             release=release_of(option.release, os.environ.get("DRILL_RELEASE")),
         )
-        self.target = resolve_target(self.options)
-        if option.twin and self.target.lab is None:
-            raise UsageError(f"--twin is for a lab; target {self.target.name} is {self.target.kind}")
+        self.targets = chosen(_one_target(option.target), self.options)
+        for target in self.targets.values() if option.twin else ():
+            if target.lab is None:
+                raise UsageError(f"--twin is for a lab; target {target.name} is {target.kind}")
         self.runs: list[Run] = []
         self.refusals: list[int] = []
         self.plans = Plans(option.drill_plan_to) if option.drill_dry_run else None
         self.problems: list[str] = []
+        self.not_applicable: list[str] = []
         self.untold = ""
         self.interrupts = Interrupts()
         self.worlds = ExitStack()
@@ -189,13 +190,16 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     if session is None:
         pytest.skip("drills run only with -m failover")
     wanted = request.node.get_closest_marker("system")
-    if wanted and wanted.args[0] != session.target.system:
-        pytest.skip(f"not applicable: this scenario drills {wanted.args[0]}, the target is {session.target.system}")
+    target = target_for(session.targets, wanted.args[0] if wanted else None)
+    if target is None:
+        why = f"this scenario drills {wanted.args[0]}, the target is {', '.join(session.targets)}"
+        session.not_applicable.append(f"{_scenario(request.node).name}: {why}")
+        pytest.skip(f"not applicable: {why}")
     session.interrupts.install()
     try:
         if session.plans is None:
-            require_named(session.target, session.options)
-        world = session.worlds.enter_context(open_world(session.target, session.options))
+            require_named(target, session.options)
+        world = session.worlds.enter_context(open_world(target, session.options))
         require_nothing_outstanding(session.options.runs, world)
         run = None if session.plans else _begin(request.node, session, world)
     except (UsageError, Refused) as error:
@@ -293,6 +297,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(_closing(run))
     if not shared.runs and not shared.refusals and not (shared.plans and shared.plans.made):
         terminalreporter.write_line("INVALID: no drill was run, so nothing is proven")
+    for left_out in shared.not_applicable:
+        terminalreporter.write_line(f"not applicable: {left_out}")
     for problem in shared.problems:
         terminalreporter.write_line(f"INVALID: {problem}")
     if shared.untold:
@@ -382,11 +388,11 @@ def _check_markers(config: pytest.Config) -> None:
         )
 
 
-def _one_target(named: list[str]) -> str:
-    """One session drills one target."""
+def _one_target(named: list[str]) -> str | None:
+    """One session drills one target, or, when nobody named one, every system that has a lab."""
     if len(set(named)) > 1:
         raise UsageError(f"--target {', '.join(named)}: one session drills one target; run them one after the other")
-    return named[0] if named else DEFAULT_TARGET
+    return named[0] if named else None
 
 
 def _begin(node: pytest.Item, session: Session, world: World) -> Run:

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from checks.signals import list_automations
 from drill.client import HttpClient, Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
 from drill.errors import Invalid, Refused
@@ -104,14 +105,15 @@ def primary_serving(target: Target, clock: Clock | None = None, account: str = "
     if target.load.read_only:
         return _in_primary(target, _answering(target, client, NOBODY + account).peer)
     name = target.load.synthetic_prefix + account
+    store = target.writes.store_of(target.writes.probe)
     probe = client.submit(target.writes.probe, name)
     if probe.id is None:
         raise Invalid(f"{_not_serving(target)}: {target.writes.probe} got {_told(probe.reply)}; repair it first")
     deadline_s = probe.reply.sent_s + wall_timeout_s(target.timings.probe_timeout_s, clock.speed)
-    read = client.read(probe.id, name)
+    read = client.read(probe.id, name, store=store)
     while read.state in ("pending", "absent") and clock.monotonic_s() < deadline_s:
         clock.sleep(max(POLL_FLOOR_WALL_S * clock.speed, target.load.poll_s))
-        read = client.read(probe.id, name)
+        read = client.read(probe.id, name, store=store)
     if read.state != "settled":
         raise Invalid(
             f"{_not_serving(target)}: an accepted {target.writes.probe} is {read.state} ({_told(read.reply)}) "
@@ -184,16 +186,19 @@ def _idle(aws: Clients, found: Found) -> str:
 
 
 def _data_problems(aws: Clients, target: Target) -> list[str]:
-    if "global_cluster" not in target.resources:
-        return []
-    found = find(aws, target, "global_cluster")
+    keys = [k for k in sorted(target.resources) if kind_of(k) == "rds.global_cluster"]
+    return [problem for key in keys for problem in _cluster_problems(aws, target, find(aws, target, key))]
+
+
+def _cluster_problems(aws: Clients, target: Target, found: Found) -> list[str]:
     rds = aws.client("rds", found.region)
     cluster = rds.describe_global_clusters(GlobalClusterIdentifier=found.name)["GlobalClusters"][0]
     members = cluster.get("GlobalClusterMembers", [])
     writers = [region_of_arn(m["DBClusterArn"]) for m in members if m.get("IsWriter")]
     problems = [] if cluster["Status"] == "available" else [f"global cluster {found.name} is {cluster['Status']}"]
     if writers != [target.regions.primary]:
-        problems.append(f"its writer is in {', '.join(writers) or 'no Region'}, not in {target.regions.primary}")
+        where = ", ".join(writers) or "no Region"
+        problems.append(f"the writer of {found.name} is in {where}, not in {target.regions.primary}")
     return problems + _reader_problems(members, target.regions.standby)
 
 
@@ -205,15 +210,50 @@ def _reader_problems(members: list[dict[str, Any]], standby: str) -> list[str]:
     return [] if "connected" in states else [f"the database reader in {standby} is {', '.join(states)}"]
 
 
+@_refuses_blind
+def clusters_connected(aws: Clients, target: Target, clock: Clock, timeout_s: float) -> str:
+    """That every global cluster of the target is whole; waits at most `timeout_s` target seconds.
+
+    After a lossy failover the old writer comes back as a reader in its own time, and until then Aurora refuses every
+    further move. Invalid names what is not connected.
+    """
+    keys = [k for k in sorted(target.resources) if kind_of(k) == "rds.global_cluster"]
+    deadline_s = clock.monotonic_s() + timeout_s / clock.speed
+    while (apart := [what for key in keys for what in _apart(aws, find(aws, target, key))]) and (
+        clock.monotonic_s() < deadline_s
+    ):
+        clock.sleep(ALARM_STEP_WALL_S * clock.speed)
+    if apart:
+        raise Invalid(f"after {timeout_s:g} s: {', '.join(apart)}; look at the cluster's events before moving it")
+    return f"{len(keys)} global clusters connected"
+
+
+def _apart(aws: Clients, found: Found) -> list[str]:
+    rds = aws.client("rds", found.region)
+    cluster = rds.describe_global_clusters(GlobalClusterIdentifier=found.name)["GlobalClusters"][0]
+    states = {m["DBClusterArn"]: m.get("SynchronizationStatus", "unknown") for m in cluster["GlobalClusterMembers"]}
+    moving = [] if cluster["Status"] == "available" else [f"{found.name} is {cluster['Status']}"]
+    return moving + [f"{arn} is {state}" for arn, state in sorted(states.items()) if state != "connected"]
+
+
 def _busy_machines(aws: Clients, target: Target) -> list[str]:
-    keys = [k for k in sorted(target.resources) if kind_of(k) == "states.machine"]
-    return [problem for key in keys if (problem := _busy(aws, find(aws, target, key)))]
+    kinds = {"states.machine": _busy, "ssm.document": _busy_runbook}
+    keys = [k for k in sorted(target.resources) if kind_of(k) in kinds]
+    return [problem for key in keys if (problem := kinds[kind_of(key)](aws, find(aws, target, key)))]
 
 
 def _busy(aws: Clients, machine: Found) -> str:
     states = aws.client("stepfunctions", machine.region)
     running = states.list_executions(stateMachineArn=machine.arn, statusFilter="RUNNING")["executions"]
     return f"{machine.name} is running ({running[0]['name']})" if running else ""
+
+
+def _busy_runbook(aws: Clients, document: Found) -> str:
+    ended = ("Success", "Failed", "TimedOut", "Cancelled", "CompletedWithSuccess", "CompletedWithFailure", "Exited")
+    for execution in list_automations(aws, document):
+        if execution["AutomationExecutionStatus"] not in ended:
+            return f"{document.name} is running ({execution['AutomationExecutionId']})"
+    return ""
 
 
 @_refuses_blind

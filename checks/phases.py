@@ -7,14 +7,16 @@ All of it is the harness's own clock, so rows may be subtracted; the server's ow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from checks.own_clocks import own_clock_rows
 from checks.windows import FAILBACK, Settings, Window
+from drill.drill import DECIDED
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Interval
 
+WRITER = "aws.writer"
 Row = tuple[str, Interval | None, str]
 
 
@@ -50,7 +52,22 @@ def phases_of(
     rows += own_clock_rows(history, window, zero)
     every_s = settings.timings.probe_interval_s
     source = f"harness clock, probe {history.probe} every {every_s:g} s{since}"
-    return (*rows, (f"{window.name}: clients recovered", _from(zero, recovery, settings.speed), source))
+    recovered = (f"{window.name}: clients recovered", _from(zero, recovery, settings.speed), source)
+    return (*rows, recovered, *_from_decision(history, window, settings, recovery))
+
+
+def _from_decision(
+    history: History, window: Window, settings: Settings, recovery: Interval | None
+) -> tuple[Row, ...]:
+    """The recovery counted from the operators' decision, where a scenario has marked one: how long the system took
+    once people had made up their minds, which is where some published figures begin."""
+    decided = [e for e in history.named(DECIDED) if e.data.get("window") == window.name]
+    if not decided:
+        return ()
+    at_s, after_s = decided[0].at_s, float(decided[0].data["after_s"])
+    source = f"harness clock, counted from the operators' decision, which was given {after_s:g} s"
+    since = _from(Interval(at_s, at_s), recovery, settings.speed)
+    return ((f"{window.name}: clients recovered after the decision", since, source),)
 
 
 def _from(zero: Interval, instant: Interval | None, speed: float) -> Interval | None:
@@ -93,17 +110,20 @@ def signals_of(history: History, window: Window, settings: Settings) -> tuple[Si
         f"aws.execution.{window.name}",
         None,
         _count_above(history, window),
-        _polled(settings, "states ListExecutions"),
+        _polled(settings, _executions(history)),
     )
-    promoted = Signal(
-        "data promoted",
-        "aws.writer",
-        None,
-        lambda value: value == window.survivor,
-        _polled(settings, "rds DescribeGlobalClusters"),
-    )
-    steps = (decided, promoted, _switched(history, settings, window.survivor))
+    steps = (decided, *_promoted(history, window, settings), _switched(history, settings, window.survivor))
     return steps if window.name == FAILBACK else (_detected(settings), *steps)
+
+
+def _promoted(history: History, window: Window, settings: Settings) -> Iterator[Signal]:
+    """A row per global cluster that was watched; "aws.writer" of a system with one, "aws.writer.NAME" of several."""
+    source = _polled(settings, "rds DescribeGlobalClusters")
+    seen = {o.probe for o in history.observations if o.probe.startswith(WRITER)}
+    for probe in sorted(seen) or [WRITER]:
+        name = probe.removeprefix(WRITER).lstrip(".")
+        told = f"data promoted, {name}" if name else "data promoted"
+        yield Signal(told, probe, None, lambda value: value == window.survivor, source)
 
 
 def _detected(settings: Settings) -> Signal:
@@ -113,6 +133,13 @@ def _detected(settings: Settings) -> Signal:
 
 def _polled(settings: Settings, call: str) -> str:
     return f"harness clock, {call} every {settings.timings.signals_interval_s:g} s"
+
+
+def _executions(history: History) -> str:
+    """What was polled for the system's own machine: a state machine or, where people run one, a runbook."""
+    keys = (history.header.get("target") or {}).get("resources") or {}
+    runbooks = any(key.endswith("_document") for key in keys)
+    return "ssm DescribeAutomationExecutions" if runbooks else "states ListExecutions"
 
 
 def _count_above(history: History, window: Window) -> Callable[[str], bool]:

@@ -114,6 +114,7 @@ class Prober:
         self._target, self._writer, self._file, self._clock = target, writer, file, clock
         self._read_only = not target.load.synthetic_prefix
         self._probes = READING if self._read_only else WRITING
+        self._store = target.writes.store_of(target.writes.probe)
         self._prefix = f"{target.load.synthetic_prefix or NOBODY}{run_id}-p"
         self._room = threading.BoundedSemaphore(self.pace.in_flight)
         self._open = Open()
@@ -169,10 +170,10 @@ class Prober:
             self._add(n, SETTLE, sent_s, submitted.reply, Outcome.FAIL, f"not accepted: {told(submitted.reply)}")
             return
         deadline_s = sent_s + self.pace.probe_s
-        read = self._writer.read(submitted.id, account)
+        read = self._writer.read(submitted.id, account, store=self._store)
         while not _final(read) and read.reply.done_s + self.pace.poll_s < deadline_s:
             self._clock.sleep(self.pace.poll_s * self._clock.speed)
-            read = self._writer.read(submitted.id, account)
+            read = self._writer.read(submitted.id, account, store=self._store)
         good = read.state == "settled" and read.reply.done_s <= deadline_s
         detail = "" if good else _why_not(read, deadline_s)
         self._add(n, SETTLE, sent_s, read.reply, Outcome.OK if good else Outcome.FAIL, detail)

@@ -49,6 +49,7 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
         Read(CONTROL_CONFIG, "ListSafetyRules"),
         Read("route53-recovery-cluster", "GetRoutingControlState"),
     ),
+    "ssm.document": (Read("ssm", "DescribeDocument"), Read("ssm", "GetDocument")),
     "dynamodb.table": (
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "DescribeTimeToLive"),
@@ -90,7 +91,7 @@ def readers(target: Target) -> tuple[Reader, ...]:
     """Every reader of this folder with the target's keys that it reads."""
     keys = tuple(sorted(target.resources))
     standby = tuple(k for k in keys if k.startswith("standby_") or kind_of(k) != "ecs.service")
-    watched = tuple(sorted({watch.key for watch in watches()} & set(keys)))
+    watched = tuple(sorted({watch.key for watch in watches(target)} & set(keys)))
     return (
         Reader(
             "guards",
@@ -99,6 +100,7 @@ def readers(target: Target) -> tuple[Reader, ...]:
                 "ecs.service": (Read("ecs", "DescribeServices"),),
                 "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
                 "states.machine": (Read("stepfunctions", "ListExecutions"),),
+                "ssm.document": (Read("ssm", "DescribeAutomationExecutions", everything=True),),
                 "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
             },
             {Read("sts", "GetCallerIdentity"): ("primary", "observer")},
@@ -113,6 +115,7 @@ def readers(target: Target) -> tuple[Reader, ...]:
                 "events.rule": (Read("events", "DescribeRule"),),
                 "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
                 "states.machine": (Read("stepfunctions", "ListExecutions"),),
+                "ssm.document": (Read("ssm", "DescribeAutomationExecutions", everything=True),),
                 "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
                 "arc.control": (
                     Read(CONTROL_CONFIG, "DescribeCluster"),

@@ -81,7 +81,7 @@ class RecoveryPoint:
 
     interval: recovery point in target seconds (0 when nothing is lost), of the worst store; counts of writes by
     fate; lost: by time of acknowledgement, a row for each store that misses it; lost_after_onset: those of them
-    acknowledged after the onset's latest instant; lost_again: those that an earlier window had seen settled;
+    sent after the onset's latest instant; lost_again: those that an earlier window had seen settled;
     turned_up, stayed_out, refused_up: None when nobody could look; balances: None when none were read.
     """
 
@@ -276,7 +276,7 @@ def _lost(row: _Row, onset: Interval, speed: float, region_of: RegionOf, before:
         state=row.state,
         sent_s=round((write.sent_s - onset.high_s) * speed, 3),
         acked_s=round((write.known_s - onset.high_s) * speed, 3),
-        after_onset=write.known_s > onset.high_s,
+        after_onset=write.sent_s > onset.high_s,
         sent_at=_wall(write.sent_s + write.wall_offset_s),
         acked_at=_wall(write.known_s + write.wall_offset_s),
         sent_monotonic_s=write.sent_s,

@@ -23,7 +23,7 @@ from drill.aws import Aws
 from drill.child import read_config, stop_event
 from drill.clock import SystemClock
 from drill.errors import DrillError
-from drill.find import Clients, Found, cluster_endpoints, find, region_of_arn
+from drill.find import Clients, Found, cluster_endpoints, find, kind_of, region_of_arn
 from drill.target import Target
 from drill.timeline import Observation, ObservationFile, Outcome
 
@@ -73,7 +73,7 @@ class Watch:
     read: Callable[[Clients, Found], Sequence[Value]]
 
 
-def watches() -> tuple[Watch, ...]:
+def watches(target: Target) -> tuple[Watch, ...]:
     """Every signal that this file knows, of all systems; a target without the key does not have the signal."""
     control = ControlReader()
     executions = ("initiator", "failover", "failback")
@@ -83,10 +83,23 @@ def watches() -> tuple[Watch, ...]:
         Watch(("aws.alarm.standby",), "standby_alarm", alarm_state("aws.alarm.standby")),
         Watch(("aws.alarm.observer",), "observer_alarm", alarm_state("aws.alarm.observer")),
         *(_execution_watch(name) for name in executions),
+        *(_runbook_watch(name) for name in executions),
         Watch(("aws.control.primary",), "control_primary", control.of("aws.control.primary")),
         Watch(("aws.control.standby",), "control_standby", control.of("aws.control.standby")),
-        Watch(("aws.writer", "aws.global.status"), "global_cluster", global_cluster),
+        *(_cluster_watch(key) for key in sorted(target.resources) if kind_of(key) == "rds.global_cluster"),
     )
+
+
+def _cluster_watch(key: str) -> Watch:
+    """A global cluster's writer and status: "aws.writer", or "aws.writer.orders" for orders_global_cluster."""
+    name = key.removesuffix("global_cluster").rstrip("_")
+    ending = f".{name}" if name else ""
+    return Watch((f"aws.writer{ending}", f"aws.global.status{ending}"), key, global_cluster(ending))
+
+
+def _runbook_watch(name: str) -> Watch:
+    probe = f"aws.execution.{name}"
+    return Watch((probe,), f"{name}_document", newest_automation(probe))
 
 
 def _execution_watch(name: str) -> Watch:
@@ -135,13 +148,40 @@ def list_executions(aws: Clients, machine: Found) -> list[dict[str, Any]]:
     return [execution for page in pages for execution in page["executions"]]
 
 
-def global_cluster(aws: Clients, found: Found) -> Sequence[Value]:
-    """The Region of the global cluster's writer ("-" while there is none) and the cluster's status."""
-    rds = aws.client("rds", found.region)
-    cluster = rds.describe_global_clusters(GlobalClusterIdentifier=found.name)["GlobalClusters"][0]
-    writers = [m["DBClusterArn"] for m in cluster.get("GlobalClusterMembers", []) if m.get("IsWriter")]
-    region = ",".join(region_of_arn(arn) for arn in writers) or "-"
-    return [("aws.writer", region), ("aws.global.status", cluster["Status"])]
+def newest_automation(probe: str) -> Callable[[Clients, Found], Sequence[Value]]:
+    """A reader of a runbook's executions, as `newest_execution` shows a state machine's."""
+
+    def read(aws: Clients, found: Found) -> Sequence[Value]:
+        executions = list_automations(aws, found)
+        newest = max(executions, key=lambda e: e["ExecutionStartTime"], default={"AutomationExecutionStatus": "-"})
+        return [(probe, f"{len(executions)}:{newest['AutomationExecutionStatus']}")]
+
+    return read
+
+
+def list_automations(aws: Clients, document: Found) -> list[dict[str, Any]]:
+    """The executions of one SSM document, at most MAX_EXECUTIONS."""
+    wanted = [{"Key": "DocumentNamePrefix", "Values": [document.name]}]
+    paginator = aws.client("ssm", document.region).get_paginator("describe_automation_executions")
+    pages = paginator.paginate(Filters=wanted, PaginationConfig={"MaxItems": MAX_EXECUTIONS})
+    found = (execution for page in pages for execution in page["AutomationExecutionMetadataList"])
+    return [execution for execution in found if execution["DocumentName"] == document.name]
+
+
+def global_cluster(ending: str = "") -> Callable[[Clients, Found], Sequence[Value]]:
+    """A reader of the Region of a global cluster's writer ("-" while there is none) and of the cluster's status.
+
+    ending: of the probes' names.
+    """
+
+    def read(aws: Clients, found: Found) -> Sequence[Value]:
+        rds = aws.client("rds", found.region)
+        cluster = rds.describe_global_clusters(GlobalClusterIdentifier=found.name)["GlobalClusters"][0]
+        writers = [m["DBClusterArn"] for m in cluster.get("GlobalClusterMembers", []) if m.get("IsWriter")]
+        region = ",".join(region_of_arn(arn) for arn in writers) or "-"
+        return [(f"aws.writer{ending}", region), (f"aws.global.status{ending}", cluster["Status"])]
+
+    return read
 
 
 class ControlReader:
@@ -263,7 +303,7 @@ def reason(error: Exception) -> str:
 def lookers(aws: Clients, target: Target, clock: Monotonic) -> list[SignalLooker | CanaryLooker]:
     """One looker per signal that this target has."""
     regions = (target.regions.primary, target.regions.standby, target.regions.observer)
-    named = [SignalLooker(aws, target, watch, clock) for watch in watches() if watch.key in target.resources]
+    named = [SignalLooker(aws, target, watch, clock) for watch in watches(target) if watch.key in target.resources]
     return [*named, *(CanaryLooker(aws, region, clock) for region in regions)]
 
 

@@ -62,6 +62,7 @@ PAGING = frozenset({"ResponseMetadata", "NextToken", "nextToken", "Marker", "Nex
 HASHED: Mapping[str, frozenset[str]] = {
     "DescribeStateMachine": frozenset({"definition"}),
     "ListTargetsByRule": frozenset({"Input", "InputTemplate"}),
+    "GetDocument": frozenset({"Content"}),
 }
 """Long texts that may hold what is nobody's business: only whether they changed is of interest."""
 
@@ -256,6 +257,11 @@ def _arc_control(aws: Aws, reader: Reader, found: Found) -> Replies:
     raise failure
 
 
+def _document(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "ssm", "DescribeDocument", Name=found.name)
+    yield _read(reader, found, "ssm", "GetDocument", Name=found.name)
+
+
 def _table(aws: Aws, reader: Reader, found: Found) -> Replies:
     for operation in ("DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"):
         yield _read(reader, found, "dynamodb", operation, TableName=found.name)
@@ -276,6 +282,7 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "rds.global_cluster": _global_cluster,
     "arc.cluster": _arc_cluster,
     "arc.control": _arc_control,
+    "ssm.document": _document,
     "dynamodb.table": _table,
     "dynamodb.item": _item,
 }

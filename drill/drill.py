@@ -28,6 +28,8 @@ from drill.timeline import Outcome, Timeline
 LOOK_WALL_S = 0.25
 """How often a waiting drill looks at its timeline: a wall floor, so that looking never starves what it looks at."""
 FACT_STEP_S = 2.0
+DECIDED = "operator.decided"
+"""The mark of the instant at which the operators began to act (data: window, after_s)."""
 
 
 class Condition(Protocol):
@@ -200,6 +202,14 @@ class Drill:
                 performance.broken_off(error)
             raise
         return action
+
+    def decide(self, after_s: float) -> None:
+        """Let the system's operators take `after_s` target seconds, from here, until they act; the end is marked.
+
+        Recovery is measured from the onset, and shown from this instant besides.
+        """
+        self._wait(after_s)
+        self.timeline.mark(DECIDED, window=self._window, after_s=after_s)
 
     # -- measuring
 

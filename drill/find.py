@@ -47,6 +47,7 @@ KIND_OF_KEY = (
     ("*_machine", "states.machine"),
     ("*_alarm", "cloudwatch.alarm"),
     ("*global_cluster", "rds.global_cluster"),
+    ("*_document", "ssm.document"),
     ("control_*", "arc.control"),
     ("arc_cluster", "arc.cluster"),
     ("*_table", "dynamodb.table"),
@@ -205,6 +206,18 @@ def _controls_of(control: Any, region: str, cluster: str, panel: str) -> Iterato
             yield Found("arc.control", region, item["Name"], item["RoutingControlArn"], extra)
 
 
+def _documents(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """The account's own Automation documents; AWS's, and those that others share, are not looked through."""
+    ssm = aws.client("ssm", resource.region)
+    filters = [{"Key": "Owner", "Values": ["Self"]}, {"Key": "DocumentType", "Values": ["Automation"]}]
+    account = ""
+    for page in ssm.get_paginator("list_documents").paginate(Filters=filters):
+        for document in page["DocumentIdentifiers"]:
+            account = account or str(document["Owner"])
+            arn = f"arn:aws:ssm:{resource.region}:{account}:document/{document['Name']}"
+            yield Found("ssm.document", resource.region, document["Name"], arn)
+
+
 def _tables(aws: Clients, resource: Resource) -> Iterator[Found]:
     dynamodb = aws.client("dynamodb", resource.region)
     for page in dynamodb.get_paginator("list_tables").paginate():
@@ -237,6 +250,7 @@ _LISTERS: dict[str, Lister] = {
     "rds.global_cluster": _global_clusters,
     "arc.cluster": _arc_clusters,
     "arc.control": _arc_controls,
+    "ssm.document": _documents,
     "dynamodb.table": _tables,
     "dynamodb.item": _items,
 }

@@ -54,6 +54,7 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
         Read(CONTROL_CONFIG, "ListControlPanels"),
         Read(CONTROL_CONFIG, "ListRoutingControls"),
     ),
+    "ssm.document": (Read("ssm", "ListDocuments", everything=True),),
     "dynamodb.table": (Read("dynamodb", "ListTables", everything=True), Read("dynamodb", "DescribeTable")),
     "dynamodb.item": (
         Read("dynamodb", "ListTables", everything=True),
@@ -69,6 +70,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "states.machine": ("StateMachineName", ""),
     "cloudwatch.alarm": ("AlarmName", ""),
     "rds.global_cluster": ("GlobalCluster", ""),
+    "ssm.document": ("DocumentName", ""),
     "dynamodb.table": ("TableName", ""),
     "dynamodb.item": ("", "TableName"),
 }

@@ -36,6 +36,8 @@ from drill.write_path import Load, WritePath
 from drill.write_path import Table as _Table
 
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
+GLOBAL = "global"
+"""The key of [blast_radius.resources] for what lies in no Region by its ARN (an Aurora global cluster)."""
 SETTABLE = ("objectives", "timings")
 """The tables that `--set` may override: never account, Regions or blast radius."""
 SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")
@@ -142,6 +144,9 @@ class Timings(_Table):
     baseline_s: PositiveFloat = 60.0
     bite_s: PositiveFloat = 120.0
     """A fault whose declared effect is not seen within this is a fault without bite."""
+    decision_s: NonNegativeFloat = 0.0
+    """How long the people who operate the system take from the first failure to their first step: an input, not a
+    measurement, of a drill of a system that people move."""
     window_s: PositiveFloat = 900.0
     """Not recovered within this: never recovered."""
     sustained_s: PositiveFloat = 30.0
@@ -276,7 +281,7 @@ def require_breakable(target: Target, arn: str) -> None:
             f"{arn} is in account {account}, target {target.name} is {target.account}: nothing was touched; use the "
             "credentials of the target's account"
         )
-    target.require_inside_blast_radius(region, rest.rpartition("/")[2].rpartition(":")[2])
+    target.require_inside_blast_radius(region or GLOBAL, rest.rpartition("/")[2].rpartition(":")[2])
 
 
 def load_target(path: Path, settings: Iterable[str] = ()) -> Target:

@@ -109,6 +109,10 @@ class WritePath(Table):
                     raise ValueError(f"payload of store {store!r} must name every field of the body of {kind!r}")
         return self
 
+    def store_of(self, kind: str) -> str:
+        """The store by which a client follows a write of that kind: the first that holds it."""
+        return self.kinds[kind].stores[0]
+
     def reader(self, store: str) -> ReadPath:
         """How that store is read. UsageError names the known ones."""
         if store == STORE and store not in self.stores:

@@ -22,12 +22,16 @@ import psycopg
 
 from lab import processes
 from lab.postgres_programs import PostgresError, Programs
+from lab.postgres_seed import USER, Seed, make_cluster
+from lab.slow_link import SlowLink
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 REPLAY_TIMEOUT_S = 15.0
 DATABASE = "postgres"
-USER = "postgres"
+
+SLOW_SETTINGS: Mapping[str, str] = {"wal_sender_timeout": "0", "wal_receiver_timeout": "0"}
+"""For a pair with a lag, which may be longer than the default minute."""
 
 # fsync is off: the lab promises that an acknowledged write survives kill -9 of any process, and what was
 # written is in the kernel's page cache then; only a crash of the machine would lose it, and the lab with it.
@@ -69,7 +73,9 @@ class PostgresPair:
     """One writer and one standby, in two Regions; implements what the Aurora global cluster needs of it.
 
     `addresses` maps the two Regions to the hosts they listen on, the first Region is the writer at start.
-    `ports` gives fixed ports. All methods block and may be called from any thread, one at a time.
+    `ports` gives fixed ports. `lag_wall_s` delays what the standby gets (wall seconds); it can be set only if it was
+    above 0 at the start. `seed`: a cluster to copy instead of making one. All methods block and may be called from
+    any thread, one at a time.
     """
 
     def __init__(
@@ -78,13 +84,16 @@ class PostgresPair:
         addresses: Mapping[str, str],
         ports: Mapping[str, int] | None = None,
         user: str | None = None,
+        lag_wall_s: float = 0.0,
+        seed: Seed | None = None,
     ) -> None:
         if len(addresses) != 2:
             raise PostgresError(f"a pair is in two Regions, not in {len(addresses)}")
         work.mkdir(parents=True, exist_ok=True)
         self._work = work
         self._programs = Programs(work, user)
-        self.password = secrets.token_hex(16)
+        self._seed = seed
+        self.password = seed.password if seed else secrets.token_hex(16)
         self._servers = {
             region: Server(region, host, (ports or {}).get(region) or free_port(host), work / region)
             for region, host in addresses.items()
@@ -92,12 +101,17 @@ class PostgresPair:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._quiesced: set[str] = set()
         self._lock = threading.RLock()
+        self._lag_wall_s = lag_wall_s
+        # By the Region of the standby that is fed through it.
+        self._links = {region: self._link(region) for region in self._servers} if lag_wall_s > 0 else {}
 
     # -- life ---------------------------------------------------------------------------------------------
 
     def start(self, schema: str = "") -> None:
         """Create both servers, start them, wait until the standby streams, and run `schema` on the writer."""
         writer, standby = self._servers.values()
+        for link in self._links.values():
+            link.start()
         self._init(writer)
         # A cluster that never ran is as good a base for a standby as pg_basebackup's, and a file copy is faster.
         shutil.copytree(writer.data, standby.data)
@@ -122,6 +136,8 @@ class PostgresPair:
         for child in children:
             processes.stop(child, STOP_TIMEOUT_S)
         self._children.clear()
+        for link in self._links.values():
+            link.stop()
 
     def conninfo(self, region: str, timeout_s: float = 2.0) -> str:
         """A libpq connection string to the server of one Region."""
@@ -129,6 +145,15 @@ class PostgresPair:
         return (
             f"host={server.host} port={server.port} dbname={DATABASE} user={USER} password={self.password} "
             f"connect_timeout={max(1, round(timeout_s))}"
+        )
+
+    def forwarding(self, region: str, timeout_s: float = 2.0) -> str:
+        """As `conninfo`, for an endpoint that forwards writes: what its server cannot write, the other's does."""
+        here, there = self._servers[region], self._other(region)
+        return (
+            f"host={here.host},{there.host} port={here.port},{there.port} dbname={DATABASE} user={USER} "
+            f"password={self.password} connect_timeout={max(1, round(timeout_s))} "
+            "target_session_attrs=read-write"
         )
 
     def pid(self, region: str) -> int | None:
@@ -159,17 +184,40 @@ class PostgresPair:
             if not self._streaming(server):
                 raise PostgresError(f"the standby in {standby.region} is not streaming from {region}")
             end = self._lsn(server, "pg_current_wal_flush_lsn()")
+            self._lag(0.0)  # nothing is written any more: a switchover waits for what is under way, and no longer
             self._halt(region)
             if not self._replayed(standby, end):
+                self._lag(self._lag_wall_s)
                 self._launch(server)
                 self._await_answer(server)
                 raise PostgresError(f"the standby in {standby.region} did not replay up to {end:X}")
             self._quiesced.add(region)
 
+    def fence(self, region: str) -> bool:
+        """Let the server take no more writes and end who is writing, without a clean stop; False if it is not there.
+
+        What it has written goes on to the standby. It holds until the server follows the other one.
+        """
+        everybody = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        orders = (
+            "ALTER SYSTEM SET default_transaction_read_only = on",
+            "SELECT pg_reload_conf()",
+            f"{everybody} AND pid <> pg_backend_pid()",
+        )
+        with self._lock:
+            try:
+                for order in orders:
+                    self._execute(self._servers[region], order)
+            except psycopg.Error:
+                return False
+        return True
+
     def promote(self, region: str) -> None:
         """Make the standby of `region` the writer; PostgresError when it does not become one in time."""
         with self._lock:
             server = self._servers[region]
+            if region in self._links:
+                self._links[region].cut()  # what has not arrived by now never will
             try:
                 (done,) = self._ask(server, f"SELECT pg_promote(true, {int(START_TIMEOUT_S)})")
             except psycopg.Error as error:
@@ -190,9 +238,13 @@ class PostgresPair:
                 self._rewind(server, source)
             self._quiesced.discard(region)
             self._configure(server, source)
+            self._lag(0.0)  # it catches up first: until it is consistent it does not even answer
+            if region in self._links:
+                self._links[region].mend()
             self._launch(server)
             self._await_answer(server)
             self._await_streaming(source)
+            self._lag(self._lag_wall_s)
 
     def crash(self, region: str) -> None:
         """Kill the Region's server as a power cut would: no shutdown, nothing sent any more."""
@@ -203,27 +255,32 @@ class PostgresPair:
 
     # -- parts ------------------------------------------------------------------------------------------------
 
+    def _link(self, region: str) -> SlowLink:
+        source = self._other(region)
+        return SlowLink(self._servers[region].host, (source.host, source.port), self._lag_wall_s)
+
+    def _lag(self, wall_s: float) -> None:
+        for link in self._links.values():
+            link.delay_s = wall_s
+
     def _other(self, region: str) -> Server:
         return next(server for name, server in self._servers.items() if name != region)
 
     def _init(self, server: Server) -> None:
-        server.data.mkdir(mode=0o700)
-        secret = self._work / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(self.password + "\n")
-        self._programs.own(self._work)
-        self._programs.run(
-            "initdb", "-D", str(server.data), "-U", USER, "--encoding=UTF8", "--locale=C", "--no-sync",
-            "--wal-segsize=1", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-instructions",
-        )  # fmt: skip
-        secret.unlink()
+        if self._seed is None:
+            make_cluster(self._programs, self._work, server.data, self.password)
+        else:
+            self._seed.copy_to(server.data)
 
     def _configure(self, server: Server, source: Server | None = None) -> None:
         """Write the settings; with a `source` the server is a standby of it."""
-        settings = {**SETTINGS, "listen_addresses": server.host, "port": str(server.port)}
+        slow = SLOW_SETTINGS if self._links else {}
+        settings = {**SETTINGS, **slow, "listen_addresses": server.host, "port": str(server.port)}
         if source is not None:
+            link = self._links.get(server.region)
+            host, port = link.address if link else (source.host, source.port)
             settings["primary_conninfo"] = (
-                f"host={source.host} port={source.port} user={USER} password={self.password} "
+                f"host={host} port={port} user={USER} password={self.password} "
                 f"connect_timeout=2 application_name={server.region}"
             )
             (server.data / "standby.signal").touch()

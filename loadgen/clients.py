@@ -85,11 +85,12 @@ class Client:
     def _write(self, kind: str, account: str, fresh: bool) -> bool:
         done = self._writes.submit(kind, account, fresh=fresh)
         self._report(kind, self.session.target.writes.kinds[kind].method, done.reply, done.acked, done.result)
-        return done.id is not None and self._settles(done.id, account)
+        return done.id is not None and self._settles(kind, done.id, account)
 
-    def _settles(self, id: str, account: str) -> bool:
+    def _settles(self, kind: str, id: str, account: str) -> bool:
+        store = self.session.target.writes.store_of(kind)
         for _ in range(self.session.max_polls):
-            found = self._writes.read(id, account, fresh=self._fresh(1))
+            found = self._writes.read(id, account, fresh=self._fresh(1), store=store)
             self._report("read", "GET", found.reply, found.terminal or found.state == "pending", found.state)
             if found.terminal:
                 return found.state == "settled"

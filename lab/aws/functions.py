@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.utils import get_backend
@@ -58,9 +59,14 @@ class FunctionContext:
     deadline_lab_s: float
     _functions: Functions
 
-    def client(self, service: str, region: str | None = None, endpoint_url: str | None = None) -> Any:
-        """A boto3 client that goes over HTTP: by default to the lab's API in the function's own Region."""
-        return self._functions.client(service, region or self.region, endpoint_url)
+    def client(
+        self, service: str, region: str | None = None, endpoint_url: str | None = None, attempts: int | None = None
+    ) -> Any:
+        """A boto3 client that goes over HTTP: by default to the lab's API in the function's own Region.
+
+        attempts: for a client at `endpoint_url`, how often it tries; None for the lab's usual number.
+        """
+        return self._functions.client(service, region or self.region, endpoint_url, attempts)
 
 
 Handler = Callable[[dict[str, Any], FunctionContext], Any]
@@ -70,6 +76,7 @@ Handler = Callable[[dict[str, Any], FunctionContext], Any]
 class _Registered:
     handler: Handler
     timeout_s: float
+    floor_wall_s: float
 
 
 @dataclass(frozen=True)
@@ -117,10 +124,18 @@ class Functions:
                 client.close()
             self._clients.clear()
 
-    def register(self, region: str, name: str, handler: Handler, timeout_s: float = 3.0) -> str:
+    def register(
+        self,
+        region: str,
+        name: str,
+        handler: Handler,
+        timeout_s: float = 3.0,
+        floor_wall_s: float = TIMEOUT_FLOOR_WALL_S,
+    ) -> str:
         """Create the function `name` in `region` and run `handler` for it; returns its ARN.
 
-        timeout_s: lab seconds, Lambda's default is 3. Raises botocore's ClientError when the name is taken.
+        timeout_s: lab seconds, Lambda's default is 3; floor_wall_s: wall seconds that it gets at least. Raises
+        botocore's ClientError when the name is taken.
         """
         created = self._server.client("lambda", region).create_function(
             FunctionName=name,
@@ -130,7 +145,7 @@ class Functions:
             Code={"ZipFile": _empty_package()},
             Timeout=max(1, round(timeout_s)),
         )
-        self._handlers[region, name] = _Registered(handler, timeout_s)
+        self._handlers[region, name] = _Registered(handler, timeout_s, floor_wall_s)
         return str(created["FunctionArn"])
 
     def run(self, region: str, name: str, event: Any) -> Outcome:
@@ -216,7 +231,7 @@ class Functions:
         target = _call_into(outcomes, registered.handler, event, context)
         thread = threading.Thread(target=target, name=f"lambda-{name}", daemon=True)
         thread.start()
-        thread.join(max(self._clock.wall_s(registered.timeout_s), TIMEOUT_FLOOR_WALL_S))
+        thread.join(max(self._clock.wall_s(registered.timeout_s), registered.floor_wall_s))
         if self._truth is not None:
             self._truth.took(f"lambda {name}", registered.timeout_s, self._clock.now_s() - started_s)
         if outcomes:
@@ -224,14 +239,15 @@ class Functions:
         message = f"RequestId: {request_id} Error: Task timed out after {registered.timeout_s:.2f} seconds"
         return _error("Sandbox.Timedout", message)
 
-    def client(self, service: str, region: str, endpoint_url: str | None = None) -> Any:
+    def client(self, service: str, region: str, endpoint_url: str | None = None, attempts: int | None = None) -> Any:
         """A cached boto3 client for `service` in `region`; creating one costs tens of milliseconds."""
         if endpoint_url is None:
             return self._server.client(service, region)
         key = (service, region, endpoint_url)
         with self._clients_lock:
             if key not in self._clients:
-                self._clients[key] = self._server.client_at(*key)
+                once = None if attempts is None else Config(retries={"total_max_attempts": attempts})
+                self._clients[key] = self._server.client_at(*key, config=once)
             return self._clients[key]
 
     def _role_arn(self, region: str) -> str:

@@ -3,7 +3,8 @@
 Control plane by moto's rds; the data moves in a `DatabasePair`, a real replicated database. By the Aurora user
 guide ("Using switchover or failover in an Aurora global database") a switchover stops the old primary, waits
 until the target has everything and then promotes it (recovery point 0), and needs both healthy; a failover
-promotes what the target has, and the old primary has to resynchronise before anything can move again.
+fences the old primary's writes if it can, promotes what the target has, and the old primary has to resynchronise
+before anything can move again.
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class DatabasePair(Protocol):
 
     def quiesce(self, region: str) -> None:
         """Planned: the writer takes no more writes and the standby has every one that it took."""
+        ...
+
+    def fence(self, region: str) -> bool:
+        """Unplanned: try to let the writer of that Region take no more writes; whether that has worked."""
         ...
 
     def promote(self, region: str) -> None:
@@ -193,6 +198,9 @@ class RdsGlobal:
     def _fail_over(self, cluster: GlobalCluster, move: Move, pair: DatabasePair | None) -> None:
         self._truth.record("rds.failover", cluster=move.cluster, target=move.target_arn)
         self._instance_event("RDS-EVENT-0072", move.target_arn)
+        # "Write fencing": Aurora tries to stop the old primary's writes, so that none is taken that must be lost.
+        source = region_of(move.source_arn)
+        self._truth.record("rds.fenced", cluster=move.cluster, region=source, done=bool(pair and pair.fence(source)))
         if self._wait_until(move.started_s + self.failover_s):
             return
         self._promote(cluster, move, pair)

@@ -17,10 +17,10 @@ from moto.route53.responses import Route53 as Route53Response
 from lab.aws.arc import Arc
 from lab.aws.elb import Balancers
 from lab.aws.protocol import AwsError
-from lab.aws.route53_rules import SOA_TTL_S, Alias, Question, Record, World, Zone, answer
+from lab.aws.route53_rules import ALIAS_TO_BALANCER_TTL_S, SOA_TTL_S, Alias, Question, Record, World, Zone, answer
 from lab.aws.server import AwsServer
 from lab.clock import LabClock
-from lab.dns import Answer
+from lab.dns import Answer, RRset
 from lab.truth import Truth
 
 KEPT = ("RoutingControlArn", "AlarmIdentifier", "InsufficientDataHealthStatus")
@@ -66,9 +66,17 @@ class Route53(World):
     def answer(self, name: str, rtype: str, client: str) -> Answer:
         """What Route 53 answers that client now (lab.dns.Authority)."""
         question = Question(name.lower(), rtype, tuple(self._nearest(client)), self._draw)
-        found = answer(self.zones(), question, self)
+        found = self._balancer(question) or answer(self.zones(), question, self)
         self._note(name.lower(), rtype, found)
         return found
+
+    def _balancer(self, question: Question) -> Answer | None:
+        """The answer for a load balancer's own name, which is in nobody's zone; None for any other name."""
+        addresses = self._balancers.addresses(question.name)
+        if not addresses:
+            return None
+        records = RRset(question.name, "A", ALIAS_TO_BALANCER_TTL_S, tuple(addresses))
+        return Answer("NOERROR", (records,) if question.rtype == "A" else ())
 
     def zones(self) -> list[Zone]:
         """The hosted zones as they are stored now."""

@@ -42,6 +42,8 @@ SCRIPT_WORK_S = 20.0
 LATE_WALL_S = 2.0
 """How long (wall) a script that missed its deadline may take to notice it."""
 
+Scripts = Mapping[str, Script] | Mapping[tuple[str, str], Script] | Mapping[str | tuple[str, str], Script]
+
 log = logging.getLogger(__name__)
 _RATE = re.compile(r"rate\((\d+) (minute|hour)s?\)")
 
@@ -119,14 +121,15 @@ class Canary:
 class CanaryRunner:
     """Keeps the canaries of all Regions, serves their API and runs the scripts of those that were started.
 
-    scripts: by canary name; a script that raises is a failed run. A started canary without a script fails each run.
+    scripts: by canary name, or by (Region, name) where the name is used in several; a script that raises is a failed
+    run. A started canary without a script fails each run.
     """
 
-    def __init__(self, server: AwsServer, clock: LabClock, truth: Truth, scripts: Mapping[str, Script]) -> None:
+    def __init__(self, server: AwsServer, clock: LabClock, truth: Truth, scripts: Scripts) -> None:
         self._server = server
         self._clock = clock
         self._truth = truth
-        self._scripts = scripts
+        self._scripts: dict[str | tuple[str, str], Script] = dict(scripts.items())
         self._lock = threading.Lock()
         self._canaries: dict[tuple[str, str], Canary] = {}
 
@@ -236,7 +239,7 @@ class CanaryRunner:
         work = Work(run.started.timestamp())
         context = CanaryContext(canary.name, canary.region, run.run_id, deadline_s, self._clock, halt, work)
         results: list[str | None] = []
-        script = self._scripts.get(canary.name, no_script)
+        script = self._scripts.get((canary.region, canary.name)) or self._scripts.get(canary.name, no_script)
         thread = threading.Thread(target=run_script, args=(script, context, results), daemon=True)
         thread.start()
         thread.join(self._clock.wall_s(canary.timeout_s))

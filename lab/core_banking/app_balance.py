@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 
 from lab import web
-from lab.core_banking.database import Connection, Database
-from lab.core_banking.service import ServiceConfig, quantity_of, serve
+from lab.core_banking.service import ServiceConfig, quantity_of
+from lab.sql import Connection, Database
+from lab.task_server import serve
 
 FREE_WITHDRAWALS = 3
 FEE = 100
@@ -89,4 +90,4 @@ async def _apply(connection: Connection, account: str, transaction_id: str, chan
 async def run(config: Mapping[str, Any], listening: Callable[[int], None]) -> None:
     """Run one task of the service."""
     typed = ServiceConfig.of(config)
-    await serve(typed, BalanceService(typed).handle, listening)
+    await serve(typed.host, BalanceService(typed).handle, listening)

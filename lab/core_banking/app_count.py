@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 
 from lab import web
-from lab.core_banking.database import Connection, Database
-from lab.core_banking.service import ServiceConfig, serve
+from lab.core_banking.service import ServiceConfig
+from lab.sql import Connection, Database
+from lab.task_server import serve
 
 
 class CountService:
@@ -60,4 +61,4 @@ async def _apply(connection: Connection, account: str, transaction_id: str, step
 async def run(config: Mapping[str, Any], listening: Callable[[int], None]) -> None:
     """Run one task of the service."""
     typed = ServiceConfig.of(config)
-    await serve(typed, CountService(typed).handle, listening)
+    await serve(typed.host, CountService(typed).handle, listening)

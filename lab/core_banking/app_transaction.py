@@ -11,15 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab import web
-from lab.core_banking.service import (
-    UNREACHABLE,
-    DynamoDb,
-    DynamoDbError,
-    ServiceConfig,
-    StopFlag,
-    quantity_of,
-    serve,
-)
+from lab.core_banking.service import ServiceConfig, StopFlag, quantity_of
+from lab.dynamodb_client import UNREACHABLE, DynamoDb, DynamoDbError
+from lab.task_server import serve
 
 PENDING, SUCCESS, ROLLED_BACK = "status#pending", "status#success", "status#success_rollback"
 RECORD, LOCK, STEP = "record", "lock", "step#1"
@@ -112,4 +106,4 @@ class TransactionService:
 async def run(config: Mapping[str, Any], listening: Callable[[int], None]) -> None:
     """Run one task of the service."""
     typed = ServiceConfig.of(config)
-    await serve(typed, TransactionService(typed).handle, listening)
+    await serve(typed.host, TransactionService(typed).handle, listening)

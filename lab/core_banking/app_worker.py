@@ -15,7 +15,8 @@ from typing import Any
 
 from lab import web
 from lab.core_banking.app_transaction import PENDING, ROLLED_BACK, SUCCESS, lock_key, record_key, step_key
-from lab.core_banking.service import UNREACHABLE, DynamoDb, ServiceConfig, StopFlag, pause
+from lab.core_banking.service import ServiceConfig, StopFlag, pause
+from lab.dynamodb_client import UNREACHABLE, DynamoDb
 from lab.truth import Truth
 
 STOPPED_PAUSE_S = 10.0

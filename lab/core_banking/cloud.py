@@ -6,20 +6,19 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-
+from lab.adapters import Aurora, Machines, targets
 from lab.aws.arc import Arc
 from lab.aws.cloudwatch import AlarmEngine
 from lab.aws.dynamodb import GlobalTables
-from lab.aws.ecs import EcsAgent, TaskError
+from lab.aws.ecs import EcsAgent
 from lab.aws.elb import Balancers
 from lab.aws.events import Events
 from lab.aws.functions import Functions
-from lab.aws.rds import PairError, RdsGlobal
+from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
 from lab.aws.server import AwsServer
@@ -35,8 +34,6 @@ from lab.dns import Authoritative, CachingResolver
 from lab.launch import LabInfo
 from lab.plan import Plan, WorldError
 from lab.postgres import PostgresPair
-from lab.postgres_programs import PostgresError
-from lab.processes import ChildError
 from lab.tasks import Tasks
 from lab.truth import Truth
 
@@ -110,9 +107,9 @@ class Cloud:
             self._registered[group] = now
             elb = self._server.client("elbv2", region)
             if gone := known - now:
-                elb.deregister_targets(TargetGroupArn=group, Targets=_targets(gone))
+                elb.deregister_targets(TargetGroupArn=group, Targets=targets(gone))
             if new := now - known:
-                elb.register_targets(TargetGroupArn=group, Targets=_targets(new))
+                elb.register_targets(TargetGroupArn=group, Targets=targets(new))
             self._elb.set_health(group, {f"{host}:{port}": state for (host, port), state in states.items()})
 
     def run(self) -> None:
@@ -254,70 +251,6 @@ class _Opening:
     def sleep(self, lab_s: float) -> None:
         """Wait without an end of the run: the caller has a deadline."""
         time.sleep(max(0.02, self.clock.wall_s(lab_s)))
-
-
-class Machines:
-    """The task processes as ECS wants them: their errors are TaskError."""
-
-    def __init__(self, tasks: Tasks) -> None:
-        self._tasks = tasks
-
-    def start(self, region: str, service: str, task_id: str) -> None:
-        """See Tasks."""
-        self._do(self._tasks.start, region, service, task_id)
-
-    def stop(self, region: str, service: str, task_id: str) -> None:
-        """See Tasks."""
-        self._do(self._tasks.stop, region, service, task_id)
-
-    def running(self, region: str, service: str) -> list[str]:
-        """See Tasks."""
-        return self._tasks.running(region, service)
-
-    @staticmethod
-    def _do(step: Callable[[str, str, str], None], region: str, service: str, task_id: str) -> None:
-        try:
-            step(region, service, task_id)
-        except ChildError as error:
-            raise TaskError(str(error)) from error
-
-
-class Aurora:
-    """The database pair as the global cluster wants it: its errors are PairError."""
-
-    def __init__(self, pair: PostgresPair) -> None:
-        self._pair = pair
-
-    def healthy(self, region: str) -> bool:
-        """See PostgresPair."""
-        return self._pair.healthy(region)
-
-    def writer_region(self) -> str | None:
-        """See PostgresPair."""
-        return self._pair.writer_region()
-
-    def quiesce(self, region: str) -> None:
-        """See PostgresPair."""
-        self._do(self._pair.quiesce, region)
-
-    def promote(self, region: str) -> None:
-        """See PostgresPair."""
-        self._do(self._pair.promote, region)
-
-    def follow(self, region: str) -> None:
-        """See PostgresPair."""
-        self._do(self._pair.follow, region)
-
-    @staticmethod
-    def _do(step: Callable[[str], None], region: str) -> None:
-        try:
-            step(region)
-        except (PostgresError, psycopg.Error, OSError) as error:
-            raise PairError(str(error)) from error
-
-
-def _targets(targets: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
-    return [{"Id": host, "Port": port} for host, port in sorted(targets)]
 
 
 def _machine_values(route: infra.Routing, proxy: str, target: str) -> dict[str, str]:

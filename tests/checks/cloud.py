@@ -15,6 +15,7 @@ from lab.aws.arc import Arc
 from lab.aws.cloudwatch import AlarmEngine
 from lab.aws.rds import RdsGlobal
 from lab.aws.server import AwsServer
+from lab.aws.ssm import Automation
 from lab.aws.states import StateMachines
 from lab.aws.synthetics import CanaryContext, CanaryRunner
 from lab.clock import LabClock
@@ -33,6 +34,7 @@ MACHINES = ("FailoverInitiatorStateMachineC3", "FailoverStateMachineD4", "Failba
 WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
 DATA_TABLE, FLAG_TABLE = "SampleMultiRegionAppGlobalTableA1", "SampleMultiRegionAppParamTableB2"
+DOCUMENT = "Rotation"
 ROLE = "arn:aws:iam::111111111111:role/states"
 
 
@@ -49,6 +51,10 @@ class Databases:
     def quiesce(self, region: str) -> None:
         """The writer is gone."""
         self.writer = None
+
+    def fence(self, region: str) -> bool:
+        """At once."""
+        return bool(region)
 
     def promote(self, region: str) -> None:
         """The writer is there."""
@@ -116,17 +122,19 @@ def cloud(
     made = Cloud(server, arc, alarms, target)
     canaries = CanaryRunner(server, clock, truth, {f"canary-{r}": _script(made, r) for r in (TOKYO, OSAKA, OREGON)})
     machines = StateMachines(server, clock, truth)
-    for engine in (canaries, machines, alarms):
+    runbooks = Automation(server, clock, truth)
+    for engine in (canaries, machines, alarms, runbooks):
         engine.start()
     try:
         _ecs(made)
         _automation(made)
+        store_document(made, DOCUMENT)
         _data(made, databases, databases_in)
         _routing(made)
         _tables(made)
         yield made
     finally:
-        for engine in (canaries, machines, alarms):
+        for engine in (canaries, machines, alarms, runbooks):
             engine.stop()
         databases.stop()
         server.stop()
@@ -176,6 +184,15 @@ def _automation(made: Cloud) -> None:
             ComparisonOperator="LessThanThreshold",
             TreatMissingData="missing",
         )
+
+
+def store_document(made: Cloud, name: str) -> None:
+    """A runbook that takes an hour."""
+    step = {"name": "Sleep", "action": "aws:sleep", "inputs": {"Duration": "PT1H"}}
+    content = json.dumps({"schemaVersion": "0.3", "mainSteps": [step]})
+    made.client("ssm", OSAKA).create_document(
+        Name=name, Content=content, DocumentType="Automation", DocumentFormat="JSON"
+    )
 
 
 def _data(made: Cloud, databases: RdsGlobal, regions: tuple[str, ...]) -> None:

@@ -140,7 +140,7 @@ def test_data_that_moves_or_has_moved_is_not_able(tmp_path: Path) -> None:
                 guards.standby_able(made.aws, made.target)
             except Invalid as invalid:
                 said = str(invalid)
-                return f"its writer is in {OSAKA}, not in {TOKYO}" in said and "is switching" not in said
+                return f"the writer of {GLOBAL} is in {OSAKA}, not in {TOKYO}" in said and "is switching" not in said
             return False
 
         eventually(moved)

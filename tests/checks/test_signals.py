@@ -62,7 +62,7 @@ def test_changes_are_seen_between_the_looks_around_them(made: Cloud, tmp_path: P
         update={"timings": made.target.timings.model_copy(update={"signals_interval_s": 2.5})}
     )
     with witness("checks.signals", "signals", target, tmp_path):
-        everything = {probe for watch in watches() for probe in watch.probes}
+        everything = {probe for watch in watches(target) if watch.key in target.resources for probe in watch.probes}
         eventually(lambda: everything <= {o.probe for o in observed(tmp_path)})
         planted: dict[tuple[str, str], Callable[[], Any]] = {
             ("aws.rule", "ENABLED"): lambda: made.client("events", OSAKA).enable_rule(Name=RULE),
@@ -147,7 +147,7 @@ def test_a_target_without_a_resource_is_not_asked_for_it(made: Cloud) -> None:
 
 def test_an_endpoint_that_hangs_up_is_asked_once(made: Cloud) -> None:
     """No retries: a connection that is closed at once is unknown after one attempt."""
-    watch = next(w for w in watches() if w.key == "auto_failover_rule")
+    watch = next(w for w in watches(made.target) if w.key == "auto_failover_rule")
     asked: list[object] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -177,5 +177,5 @@ _NOTHING = Observation(0.0, 0.0, "", "", Outcome.UNKNOWN)
 
 
 def _looker(made: Cloud, key: str) -> SignalLooker:
-    watch = next(w for w in watches() if w.key == key)
+    watch = next(w for w in watches(made.target) if w.key == key)
     return SignalLooker(LookingAws(made.server.url), made.target, watch, CLOCK)

@@ -9,12 +9,16 @@ from typing import Any
 from drill.target import Resource
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from faults.rds_global import MoveGlobalCluster
+from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
-from tests.checks.cloud import RULE, Cloud
-from tests.checks.worlds import OSAKA, TOKYO
+from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
+from tests.checks.worlds import OSAKA, TOKYO, eventually
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
+RUNBOOK = Resource(region=OSAKA, name=DOCUMENT)
+DATABASE = Resource(region=OSAKA, name=GLOBAL)
 FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 
 
@@ -45,11 +49,49 @@ def _executions(made: Cloud) -> int:
     return len(made.client("stepfunctions", OSAKA).list_executions(stateMachineArn=machine)["executions"])
 
 
+def _runbooks(made: Cloud) -> int:
+    return len(made.client("ssm", OSAKA).describe_automation_executions()["AutomationExecutionMetadataList"])
+
+
+def _cluster(made: Cloud) -> dict[str, Any]:
+    shown = made.client("rds", OSAKA).describe_global_clusters(GlobalClusterIdentifier=GLOBAL)["GlobalClusters"][0]
+    return dict(shown)
+
+
+def _writer(made: Cloud) -> str:
+    return next(m["DBClusterArn"] for m in _cluster(made)["GlobalClusterMembers"] if m["IsWriter"])
+
+
+def _moves(made: Cloud) -> int:
+    """The one move that these tests make: under way, or done."""
+    return int(_cluster(made)["Status"] != "available" or _writer(made) == made.writers[OSAKA])
+
+
+def _whole(made: Cloud) -> bool:
+    members = _cluster(made)["GlobalClusterMembers"]
+    whole = all(m["SynchronizationStatus"] == "connected" for m in members)
+    return _cluster(made)["Status"] == "available" and whole
+
+
+def _back(made: Cloud) -> None:
+    """The writer is in Tokyo again."""
+    eventually(lambda: _whole(made))
+    if _writer(made) != made.writers[TOKYO]:
+        target = {"GlobalClusterIdentifier": GLOBAL, "TargetDbClusterIdentifier": made.writers[TOKYO]}
+        made.client("rds", TOKYO).switchover_global_cluster(**target)
+        eventually(lambda: _whole(made) and _writer(made) == made.writers[TOKYO])
+
+
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
 )
-ACTIONS = (Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),)
+ACTIONS = (
+    Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
+    Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
+    Sample("database switched over", MoveGlobalCluster(DATABASE, OSAKA, 900.0), undo=_back, started=_moves),
+    Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
+)
 SAMPLES = CHANGES + ACTIONS

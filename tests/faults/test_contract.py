@@ -23,8 +23,8 @@ from drill.errors import DrillError, Refused
 from drill.journal import NO_CHANGE, Journal, interrupted, outstanding
 from drill.timeline import Timeline
 from faults.events_rule import SetRuleState
-from tests.checks.cloud import RULE, Cloud, cloud
-from tests.checks.worlds import OSAKA
+from tests.checks.cloud import RULE, Cloud, cloud, store_document
+from tests.checks.worlds import OSAKA, TOKYO
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
 from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
@@ -39,6 +39,10 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """One account for this file: each test leaves it as it was. Several of each kind, so that "*" is ambiguous."""
     with cloud(tmp_path_factory.mktemp("cloud")) as made:
         made.client("events", OSAKA).put_rule(Name="other-rule", EventPattern='{"source":["x"]}', State="DISABLED")
+        made.client("rds", TOKYO).create_global_cluster(
+            GlobalClusterIdentifier="other-global-db", Engine="aurora-postgresql"
+        )
+        store_document(made, "OtherRunbook")
         yield made
 
 

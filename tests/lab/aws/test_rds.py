@@ -35,6 +35,10 @@ class Databases:
         self._step("quiesce", region)
         self.writer = None
 
+    def fence(self, region: str) -> bool:
+        self._step("fence", region)
+        return region not in self.sick
+
     def promote(self, region: str) -> None:
         self._step("promote", region)
         self.writer = region
@@ -181,7 +185,7 @@ def test_lossy_failover_waits_for_resync(room: Room) -> None:
     assert shown["Status"] == "failing-over"
     assert shown["FailoverState"]["IsDataLossAllowed"] is True
     assert within(5, lambda: room.shown()["Status"] == "available")
-    assert room.databases.steps[0] == f"promote {OSAKA}"
+    assert room.databases.steps[:2] == [f"fence {TOKYO}", f"promote {OSAKA}"]
     state = {m["DBClusterArn"]: m["SynchronizationStatus"] for m in room.shown()["GlobalClusterMembers"]}
     assert state == {room.arns[TOKYO]: "pending-resync", room.arns[OSAKA]: "connected"}
     with pytest.raises(room.osaka.exceptions.InvalidGlobalClusterStateFault):

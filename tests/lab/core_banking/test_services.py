@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from lab.clock import LabClock
-from lab.core_banking.service import DynamoDb, StopFlag
+from lab.core_banking.service import StopFlag
+from lab.dynamodb_client import DynamoDb
 from lab.launch import Lab
 from tests.lab.core_banking.customer import OSAKA, TOKYO, Customer, aws, until
 

@@ -1,0 +1,115 @@
+"""retail-store: two active Regions behind latency records; people move it, with SSM runbooks.
+
+The public system has no alarm: people look at canaries and decide. How long that takes is an input of the drill
+(`--set timings.decision_s=300`), and the report gives the recovery from the onset and from the decision.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from checks.conditions import served_from
+from checks.guards import before_failover, clusters_connected
+from drill.drill import Drill
+from drill.read_only import OnlyReads
+from drill.target import Target
+from faults.ecs_scale import ScaleEcsService
+from faults.rds_global import MoveGlobalCluster
+from faults.ssm_run import RunDocument
+
+pytestmark = pytest.mark.system("retail-store")
+
+SERVICES = ("orders", "ui", "checkout", "carts", "catalog", "assets")
+RUNBOOK_S = 120.0
+"""A runbook of two steps that waits for nothing is over within this."""
+MOVE_S = 600.0
+"""A switchover of a global cluster, "minutes" in AWS's words, is over within this."""
+
+
+def evacuate(drill: Drill, target: Target) -> None:
+    """What the operators do once they have decided: fail each database over; either runbook disables the Region."""
+    drill.perform(RunDocument(target.resource("failover_document"), timeout_s=RUNBOOK_S))
+    drill.perform(RunDocument(target.resource("failover_catalog_document"), timeout_s=RUNBOOK_S))
+
+
+def whole(drill: Drill, target: Target) -> OnlyReads:
+    """A look that waits until the old writers are readers again: before, Aurora refuses every further move."""
+    return OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, MOVE_S))
+
+
+def go_home(drill: Drill, target: Target) -> None:
+    """The way back. The published one is the lossy failover again; a switchover loses nothing, and is what AWS
+    recommends once both Regions are well. Data first: us-west-2 forwards its writes, us-east-1 would not."""
+    for key in ("catalog_global_cluster", "orders_global_cluster"):
+        drill.perform(MoveGlobalCluster(target.resource(key), target.regions.primary, timeout_s=MOVE_S))
+    drill.perform(RunDocument(target.resource("failback_document"), timeout_s=RUNBOOK_S))
+
+
+@pytest.mark.headline
+@pytest.mark.failover(windows=("failover", "failback"))
+def test_evacuation_and_return(drill: Drill, target: Target) -> None:
+    """us-east-1 loses its orders service; the operators evacuate it through the runbooks, within the RTO from the
+    first failure and within the RPO; the return by a switchover loses nothing."""
+    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ScaleEcsService(target.resource("orders"), desired=0)),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        evacuate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+    drill.look("clusters connected", whole(drill, target))
+    with drill.window("failback", survivor=primary):
+        go_home(drill, target)
+        drill.until(served_from(target, primary), timeout_s=timings.window_s)
+        drill.settle(primary)
+
+
+@pytest.mark.failover
+def test_lossy_failover(drill: Drill, target: Target) -> None:
+    """The runbooks fail over lossily, whether or not the old writer lives: what had not been replicated when
+    us-east-1's orders service was lost is gone, within the RPO and named order by order."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ScaleEcsService(target.resource("orders"), desired=0)),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        evacuate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+    drill.look("clusters connected", whole(drill, target))
+    go_home(drill, target)
+
+
+@pytest.mark.failover
+def test_region_loss(drill: Drill, target: Target) -> None:
+    """us-east-1 loses all six services: Route 53 sees it and moves by itself, the operators follow with the lossy
+    failover. Orders that us-west-2 had forwarded to the old writer meanwhile are accepted after the onset, and no
+    objective covers their loss."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with drill.window("failover", survivor=standby), contextlib.ExitStack() as losses:
+        for service in SERVICES:
+            losses.enter_context(drill.applied(ScaleEcsService(target.resource(service), desired=0)))
+        drill.decide(after_s=timings.decision_s)
+        evacuate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+    drill.look("clusters connected", whole(drill, target))
+    go_home(drill, target)
