@@ -21,8 +21,10 @@ from lab.aws.events import Events
 from lab.aws.functions import Functions
 from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
+from lab.aws.scheduler import Scheduler
 from lab.aws.server import AwsServer
 from lab.aws.ssm import Automation
+from lab.aws.stacks import Stacks
 from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
 from lab.clock import LabClock
@@ -153,7 +155,7 @@ class Cloud:
         for name, pair in self._pairs.items():
             aurora.attach(names.global_cluster(name), Aurora(pair, self._note_lost(name, pair)))
         self._closers.callback(aurora.stop)
-        self._functions = Functions(server, clock, truth)
+        self._functions = Functions(server, clock, truth, self._plan.state_dir)
         self._visits = canary.scripts(self._resolvers, self._http_port)
         for engine in (
             self._tables,
@@ -163,6 +165,8 @@ class Cloud:
             EcsAgent(server, Machines(runner), clock, truth),
             CanaryRunner(server, clock, truth, self._visits),
             Automation(server, clock, truth),
+            Scheduler(server, clock, truth),
+            Stacks(),
         ):
             self._closers.callback(engine.stop)
             engine.start()
