@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from checks.own_clocks import own_clock_rows
 from checks.windows import FAILBACK, Settings, Window
 from drill.drill import DECIDED
+from drill.probes import PULSE
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Interval
 
@@ -51,7 +52,8 @@ def phases_of(
     ]
     rows += own_clock_rows(history, window, zero)
     every_s = settings.timings.probe_interval_s
-    source = f"harness clock, probe {history.probe} every {every_s:g} s{since}"
+    quick = ", failed quick looks" if history.of(PULSE) and settings.probing.needed_by_writes else ""
+    source = f"harness clock, probe {history.probe} every {every_s:g} s{quick}{since}"
     recovered = (f"{window.name}: clients recovered", _from(zero, recovery, settings.speed), source)
     return (*rows, recovered, *_from_decision(history, window, settings, recovery))
 

@@ -161,7 +161,7 @@ def _vantages(run: Run) -> str:
 
 
 def _phases(run: Run) -> str:
-    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [28, 22, 56])
+    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [30, 22, 54])
 
 
 def _writes(judgement: Judgement) -> str:
