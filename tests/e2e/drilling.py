@@ -93,7 +93,7 @@ def interrupted(runs: Path, number: signal.Signals, phase: str, *arguments: str)
     before = lab_folders()
     process = start(runs, *arguments)
     try:
-        wait_for_phase(runs, phase)
+        wait_for_phase(runs, phase, process)
         process.send_signal(number)
         output, _ = process.communicate(timeout=LIMIT_S)
     finally:
@@ -110,7 +110,7 @@ def killed(runs: Path, phase: str, *arguments: str, with_watchdog: bool = False)
     before = lab_folders()
     process = start(runs, *arguments)
     try:
-        wait_for_phase(runs, phase)
+        wait_for_phase(runs, phase, process)
         folder = (runs / "latest").resolve()
         if with_watchdog:
             os.kill(int(watchdog_records(folder)[0]["pid"]), signal.SIGKILL)
@@ -159,13 +159,15 @@ def verb(*arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def wait_for_phase(runs: Path, phase: str) -> None:
-    """Wait until the running drill has marked `phase`."""
+def wait_for_phase(runs: Path, phase: str, process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until the running drill has marked `phase`; AssertionError with its words when it ends instead."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         events = runs / "latest" / "events.jsonl"
         if events.exists() and f'"phase": "{phase}"' in events.read_text():
             return
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"it ended before {phase}: {process.communicate()[0]}")
         time.sleep(0.1)
     raise AssertionError(f"phase {phase} was not reached within {LIMIT_S:g} s")
 

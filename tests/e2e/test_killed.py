@@ -19,7 +19,7 @@ from tests.e2e.drilling import drill, interrupted, killed, verb
 pytestmark = pytest.mark.alone
 
 TWIN = ("--twin", "tests/twins/core_banking.py", "-k", "rule_left_disabled")
-SPEED = 20.0
+SPEED = 10.0
 RESTORED_WITHIN_S = 10.0
 """Wall seconds; it is a fraction of one on an idle machine."""
 
