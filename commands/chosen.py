@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from commands.world import TARGETS, Options, resolve_target
 from drill.errors import UsageError
@@ -24,16 +26,28 @@ def chosen(name: str | None, options: Options) -> Mapping[str, Target]:
     name: as typed, None for all that have a lab (no other is ever meant by default); of several targets of one system
     the first by name is taken.
     """
+    name = name or _attached(options.lab_attach)
     if name is not None:
         target = resolve_target(replace(options, target=name))
         return {target.system: target}
-    one_only = {"--lab-set": options.lab_settings, "--lab-port": options.lab_port, "--lab-attach": options.lab_attach}
-    named = [option for option, value in one_only.items() if value]
     known = known_targets()
+    targets = [resolve_target(replace(options, target=one)) for one in known]
+    one_only = {"--lab-set": options.lab_settings, "--lab-port": options.lab_port}
+    named = [option for option, value in one_only.items() if value]
     if named and len(known) > 1:
         raise UsageError(f"{', '.join(named)}: for one system; name it, --target one of {', '.join(known)}")
-    targets = [resolve_target(replace(options, target=one)) for one in known]
     return {target.system: target for target in reversed(targets) if target.lab is not None}
+
+
+def _attached(state: Path | None) -> str | None:
+    """The target of the lab that is attached to, which knows its own system; the first one's when it does not say."""
+    if state is None:
+        return None
+    try:
+        system = str(json.loads(state.read_text())["system"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return FIRST  # attaching says what is wrong with the file
+    return system if system in known_targets() else FIRST
 
 
 def target_for(targets: Mapping[str, Target], system: str | None) -> Target | None:

@@ -141,6 +141,16 @@ def test_the_example_for_a_real_account_is_valid_and_breaks_the_same_things() ->
     assert real.blast_radius == lab.blast_radius
 
 
+def test_the_example_of_the_retail_store_drills_the_same_things() -> None:
+    """The same runbooks, clusters and limits; how its ECS cluster and ARC parts are named, a deployment decides."""
+    lab = load_target(TARGETS / "retail-store.toml")
+    real = load_target(TARGETS / "retail-store.example.toml")
+    assert real.kind == "aws"
+    assert real.region_of("10.2.5.20") == "us-west-2"
+    assert real.resources.keys() == lab.resources.keys()
+    assert (real.objectives, real.timings, real.blast_radius) == (lab.objectives, lab.timings, lab.blast_radius)
+
+
 @pytest.mark.parametrize("setting", ["safety.dead_man_s=120", "safety.lease_wall_s=5"])
 def test_when_a_lost_drill_is_put_back_can_be_set(setting: str) -> None:
     """Sooner or later, for this run."""

@@ -95,14 +95,14 @@ def _acknowledged(drilled: Drilled) -> set[str]:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--twin", "tests/twins/retail_store.py", "-k", "test_nobody_decides", *SHORT), 1, "never recovered"),
+        (("--twin", "tests/twins/retail_store.py", "-k", "test_nobody_decides", *SHORT, QUICK), 1, "never recovered"),
         (("--twin", "tests/twins/retail_store.py", "-k", "test_fault_that_nobody_feels"), 11, "fault without bite"),
-        (("-m", "failover and headline", "--lab-set=arc.endpoints_down=5", *SHORT), 1, "never recovered"),
+        (("-m", "failover and headline", "--lab-set=arc.endpoints_down=5", *SHORT, QUICK), 1, "never recovered"),
     ],
     ids=["nobody decides", "nobody feels it", "every ARC endpoint down"],
 )
 def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     """Nobody runs the runbooks; the fault bites nobody; the runbooks say success and nothing has moved."""
-    drilled = drill(tmp_path, *arguments, *TARGET, QUICK)
+    drilled = drill(tmp_path, *arguments, *TARGET)
     assert drilled.code == code, drilled.output
     assert words in drilled.output
