@@ -3,7 +3,9 @@
 Each server is judged by its own answers. A *flap* is a return to a Region that the server had left. An answer is
 *held past its TTL* when a resolver still gives an old one although its time is up: measured from the latest instant
 at which the authoritative server (or, for a private zone, the first server that answered the new Region) can have
-moved, plus the TTL that clients are promised. Everything else here needs no public authoritative answer.
+moved, plus the TTL that clients are promised; never where the servers already differed before the window (latency or
+geolocation records), for then nobody else's answer says what this one should have been. Everything else here needs no
+public authoritative answer.
 """
 
 from __future__ import annotations
@@ -55,10 +57,16 @@ def servers_of(history: History, window: Window, settings: Settings, ttl_s: floa
         if look.done_s <= window.end_s and look.sent_s >= window.begin_s - settings.wall_s(2 * ttl_s):
             looks.setdefault(look.vantage, []).append(look)
     moves = {name: _moved(rows, window, settings) for name, rows in looks.items()}
-    switched_s = _switched_by_s(moves)
+    switched_s = _switched_by_s(moves) if _one_for_all(looks.values(), window, settings) else None
     return tuple(
         _server(name, rows, window, settings, moves[name], switched_s, ttl_s) for name, rows in sorted(looks.items())
     )
+
+
+def _one_for_all(servers: Iterable[Sequence[Observation]], window: Window, settings: Settings) -> bool:
+    """Whether every server gave the same answer before the window: the name does not depend on who asks."""
+    before = [[o for o in rows if o.outcome is Outcome.OK and o.done_s < window.begin_s] for rows in servers]
+    return len({_place(rows[-1], settings) for rows in before if rows}) <= 1
 
 
 def _place(look: Observation, settings: Settings) -> str:

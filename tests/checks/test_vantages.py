@@ -209,3 +209,12 @@ def test_a_private_zone_has_no_authoritative_answer_and_is_measured_all_the_same
     found = {server.name: server for server in servers_of(history, window, fixed, 60.0)}
     assert found["resolver:b"].held_s == pytest.approx(199 - 50.1 - 60, abs=0.2)
     assert found["resolver:a"].held_s == 0
+
+
+def test_where_each_asker_has_an_answer_of_its_own_nothing_is_held() -> None:
+    """Latency records: what the authoritative server tells one asker says nothing of what another must be told."""
+    story = Story().window(0, 300)
+    answers(answers(story, "authoritative", -10, 50, TOKYO_PEER), "authoritative", 50, 300, OSAKA_PEER)
+    answers(answers(story, "resolver:near", -10, 0, OSAKA_PEER), "resolver:near", 0, 200, TOKYO_PEER)
+    history, window, fixed = seen(story)
+    assert {server.held_s for server in servers_of(history, window, fixed, 60.0)} == {0}
