@@ -116,7 +116,8 @@ def _alone(folder: Path) -> Iterator[None]:
 def _locked(folder: Path) -> int:
     clock = SystemClock()
     for _ in range(TRIES):
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
         with contextlib.suppress(FileNotFoundError):  # whoever left last has just removed it
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             if _ours(fd) and _flocked(fd) and _is_still(folder, fd):

@@ -16,7 +16,7 @@ from tests.aws_server import moto_process
 from tests.commands.gate import Gate
 
 TARGETS = Path(__file__).resolve().parents[2] / "targets"
-ACCOUNT = "123456789012"
+ACCOUNT = "111111111111"
 SPEED = 100.0
 LEASE_WALL_S, LONG_WALL_S = 4.0, 60.0
 """For drills that are to be found hung, and for those that must not be, however busy the machine is."""
