@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -129,7 +129,7 @@ class CanaryRunner:
         self._server = server
         self._clock = clock
         self._truth = truth
-        self._scripts: dict[str | tuple[str, str], Script] = dict(scripts.items())
+        self._scripts = cast(Mapping[str | tuple[str, str], Script], scripts)
         self._lock = threading.Lock()
         self._canaries: dict[tuple[str, str], Canary] = {}
 

@@ -212,7 +212,10 @@ def test_another_account_is_refused(world: DeadWorld, tmp_path: Path, capsys: py
     """Exit code 12, and nothing is installed there."""
     target = tmp_path / "other.toml"
     target.write_text((TARGETS / "core-banking.toml").read_text().replace('"111111111111"', '"222222222222"'))
-    assert main(["install", f"--target={target}", attach(world, tmp_path)]) == 12
+    attached = attach(world, tmp_path)
+    lab = tmp_path / "lab.json"
+    lab.write_text(lab.read_text().replace("111111111111", "222222222222"))  # a lab that says what is not so
+    assert main(["install", f"--target={target}", attached]) == 12
     assert "these credentials are of account 111111111111" in capsys.readouterr().err
     assert installed(world.aws, stack_of(SHIPPED)) is None
 
