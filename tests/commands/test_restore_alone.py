@@ -17,7 +17,7 @@ from commands.tormenting import GONE, Victim
 from drill.child import process_state
 from drill.journal import begun, last_claim, outstanding
 from drill.timeline import load_history
-from tests.commands.bank import CLUSTER, LIMIT_S, SERVICE, Bank, bank, eventually
+from tests.commands.bank import CLUSTER, LIMIT_S, SERVICE, Bank, await_stop, bank, eventually
 from tests.e2e.drilling import verb
 
 Kill = Callable[[str], Victim]
@@ -39,7 +39,7 @@ def stop(world: Bank, tmp_path: Path) -> Iterator[Kill]:
         victim = world.victim(tmp_path / "run", where)
         victims.append(victim)
         victim.begin()
-        eventually(lambda: process_state(victim.process.pid) == "T", f"it got to {where}")
+        await_stop(victim)
         assert victim.watchdog is not None
         os.kill(victim.watchdog, signal.SIGKILL)
         return victim
@@ -123,7 +123,7 @@ def test_what_somebody_else_changed_is_left_alone_with_the_lines_to_type(
     assert main(["restore", str(path)]) == 20
     said = capsys.readouterr().err
     assert "desiredCount: 5" in said
-    assert f"aws ecs update-service --cluster arn:aws:ecs:ap-northeast-1:123456789012:cluster/{CLUSTER}" in said
+    assert f"aws ecs update-service --cluster arn:aws:ecs:ap-northeast-1:111111111111:cluster/{CLUSTER}" in said
     assert [entry.state for entry in outstanding(path)] == ["dirty"]
     world.disturb(0)
     assert main(["restore", str(path)]) == 0
@@ -134,7 +134,7 @@ def test_another_accounts_credentials_are_refused(world: Bank, stop: Kill, tmp_p
     """Nothing is touched, not even the journal."""
     path = killed(stop("record:injected:2"))
     other = tmp_path / "other.jsonl"
-    other.write_text(path.read_text().replace('"account": "123456789012"', '"account": "999999999999"'))
+    other.write_text(path.read_text().replace('"account": "111111111111"', '"account": "999999999999"'))
     text = other.read_text()
     assert main(["restore", str(other)]) == 12
     assert (other.read_text(), bool(world.wrong)) == (text, True)
