@@ -17,7 +17,7 @@ from commands.tormenting import GONE, Victim
 from drill.child import process_state
 from drill.journal import begun, last_claim, outstanding
 from drill.timeline import load_history
-from tests.commands.bank import CLUSTER, LIMIT_S, SERVICE, Bank, bank, eventually
+from tests.commands.bank import CLUSTER, LIMIT_S, SERVICE, Bank, await_stop, bank, eventually
 from tests.e2e.drilling import verb
 
 Kill = Callable[[str], Victim]
@@ -39,7 +39,7 @@ def stop(world: Bank, tmp_path: Path) -> Iterator[Kill]:
         victim = world.victim(tmp_path / "run", where)
         victims.append(victim)
         victim.begin()
-        eventually(lambda: process_state(victim.process.pid) == "T", f"it got to {where}")
+        await_stop(victim)
         assert victim.watchdog is not None
         os.kill(victim.watchdog, signal.SIGKILL)
         return victim

@@ -17,7 +17,7 @@ from drill.journal import begun, outstanding
 from drill.timeline import load_history
 from drill.verdict import Verdict
 from drill.watching import watchdog_records
-from tests.commands.bank import LEASE_WALL_S, LIMIT_S, Bank, bank, eventually
+from tests.commands.bank import LEASE_WALL_S, LIMIT_S, Bank, await_stop, bank, eventually
 
 Begin = Callable[..., Victim]
 
@@ -38,8 +38,7 @@ def begin(world: Bank, tmp_path: Path) -> Iterator[Begin]:
         victim = world.victim(tmp_path / "run", where, **how)
         begun.append(victim)
         victim.begin()
-        eventually(lambda: process_state(victim.process.pid) in ("T", *GONE), f"it got to {where}")
-        assert process_state(victim.process.pid) == "T", victim.folder.with_suffix(".log").read_text()
+        await_stop(victim)
         return victim
 
     yield start
