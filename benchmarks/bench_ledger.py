@@ -95,7 +95,7 @@ def main() -> None:
         asked = f"{rate:,}/s" if rate else "all it can"
         rows.append([asked, f"{per_s:,.0f}/s", f"{share:.0%}", KILLS, f"{counted:,}", lost, verdict(reached)])
     header = ["asked", "recorded", "of a core", "SIGKILLs", "writes counted", "lost", "reached"]
-    show("Ledger: intent and outcome of each write, one write(2) each", header, rows)
+    show("Ledger: intent and outcome of each write", header, rows)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tabulate import tabulate
@@ -98,10 +98,16 @@ def chaos_toolkit(program: str, host: str, port: int, seconds: float, folder: Pa
     )
     journal = json.loads((folder / "journal.json").read_text())
     return [
-        (datetime.fromisoformat(f"{probe['start']}+00:00").timestamp() + offset_s, bool(probe["tolerance_met"]))
+        (instant(str(probe["start"])) + offset_s, bool(probe["tolerance_met"]))
         for state in journal["steady_states"]["during"]
         for probe in state["probes"]
     ]
+
+
+def instant(stamp: str) -> float:
+    """Seconds since 1970 of a journal's stamp, which is UTC whether or not it says so."""
+    at = datetime.fromisoformat(stamp)
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def outages(samples: Sequence[Sample]) -> list[tuple[float, float]]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import botocore.session
 
-from drill.aws import Aws, AwsFailed
+from drill.aws import GLANCE, Aws, AwsFailed
 from drill.call import Call
 from drill.change import Change
 from drill.errors import Invalid, Refused
@@ -132,18 +132,12 @@ def disarm(aws: Aws, calls: Iterable[Call]) -> tuple[str, ...]:
         try:
             aws.run(call)
         except AwsFailed as error:
-            if code_of(error) not in ("ResourceNotFoundException", "ConditionalCheckFailedException"):
+            if error.code not in ("ResourceNotFoundException", "ConditionalCheckFailedException"):
                 problems.append(
                     f"the dead-man is not disarmed ({error}); it fires later and finds as before what it would put "
                     f"back. To disarm it, type: {call.cli(aws.endpoint_url)}"
                 )
     return tuple(problems)
-
-
-def code_of(error: AwsFailed) -> str:
-    """AWS's error code, "" when it was no answer of AWS's."""
-    response = getattr(error.__cause__, "response", {})
-    return str(response.get("Error", {}).get("Code", ""))
 
 
 @dataclass
@@ -170,6 +164,7 @@ class DeadMan:
         may_call: frozenset[tuple[str, str]],
     ) -> None:
         self._aws, self._stack, self._now, self._may_call = aws, stack, now, may_call
+        self._quick = aws.with_limits(GLANCE)  # a drill must not stand still for a renewal, which is tried again
         self._time = timedelta(seconds=dead_man_s)
         self._armed: dict[int, _Armed] = {}
         self.lost = ""
@@ -218,7 +213,7 @@ class DeadMan:
         due = self._due()
         try:
             for call in renewing(self._stack, armed.number, armed.change, due):
-                self._aws.run(call)
+                self._quick.run(call)
         except AwsFailed as error:
             return self._not_renewed(armed, error)
         armed.due, armed.retry_at = due, due - self._time * (1 - 1 / RENEWALS)
@@ -227,7 +222,7 @@ class DeadMan:
     def _not_renewed(self, armed: _Armed, error: AwsFailed) -> str:
         now = self._now()
         armed.retry_at = now + self._time / RETRIES
-        if code_of(error) == "ResourceNotFoundException":
+        if error.code == "ResourceNotFoundException":
             self.lost = f"the dead-man has fired for {armed.change.kind}: this drill was away too long"
         elif now >= armed.due:
             self.lost = f"the dead-man of {armed.change.kind} was due and could not be moved on"

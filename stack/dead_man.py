@@ -1,7 +1,6 @@
-"""Puts a stored Change back when the drill that made it no longer can: read, compare, write, read back.
+"""Puts a stored Change back when its drill no longer can: read, compare, write, read back. See drill/restore.py.
 
-Runs in AWS Lambda, installed by `drill install`. What became of a Change is written beside it. An attempt that fails
-is made again until the function's time is nearly over, and then by Lambda, twice.
+Runs in Lambda. What became of a Change is written beside it. What fails is tried again until the time is nearly over.
 """
 
 import json
@@ -18,10 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 TABLE = os.environ["TABLE"]
 PAUSE_S, SPARE_MS = 15, 60_000
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
-Facts = list[dict[str, Any]]
+Json = dict[str, Any]
 
 
-def handler(event: dict[str, str], context: Any) -> dict[str, Any]:
+def handler(event: Json, context: Any) -> Json:
     """event: {"key": the Change's PK in the table}. Raises when it could not be put back."""
     item = _table("get_item", event["key"], ConsistentRead=True)["Item"]
     if item["outcome"]["S"] == "disarmed":
@@ -35,29 +34,44 @@ def handler(event: dict[str, str], context: Any) -> dict[str, Any]:
             outcome, detail = "failed", {"error": str(error)}
         _note(event["key"], outcome, detail)
         if outcome != "failed":
-            return {"outcome": outcome, **detail}
+            return {"outcome": outcome}
         if context.get_remaining_time_in_millis() < SPARE_MS:
-            raise RuntimeError(json.dumps(detail))
+            raise RuntimeError(str(detail))
         time.sleep(PAUSE_S)
 
 
-def _put_back(change: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    before = _read(change["before"])
-    if all(fact["holds"] for fact in before):
-        return "restored" if "sent" in change else "as before", {"before": before}
-    faulted = _read(change["faulted"])
-    as_before = [_about(fact) for fact in before if fact["holds"]]
-    if not all(fact["holds"] or _about(fact) in as_before for fact in faulted):
-        return "left alone", {"faulted": faulted, "before": before}
+def _put_back(change: Json) -> tuple[str, Json]:
+    seen = _look(change)
+    if all(fact["holds"] for fact in seen["before"]):
+        return "restored" if "sent" in change else "as before", seen
+    as_before = [(f["call"], f["path"]) for f in seen["before"] if f["holds"]]
+    if not all(f["holds"] or (f["call"], f["path"]) in as_before for f in seen["faulted"]):
+        return "left alone", seen
     change["sent"] = True
     for call in change["restore"]:
         _call(call)
-    after = _read(change["before"])
-    return "restored" if all(fact["holds"] for fact in after) else "failed", {"before": after}
+    seen = _look(change)
+    return "restored" if all(fact["holds"] for fact in seen["before"]) else "failed", seen
 
 
-def _fence(change: dict[str, Any]) -> None:
-    """A drill of this run that wakes later finds a higher epoch in its target's lock, and changes nothing more."""
+def _look(change: Json) -> Json:
+    replies: Json = {}
+    return {kind: [_read(fact, replies) for fact in change[kind]] for kind in ("before", "faulted")}
+
+
+def _read(fact: Json, replies: Json) -> Json:
+    key = json.dumps(fact["call"])
+    try:
+        replies[key] = replies.get(key) or _call(fact["call"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in fact.get("absent", ()):
+            raise
+    observed = jmespath.search(fact["path"], replies.get(key, {}))
+    return {**fact, "observed": observed, "holds": observed == fact["equals"]}
+
+
+def _fence(change: Json) -> None:
+    """A drill of this run that wakes later finds a higher epoch in its lock, and changes nothing more."""
     more = {
         "ConditionExpression": "#h.run_id = :run",
         "ExpressionAttributeNames": {"#h": "holder"},
@@ -70,27 +84,18 @@ def _fence(change: dict[str, Any]) -> None:
             raise
 
 
-def _note(key: str, outcome: str, detail: dict[str, Any]) -> None:
-    words = {":o": outcome, ":d": json.dumps(detail), ":t": time.strftime("%FT%TZ", time.gmtime(time.time()))}
+def _note(key: str, outcome: str, detail: Json) -> None:
+    words = {
+        ":o": outcome,
+        ":d": json.dumps(detail, default=str),
+        ":t": time.strftime("%FT%TZ", time.gmtime(time.time())),
+    }
     values = {name: {"S": word} for name, word in words.items()}
-    _table(
-        "update_item",
-        key,
-        UpdateExpression="SET outcome = :o, detail = :d, fired_at = :t",
-        ExpressionAttributeValues=values,
-    )
+    update = "SET outcome = :o, detail = :d, fired_at = :t"
+    _table("update_item", key, UpdateExpression=update, ExpressionAttributeValues=values)
 
 
-def _read(facts: Facts) -> Facts:
-    seen = [{**fact, "observed": jmespath.search(fact["path"], _call(fact["call"]))} for fact in facts]
-    return [{**fact, "holds": fact["observed"] == fact["equals"]} for fact in seen]
-
-
-def _about(fact: dict[str, Any]) -> Any:
-    return fact["call"], fact["path"]
-
-
-def _call(call: dict[str, Any]) -> Any:
+def _call(call: Json) -> Any:
     client = boto3.client(call["service"], region_name=call["region"], config=CONFIG)
     return getattr(client, xform_name(call["operation"]))(**call["params"])
 

@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from commands.tormenting import RANDOM, VICTIM, Blow, Tormentor, Victim
+from commands.tormenting import GONE, RANDOM, VICTIM, Blow, Tormentor, Victim
 from commands.victim import RULE, tormented
 from drill.aws import Aws
+from drill.child import process_state
 from drill.clock import SystemClock
 from drill.target import Connection, Target, load_target
 from tests.aws_server import moto_process
 from tests.commands.gate import Gate
 
 TARGETS = Path(__file__).resolve().parents[2] / "targets"
-ACCOUNT = "111111111111"
 SPEED = 100.0
 LEASE_WALL_S, LONG_WALL_S = 4.0, 60.0
 """For drills that are to be found hung, and for those that must not be, however busy the machine is."""
@@ -63,8 +63,7 @@ def bank() -> Iterator[Bank]:
     with moto_process() as url, Gate(url) as gate:
         aws = Aws(url)
         target = tormented(load_target(TARGETS / "core-banking.toml"))
-        reached = {"connection": Connection(aws_endpoint=gate.url), "account": ACCOUNT}
-        target = target.model_copy(update=reached)
+        target = target.model_copy(update={"connection": Connection(aws_endpoint=gate.url)})
         for region in (target.regions.primary, target.regions.standby):
             ecs = aws.client("ecs", region)
             ecs.create_cluster(clusterName=CLUSTER)
@@ -74,6 +73,13 @@ def bank() -> Iterator[Bank]:
         events = aws.client("events", target.regions.standby)
         events.put_rule(Name=RULE, EventPattern='{"source":["x"]}', State="ENABLED")
         yield Bank(aws, target, Tormentor(aws, target, SPEED), gate)
+
+
+def await_stop(victim: Victim) -> None:
+    """Wait until it has stopped itself where it was told to; AssertionError with its words when it ends instead."""
+    eventually(lambda: process_state(victim.process.pid) in ("T", *GONE), f"it got to {victim.blow.where}")
+    log = victim.folder.with_suffix(".log")
+    assert process_state(victim.process.pid) == "T", (victim.folder / "events.jsonl").read_text() + log.read_text()
 
 
 def eventually(holds: object, what: str, limit_s: float = LIMIT_S) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 
 from drill.watching import watchdog_records
+from tests.checks.worlds import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 300.0
@@ -125,12 +127,12 @@ def killed(runs: Path, phase: str, *arguments: str, with_watchdog: bool = False)
     return folder
 
 
-def machine_lost(runs: Path, phase: str, *arguments: str) -> Path:
-    """Run a drill session and kill it and everything that it has started, whatever that is; its run folder."""
+def machine_lost(runs: Path, ready: Callable[[], object], *arguments: str) -> Path:
+    """Run a drill session and, once it is `ready`, kill it and everything that it has started; its run folder."""
     before = lab_folders()
     process = start(runs, *arguments)
     try:
-        wait_for_phase(runs, phase)
+        eventually(ready, LIMIT_S)
         everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for one in everything:
             one.suspend()  # so that none of them notices the death of another

@@ -47,14 +47,15 @@ def test_a_drill_whose_machine_is_lost_is_put_back_by_the_server(tmp_path: Path)
         state, aws = tmp_path / "lab.json", Aws(lab.info.aws_endpoint)
         state.write_text(json.dumps(lab.info.to_json()))
         before = changed(aws)
-        options = ("-m", "failover and headline", f"--lab-attach={state}", "--set", DEAD_MAN)
-        folder = machine_lost(tmp_path, "in_force", *options)
-        assert changed(aws) == ("ENABLED", 0)
+        assert before == ("DISABLED", 1)
+        options = ("--twin", "tests/twins/core_banking.py", "-k", "broken_and_lost", "--set", DEAD_MAN)
+        broken = ("ENABLED", 0)
+        folder = machine_lost(tmp_path, lambda: changed(aws) == broken, *options, f"--lab-attach={state}")
+        assert changed(aws) == broken
         assert outcomes(aws) == {"events.rule": "armed", "ecs.scale": "armed"}
         assert len(outstanding(folder / "journal.jsonl")) == 2
         eventually(lambda: changed(aws) == before, LIMIT_S)
         eventually(lambda: outcomes(aws)["ecs.scale"] == "restored", LIMIT_S)
-        assert before == ("DISABLED", 1)
         # The journal, which nobody was left to write, still says so; restoring from it finds everything as before.
         assert verb("restore", str(folder))[0] == 0
         assert changed(aws) == before

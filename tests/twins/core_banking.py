@@ -53,3 +53,13 @@ def test_no_load(drill: Drill, target: Target) -> None:
         ):
             drill.until(served_from(target, standby), timeout_s=timings.window_s)
             drill.settle(standby)
+
+
+def test_broken_and_lost(drill: Drill, target: Target) -> None:
+    """Both faults of the drill and nothing else, for tests of what becomes of them when the drill is gone."""
+    with (
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+        drill.window("failover", survivor=target.regions.standby),
+        drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+    ):
+        drill.until(served_from(target, target.regions.standby), timeout_s=target.timings.window_s)
