@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help setup drill test bench lint lock clean
+.PHONY: help setup drill test test-long bench lint lock clean
 
 help:
 	@echo "make drill   set up, then run the headline drill in the embedded lab (ARGS='--set objectives.rto_s=300')"
 	@echo "make test    set up, then pass the harness's own tests (ARGS='tests/lab -x')"
 	@echo "make bench   set up, then measure: accuracy, costs, written data, other tools (20 minutes; nothing else beside it)"
+	@echo "make test-long   set up, then the whole drills that are left out of make test for their time"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make setup   .venv from the hash-pinned requirements.lock"
 	@echo "make lock    write requirements.lock anew from pyproject.toml (needs uv)"
@@ -29,14 +30,17 @@ $(READY): requirements.lock pyproject.toml
 drill: setup
 	@$(BIN)/python -m pytest -m "failover and headline" --target core-banking $(ARGS)
 
-# Two passes: what waits more than it works in two processes, then, one after the other, the tests that drill.
+# Two passes: what waits more than it works in three processes, then, one after the other, the tests that drill.
 test: setup
 ifeq ($(strip $(ARGS)),)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not failover and not alone"
-	@$(BIN)/python -m pytest -m "alone and not failover"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not failover and not alone and not long"
+	@$(BIN)/python -m pytest -m "alone and not failover and not long"
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif
+
+test-long: setup
+	@$(BIN)/python -m pytest -m "long and not failover"
 
 # Chaos Toolkit pins packages of ours, so it has a venv of its own; without it its row is left out.
 bench: setup

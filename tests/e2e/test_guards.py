@@ -49,6 +49,7 @@ def refused(drilled: Drilled, words: str) -> None:
     assert not [path for path in journals if '"change"' in path.read_text()]
 
 
+@pytest.mark.long
 def test_production_must_be_typed(state: Path, tmp_path: Path) -> None:
     """Refused with what to type; nothing was asked of the account."""
     target = changed(tmp_path, ('kind = "lab"', 'kind = "lab"\nproduction = true'))
@@ -56,6 +57,7 @@ def test_production_must_be_typed(state: Path, tmp_path: Path) -> None:
     refused(drill(tmp_path / "runs", *HEADLINE, target, f"--lab-attach={state}"), words)
 
 
+@pytest.mark.long
 def test_outside_its_hours_a_target_is_left_alone(state: Path, tmp_path: Path) -> None:
     """The window is three days from now."""
     day = DAYS[(SystemClock().wall() + timedelta(days=3)).weekday()]
@@ -65,6 +67,7 @@ def test_outside_its_hours_a_target_is_left_alone(state: Path, tmp_path: Path) -
     assert not list((tmp_path / "runs").glob("*-core-banking"))
 
 
+@pytest.mark.long
 def test_a_step_outside_the_blast_radius_refuses_the_whole_drill(state: Path, tmp_path: Path) -> None:
     """The second step of the scenario may not touch its service, so the first does not arm its rule."""
     target = changed(tmp_path, ('ap-northeast-1 = ["*SampleMultiRegionAppTransactionFargateService*"]', ""))
@@ -73,6 +76,7 @@ def test_a_step_outside_the_blast_radius_refuses_the_whole_drill(state: Path, tm
     assert done.journal() == {}
 
 
+@pytest.mark.long
 def test_what_lacks_its_tags_refuses_the_whole_drill(state: Path, tmp_path: Path) -> None:
     """Named, with the line that tags it."""
     target = changed(tmp_path, ('required_tags = { drill = "allowed" }', 'required_tags = { tier = "test" }'))

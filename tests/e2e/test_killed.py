@@ -65,6 +65,7 @@ def test_a_killed_drill_is_put_back_by_its_watchdog_and_without_it_by_hand(tmp_p
         assert (stopped.code, stopped.journal()) == (11, {})
 
 
+@pytest.mark.long
 def test_a_lab_of_a_killed_drill_lives_until_all_is_put_back_and_then_leaves_nothing(tmp_path: Path) -> None:
     """The drill had started it; its watchdog holds it."""
     folder = killed(tmp_path, "in_force", *TWIN, f"--lab-speed={SPEED:g}")

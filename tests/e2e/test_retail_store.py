@@ -31,6 +31,7 @@ def steady(attempt: Callable[[], Drilled]) -> Drilled:
     return drilled
 
 
+@pytest.mark.long
 def test_an_evacuation_through_the_runbooks_passes(tmp_path: Path) -> None:
     """Within the objectives there and back, nothing lost, everything as before; the decision is shown apart."""
     runs = iter(range(ATTEMPTS))
@@ -92,6 +93,7 @@ def _acknowledged(drilled: Drilled) -> set[str]:
     return {str(w.id) for w in load_history(drilled.folder).writes if w.result == "acked"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

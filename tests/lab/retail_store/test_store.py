@@ -162,6 +162,7 @@ def test_disabling_a_region_sends_its_clients_to_the_other(lab: Lab) -> None:
     assert until(lambda: resolve(lab.info, names.STORE_NAME, EAST) == set(PLACES[EAST].ui))
 
 
+@pytest.mark.long
 def test_a_lossy_failover_forgets_what_had_not_arrived() -> None:
     """With a lag the newest order is gone with the old writer's future, which the record of the truth names.
 
