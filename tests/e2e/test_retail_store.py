@@ -45,6 +45,7 @@ def test_an_evacuation_through_the_runbooks_passes(tmp_path: Path) -> None:
     assert stores == {"orders", "carts"}
 
 
+@pytest.mark.long
 def test_a_lossy_failover_loses_exactly_the_orders_that_it_names(tmp_path: Path) -> None:
     """The recovery point is above zero and within its limit, and the orders named as lost are those that really are.
 

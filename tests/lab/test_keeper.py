@@ -150,6 +150,7 @@ def test_a_lab_outlives_its_owner_for_as_long_as_its_heir() -> None:
     assert_nothing_left(info, family)
 
 
+@pytest.mark.long
 def test_two_labs_run_side_by_side() -> None:
     """Labs on free ports do not disturb each other."""
     with launch(SYSTEM, SPEED) as one, launch(SYSTEM, SPEED) as two:
@@ -232,6 +233,7 @@ def test_a_lab_that_is_starting_ends_soon() -> None:
     assert until(lambda: not [process for process in family if lives(process)])
 
 
+@pytest.mark.long
 def test_the_folder_of_a_lab_that_was_killed_at_once_is_swept_by_the_next() -> None:
     """kill -9 of keeper and world together leaves the folder to the next lab's start; the living keep theirs."""
     with launch(SYSTEM, SPEED) as dead, launch(SYSTEM, SPEED) as living:
@@ -255,6 +257,7 @@ def test_an_existing_state_folder_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "mine").exists()
 
 
+@pytest.mark.long
 def test_a_lab_object_is_what_its_owner_holds() -> None:
     """The info survives a trip through JSON."""
     with launch(SYSTEM, SPEED) as lab:

@@ -152,6 +152,7 @@ def test_an_ordinary_speed_is_held(lab: Lab) -> None:
     assert lab.info.overruns.read_text() == ""
 
 
+@pytest.mark.long
 def test_a_lab_can_start_broken_and_cut_off() -> None:
     """Settings: no transaction task in Tokyo, Tokyo's writes never reach Osaka, and an API that misbehaves."""
     settings = ["ecs.transaction_desired_count=0", f"dynamodb.cut_from={TOKYO}", "misbehave=expired synthetics"]
@@ -170,6 +171,7 @@ def stored(lab: Lab, region: str, key: dict[str, Any]) -> bool:
     return "Item" in aws(lab.info, "dynamodb", region).get_item(TableName=names.main_table(), Key=key)
 
 
+@pytest.mark.long
 def test_fixed_ports_are_where_they_were_asked_for() -> None:
     """port_base N: the API on N, DNS on N+1, HTTP on N+2."""
     base = 15300

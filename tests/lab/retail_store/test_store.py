@@ -186,6 +186,7 @@ def lost(info: LabInfo) -> set[str]:
     return {i for r in records if r["what"] == "rds.lost" and r["database"] == "orders" for i in r["ids"]}
 
 
+@pytest.mark.long
 def test_with_every_endpoint_down_the_runbook_says_success_and_turns_nothing() -> None:
     """As published: the function swallows the errors, and the database moves although the traffic does not."""
     with launch("retail-store", SPEED, settings=["arc.endpoints_down=5", "rds.failover_s=20"]) as lab:
