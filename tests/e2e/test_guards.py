@@ -85,6 +85,7 @@ def test_what_lacks_its_tags_refuses_the_whole_drill(state: Path, tmp_path: Path
     assert "aws ecs tag-resource --resource-arn arn:aws:ecs:ap-northeast-1:" in done.output
 
 
+@pytest.mark.long
 def test_a_second_drill_is_refused_and_an_operator_stops_the_first(state: Path, tmp_path: Path) -> None:
     """The lock is taken before anything is injected; `drill stop` ends it in order, with the reason in evidence."""
     runs, attach = tmp_path / "runs", f"--lab-attach={state}"
@@ -111,6 +112,7 @@ def test_a_second_drill_is_refused_and_an_operator_stops_the_first(state: Path, 
     assert free == (0, "core-banking: nobody holds the lock\n")
 
 
+@pytest.mark.long
 def test_whose_lock_it_is_must_be_said(tmp_path: Path) -> None:
     """A lab is known by its state file."""
     code, said = verb("unlock", "--target=core-banking")

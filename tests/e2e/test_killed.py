@@ -33,6 +33,7 @@ def desired(lab: LabInfo) -> int:
     return int(reply["services"][0]["desiredCount"])
 
 
+@pytest.mark.long
 def test_a_killed_drill_is_put_back_by_its_watchdog_and_without_it_by_hand(tmp_path: Path) -> None:
     """SIGKILL in force: back within seconds, nothing typed, and told. With its watchdog: refused, then typed."""
     with launch("core-banking", SPEED) as lab:
