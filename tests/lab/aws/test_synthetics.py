@@ -119,9 +119,9 @@ def test_a_script_that_raises_is_a_failed_run(
 
 
 def test_a_hanging_run_fails_at_the_timeout_and_never_overlaps(
-    server: AwsServer, runner: CanaryRunner, scripts: dict[str, Script]
+    server: AwsServer, runner: CanaryRunner, scripts: dict[str, Script], tmp_path: Path
 ) -> None:
-    """A script that hangs fails after 60 lab seconds; the next run starts only after it."""
+    """A script that hangs fails after 60 lab seconds, or the lab admits that it took longer; runs never overlap."""
     inside: list[int] = []
     most: list[int] = []
 
@@ -137,13 +137,15 @@ def test_a_hanging_run_fails_at_the_timeout_and_never_overlaps(
     canary(server)
     synthetics(server).start_canary(Name="teller")
     finished = done(server, 3)
+    stalled = "canary teller" in (tmp_path / "overruns.jsonl").read_text()
     assert max(most) == 1
     for run in finished:
         lasted = run["Timeline"]["Completed"] - run["Timeline"]["Started"]
-        assert lasted.total_seconds() > 59  # and later on a machine that stalls: the upper bound is not ours to hold
+        assert lasted.total_seconds() == pytest.approx(60, abs=8) or (lasted.total_seconds() > 60 and stalled)
         assert run["Status"]["State"] == "FAILED"
     starts = [run["Timeline"]["Started"] for run in finished]
-    assert (starts[0] - starts[1]).total_seconds() > 59
+    apart_s = (starts[0] - starts[1]).total_seconds()
+    assert apart_s == pytest.approx(60, abs=12) or (apart_s > 60 and stalled)
 
 
 @pytest.mark.parametrize(("wall_s", "admitted"), [(0.0, False), (0.4, True)])
@@ -163,12 +165,12 @@ def test_a_script_slowed_by_the_machine_is_admitted(
         context.sleep(15)
 
     scripts["teller"] = work
-    canary(server)
+    canary(
+        server, Schedule={"Expression": "rate(5 minutes)"}
+    )  # the run comes to its end, however slow the machine is
     synthetics(server).start_canary(Name="teller")
     done(server)
-    # On a machine that stalls as well, the slow run is cut off at its timeout, and that is admitted instead.
-    wanted = "canary teller" if admitted else "canary teller work"
-    assert (wanted in (tmp_path / "overruns.jsonl").read_text()) is admitted
+    assert ("canary teller work" in (tmp_path / "overruns.jsonl").read_text()) is admitted
 
 
 def test_runs_are_metrics(
