@@ -17,14 +17,14 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from checks.signals import list_automations
-from drill.client import HttpClient, Reply, wall_timeout_s
+from drill.client import Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
+from drill.doors import open_door
 from drill.errors import Invalid, Refused
 from drill.find import Clients, Found, find, kind_of, region_of_arn
 from drill.ledger import LedgerWriter
 from drill.read_only import OnlyReads
 from drill.reading import NOBODY, answers
-from drill.resolver import CachingClient
 from drill.target import Target
 from drill.writing import WriteClient
 
@@ -135,10 +135,8 @@ def _answering(target: Target, client: WriteClient, who: str) -> Reply:
 def _write_client(target: Target, clock: Clock) -> WriteClient:
     # The guard's deposit belongs to no run: what becomes of it is looked at here and judged nowhere.
     nowhere = LedgerWriter(Path(os.devnull))
-    http = HttpClient(CachingClient.for_target(target, clock), clock)
-    timeout_s = wall_timeout_s(target.load.timeout_s, clock.speed)
-    url = target.url(target.endpoint)
-    return WriteClient(target.writes, http, nowhere, base_url=url, timeout_wall_s=timeout_s, clock=clock)
+    door = open_door(target, clock, wall_timeout_s(target.load.timeout_s, clock.speed))
+    return WriteClient(target.writes, door, nowhere, clock=clock)
 
 
 def _in_primary(target: Target, peer: str) -> str:

@@ -26,12 +26,12 @@ from checks import dns_watch
 from checks.open_window import OpenWindow
 from checks.schedule import Missed, die_together, keep_schedule
 from drill.child import read_config, stop_event
-from drill.client import HttpClient, Reply, wall_timeout_s
+from drill.client import Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
+from drill.doors import open_door
 from drill.ledger import LedgerWriter, ledger_path
 from drill.probes import READ
 from drill.reading import NOBODY, Answer, answers
-from drill.resolver import CachingClient
 from drill.target import Target
 from drill.timeline import Observation, ObservationFile, Outcome
 from drill.writing import ReadState, Submitted, WriteClient
@@ -239,11 +239,9 @@ def run(config: dict[str, Any], stop: threading.Event) -> list[str]:
 
 def _writer(target: Target, folder: Path, clock: SystemClock) -> WriteClient:
     pace = Pace.of(target, clock.speed)
-    http = HttpClient(CachingClient.for_target(target, clock), clock)
     # Without a ledger the client cannot write at all.
     ledger = LedgerWriter(ledger_path(folder, "p")) if target.load.synthetic_prefix else None
-    url = target.url(target.endpoint)
-    return WriteClient(target.writes, http, ledger, base_url=url, timeout_wall_s=pace.request_s, clock=clock)
+    return WriteClient(target.writes, open_door(target, clock, pace.request_s), ledger, clock=clock)
 
 
 def main() -> int:

@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
-from drill.client import HttpClient, Reply, wall_timeout_s
+from drill.client import Reply, wall_timeout_s
 from drill.clock import Clock
-from drill.errors import UsageError
+from drill.doors import open_door
 from drill.ledger import Write
-from drill.resolver import CachingClient
 from drill.target import Target
 from drill.timeline import Readback
 from drill.write_path import ReadPath
@@ -176,12 +175,5 @@ def _drain(todo: queue.SimpleQueue[tuple[int, T]]) -> None:
 
 
 def _client(target: Target, clock: Clock, region: str) -> WriteClient:
-    try:
-        endpoint = target.regional_endpoints[region]
-    except KeyError:
-        known = ", ".join(sorted(target.regional_endpoints))
-        raise UsageError(f"target {target.name}: no regional endpoint for {region}; known: {known}") from None
-    http = HttpClient(CachingClient.for_target(target, clock, region), clock)
-    timeout_s = wall_timeout_s(target.load.timeout_s, clock.speed)
-    url = target.url(endpoint)
-    return WriteClient(target.writes, http, None, base_url=url, timeout_wall_s=timeout_s, clock=clock)
+    door = open_door(target, clock, wall_timeout_s(target.load.timeout_s, clock.speed), region)
+    return WriteClient(target.writes, door, None, clock=clock)

@@ -21,6 +21,7 @@ from checks.written_data import read_back
 from commands.world import TARGETS
 from drill.client import HttpClient
 from drill.clock import Clock
+from drill.doors import HttpDoor
 from drill.errors import Invalid
 from drill.ledger import STORE, LedgerWriter, read_ledger, read_lines
 from drill.resolver import CachingClient
@@ -92,8 +93,8 @@ def _target(port: int) -> Target:
 def _write(count: int, target: Target, folder: Path, clock: Clock) -> None:
     client = HttpClient(CachingClient([HOST], clock), clock)
     ledger = LedgerWriter(folder / "ledger-c.bin")
-    url = target.url(f"http://{HOST}")
-    writer = WriteClient(target.writes, client, ledger, base_url=url, timeout_wall_s=TIMEOUT_S, clock=clock)
+    door = HttpDoor(target.writes, client, target.url(f"http://{HOST}"), TIMEOUT_S)
+    writer = WriteClient(target.writes, door, ledger, clock=clock)
     for number in range(count):
         writer.submit(target.writes.probe, f"calibration-{number}")
     ledger.close()

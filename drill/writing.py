@@ -13,10 +13,11 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
-from urllib.parse import quote
 
-from drill.client import HttpClient, Reply
+from drill.client import Reply
 from drill.clock import Clock, SystemClock
+from drill.doors import Door
+from drill.filling import filled
 from drill.ledger import STORE, LedgerWriter, Result
 from drill.ledger_file import MAX_TEXT
 from drill.write_path import ReadPath, WritePath
@@ -71,28 +72,18 @@ class Balance:
 
 
 class WriteClient:
-    """Writes and reads one target's data over one HttpClient.
+    """Writes and reads one target's data through one door.
 
-    base_url: scheme, host and port that the paths of `writes` go to (`Target.url`); timeout_wall_s: deadline of
-    each single request (see `wall_timeout_s`); ledger: None for a client that only reads. One instance may be
-    shared by threads that pass `fresh=True`; writers that share a ledger among threads must share the instance.
+    ledger: None for a client that only reads. One instance may be shared by threads that pass `fresh=True`; writers
+    that share a ledger among threads must share the instance.
     """
 
     def __init__(
-        self,
-        writes: WritePath,
-        client: HttpClient,
-        ledger: LedgerWriter | None,
-        *,
-        base_url: str,
-        timeout_wall_s: float,
-        clock: Clock | None = None,
+        self, writes: WritePath, door: Door, ledger: LedgerWriter | None, *, clock: Clock | None = None
     ) -> None:
         self.writes = writes
-        self.client = client
+        self.door = door
         self._ledger = ledger
-        self._base_url = base_url.rstrip("/")
-        self._timeout_wall_s = timeout_wall_s
         self._clock = clock or SystemClock()
         self._ledger_lock = threading.Lock()
 
@@ -107,50 +98,33 @@ class WriteClient:
         spec = self.writes.kinds[kind]
         with self._ledger_lock:
             names = {"key": client_key(account, self._ledger.next_number), "account": account}
-            body = canonical(_filled(spec.body, names))
+            body = canonical(filled(spec.body, names))
             told = {"store": ",".join(spec.stores), "digest": digest_of(body)}
             n = self._ledger.intent(self._clock.monotonic_s(), kind, account, spec.amount, **told)
-        reply = self._request(spec.method, _path(spec.path, names), account, fresh, body)
+        reply = self.door.write(kind, names, body, fresh=fresh)
         found = self._id(reply)
         result = _result(reply, found)
         with self._ledger_lock:
             self._ledger.outcome(n, reply.done_s, result, id=found, status=reply.status, peer=reply.peer)
-        return Submitted(n, account, self._with_pinned(reply), result, found)
+        return Submitted(n, account, self.door.with_pinned(reply), result, found)
 
     def read(self, id: str, account: str, *, fresh: bool = True, store: str = STORE, key: str = "") -> ReadState:
         """Look once what became of a write in one store: by its id, or (see ReadPath) by the client's key."""
         how = self.writes.reader(store)
-        path = _path(how.read_path, {"id": id, "key": key, "account": account})
-        reply = self._request("GET", path, account, fresh)
+        reply = self.door.read(store, {"id": id, "key": key, "account": account}, fresh=fresh)
         said = _json(reply)
         seen = _copies(how, said), _digest(how, said), str(said.get(how.region_field) or "")
-        return ReadState(_state(how, reply), self._with_pinned(reply), *seen)
+        return ReadState(_state(how, reply), self.door.with_pinned(reply), *seen)
 
     def balance(self, account: str, *, fresh: bool = True) -> Balance:
         """The account's balance now. ValueError: the target declares no balance_path."""
         if self.writes.balance_path is None:
             raise ValueError("the target's [writes] has no balance_path")
-        reply = self._request("GET", self.writes.balance_path, account, fresh)
+        reply = self.door.balance(account, fresh=fresh)
         value = _json(reply).get(self.writes.balance_field)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return Balance(None, reply)
         return Balance(float(value), reply)
-
-    def _request(self, method: str, path: str, account: str, fresh: bool, body: bytes | None = None) -> Reply:
-        headers = {self.writes.account_header: account}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        return self.client.request(
-            method,
-            self._base_url + path,
-            timeout_wall_s=self._timeout_wall_s,
-            headers=headers,
-            body=body,
-            fresh=fresh,
-        )
-
-    def _with_pinned(self, reply: Reply) -> Reply:
-        return self.client.with_pinned(self._base_url, reply)
 
     def _id(self, reply: Reply) -> str | None:
         value = _json(reply).get(self.writes.id_field)
@@ -177,21 +151,6 @@ def canonical(body: object) -> bytes:
 def digest_of(payload: bytes) -> str:
     """sha256, hex."""
     return hashlib.sha256(payload).hexdigest()
-
-
-def _filled(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {name: _filled(item, names) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_filled(item, names) for item in value]
-    if isinstance(value, str):
-        for name, text in names.items():
-            value = value.replace(f"{{{name}}}", text)
-    return value
-
-
-def _path(path: str, names: Mapping[str, str]) -> str:
-    return str(_filled(path, {name: quote(text, safe="") for name, text in names.items()}))
 
 
 def _state(how: ReadPath, reply: Reply) -> State:

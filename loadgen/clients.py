@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from drill.client import HttpClient, Reply, wall_timeout_s
+from drill.client import Reply, wall_timeout_s
+from drill.doors import open_door
 from drill.reading import NOBODY, answers
-from drill.resolver import CachingClient
 from drill.timeline import Outcome, Request
 from drill.write_path import Cohort
 from drill.writing import WriteClient
@@ -36,15 +36,8 @@ class Client:
         self._tasks_done = 0
         self._opened_s = clock.monotonic_s()
         self._due_s: float | None = None
-        self._http = HttpClient(CachingClient.for_target(target, clock), clock)
-        self._writes = WriteClient(
-            target.writes,
-            self._http,
-            session.ledger,
-            base_url=target.url(target.endpoint),
-            timeout_wall_s=wall_timeout_s(target.load.timeout_s, clock.speed),
-            clock=clock,
-        )
+        self._door = open_door(target, clock, wall_timeout_s(target.load.timeout_s, clock.speed))
+        self._writes = WriteClient(target.writes, self._door, session.ledger, clock=clock)
 
     def serve(self, due_s: float | None = None) -> None:
         """One task: the target's sequence of writes, or of reads where nothing may be written.
@@ -62,7 +55,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._door.close()
         self._opened_s = self.session.clock.monotonic_s()
 
     def _write_one_account(self) -> None:

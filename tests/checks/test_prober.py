@@ -11,9 +11,8 @@ from typing import Any
 
 from checks.prober import Pace, Prober
 from drill.child import Child
-from drill.client import HttpClient
+from drill.doors import open_door
 from drill.ledger import LedgerWriter, read_ledger
-from drill.resolver import CachingClient
 from drill.timeline import Observation, ObservationFile, Outcome
 from drill.writing import WriteClient
 from tests.checks.worlds import CLOCK, SPEED, World, eventually, observed, published_target, two_regions, witness
@@ -35,11 +34,9 @@ def bad(folder: Path, since_s: float = 0.0) -> list[Observation]:
 
 def one_probe(world: World, folder: Path) -> dict[str, Observation]:
     """The two observations of a single probe made in this process."""
-    http = HttpClient(CachingClient.for_target(world.target, CLOCK), CLOCK)
     ledger = LedgerWriter(folder / "ledger-p.bin")
-    url = world.target.url(world.target.endpoint)
-    pace = Pace.of(world.target, SPEED)
-    writer = WriteClient(world.target.writes, http, ledger, base_url=url, timeout_wall_s=pace.request_s, clock=CLOCK)
+    door = open_door(world.target, CLOCK, Pace.of(world.target, SPEED).request_s)
+    writer = WriteClient(world.target.writes, door, ledger, clock=CLOCK)
     prober = Prober(world.target, "r1", writer, ObservationFile(folder, "prober"), CLOCK)
     prober.fire()
     eventually(lambda: len(observed(folder)) == 2)
@@ -176,7 +173,9 @@ def test_a_write_that_never_settles_fails_at_its_deadline(tmp_path: Path) -> Non
         seen = one_probe(world, tmp_path)
     settle = seen["write.settle"]
     assert seen["write.accept"].outcome is Outcome.OK
-    assert (settle.outcome, settle.detail) == (Outcome.FAIL, "timeout: pending")
+    assert settle.outcome is Outcome.FAIL
+    # The last look is sent before the deadline; whether its answer comes before it too is the machine's affair.
+    assert settle.detail in ("timeout: pending", "timeout: pending, too late")
     assert 0.9 < settle.done_s - settle.sent_s < 4.0
 
 
@@ -193,10 +192,8 @@ def test_more_probes_than_there_is_room_for_are_unknown(tmp_path: Path) -> None:
     """A prober that cannot probe says so: UNKNOWN, not good and not bad."""
     with two_regions() as world:
         world.tokyo.handle = lambda request, body: time.sleep(5)
-        http = HttpClient(CachingClient.for_target(world.target, CLOCK), CLOCK)
-        url = world.target.url(world.target.endpoint)
         ledger = LedgerWriter(tmp_path / "ledger-p.bin")
-        writer = WriteClient(world.target.writes, http, ledger, base_url=url, timeout_wall_s=1.0, clock=CLOCK)
+        writer = WriteClient(world.target.writes, open_door(world.target, CLOCK, 1.0), ledger, clock=CLOCK)
         prober = Prober(world.target, "r1", writer, ObservationFile(tmp_path, "prober"), CLOCK)
         for _ in range(prober.pace.in_flight + 1):
             prober.fire()

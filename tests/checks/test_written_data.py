@@ -12,10 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from checks.written_data import READS_PER_S, read_back, read_balances
-from drill.client import HttpClient
+from drill.doors import open_door
 from drill.errors import UsageError
 from drill.ledger import LedgerWriter, Result, Write, ledger_path, read_ledger
-from drill.resolver import CachingClient
 from drill.target import Target
 from drill.timeline import Readback
 from drill.write_path import WritePath
@@ -194,8 +193,7 @@ def test_each_store_is_asked_in_its_own_way(tmp_path: Path) -> None:
         world.tokyo.handle, world.osaka.handle = take, tell
         path = ledger_path(tmp_path, "p")
         ledger = LedgerWriter(path)
-        http = HttpClient(CachingClient.for_target(target, CLOCK), CLOCK)
-        client = WriteClient(target.writes, http, ledger, base_url=target.url(target.endpoint), timeout_wall_s=2.0)
+        client = WriteClient(target.writes, open_door(target, CLOCK, 2.0), ledger)
         results = [client.submit("order", f"drill-r1-p{n}").result for n in range(4)]
         ledger.close()
         writes = read_ledger([path])

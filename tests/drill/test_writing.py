@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from drill.client import HttpClient
+from drill.doors import HttpDoor
 from drill.ledger import ROOM, LedgerWriter, Write, read_ledger
 from drill.ledger_file import CELL
 from drill.resolver import CachingClient
@@ -40,8 +41,8 @@ def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
 
 def writer(writes: WritePath, ledger: LedgerWriter | None, port: int, timeout_s: float = 1.0) -> WriteClient:
     """A client of a server on loopback."""
-    client = HttpClient(CachingClient([]))
-    return WriteClient(writes, client, ledger, base_url=f"http://127.0.0.1:{port}", timeout_wall_s=timeout_s)
+    door = HttpDoor(writes, HttpClient(CachingClient([])), f"http://127.0.0.1:{port}", timeout_s)
+    return WriteClient(writes, door, ledger)
 
 
 def only_write(tmp_path: Path) -> Write:
