@@ -7,7 +7,6 @@ root, create a system user and open directories up to `/`.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shutil
 import socket
 import subprocess
@@ -22,13 +21,12 @@ import psycopg
 
 from lab import processes
 from lab.postgres_programs import PostgresError, Programs
-from lab.postgres_seed import USER, Seed, make_cluster
+from lab.postgres_seed import DATABASE, USER, Seed
 from lab.slow_link import SlowLink
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 REPLAY_TIMEOUT_S = 15.0
-DATABASE = "postgres"
 
 SLOW_SETTINGS: Mapping[str, str] = {"wal_sender_timeout": "0", "wal_receiver_timeout": "0"}
 """For a pair with a lag, which may be longer than the default minute."""
@@ -92,8 +90,7 @@ class PostgresPair:
         work.mkdir(parents=True, exist_ok=True)
         self._work = work
         self._programs = Programs(work, user)
-        self._seed = seed
-        self.password = seed.password if seed else secrets.token_hex(16)
+        self._seed = seed or Seed(work / "seed", user)
         self._servers = {
             region: Server(region, host, (ports or {}).get(region) or free_port(host), work / region)
             for region, host in addresses.items()
@@ -112,9 +109,9 @@ class PostgresPair:
         writer, standby = self._servers.values()
         for link in self._links.values():
             link.start()
-        self._init(writer)
         # A cluster that never ran is as good a base for a standby as pg_basebackup's, and a file copy is faster.
-        shutil.copytree(writer.data, standby.data)
+        for server in (writer, standby):
+            self._seed.copy_to(server.data)
         self._programs.own(self._work)
         self._configure(writer)
         self._configure(standby, source=writer)
@@ -143,7 +140,7 @@ class PostgresPair:
         """A libpq connection string to the server of one Region."""
         server = self._servers[region]
         return (
-            f"host={server.host} port={server.port} dbname={DATABASE} user={USER} password={self.password} "
+            f"host={server.host} port={server.port} dbname={DATABASE} user={USER} password={self._seed.password} "
             f"connect_timeout={max(1, round(timeout_s))}"
         )
 
@@ -152,7 +149,7 @@ class PostgresPair:
         here, there = self._servers[region], self._other(region)
         return (
             f"host={here.host},{there.host} port={here.port},{there.port} dbname={DATABASE} user={USER} "
-            f"password={self.password} connect_timeout={max(1, round(timeout_s))} "
+            f"password={self._seed.password} connect_timeout={max(1, round(timeout_s))} "
             "target_session_attrs=read-write"
         )
 
@@ -266,12 +263,6 @@ class PostgresPair:
     def _other(self, region: str) -> Server:
         return next(server for name, server in self._servers.items() if name != region)
 
-    def _init(self, server: Server) -> None:
-        if self._seed is None:
-            make_cluster(self._programs, self._work, server.data, self.password)
-        else:
-            self._seed.copy_to(server.data)
-
     def _configure(self, server: Server, source: Server | None = None) -> None:
         """Write the settings; with a `source` the server is a standby of it."""
         slow = SLOW_SETTINGS if self._links else {}
@@ -280,7 +271,7 @@ class PostgresPair:
             link = self._links.get(server.region)
             host, port = link.address if link else (source.host, source.port)
             settings["primary_conninfo"] = (
-                f"host={host} port={port} user={USER} password={self.password} "
+                f"host={host} port={port} user={USER} password={self._seed.password} "
                 f"connect_timeout=2 application_name={server.region}"
             )
             (server.data / "standby.signal").touch()

@@ -90,8 +90,15 @@ class Programs:
 
     def run(self, name: str, *args: str) -> None:
         """Run one tool to its end; PostgresError with the end of the log when it fails."""
-        child = self.start(self.user, [str(self.install / "bin" / name), *args], grace_s=1.0)
-        code = self._finish(child)
+        self._run(name, [str(self.install / "bin" / name), *args])
+
+    def feed(self, text: Path, name: str, *args: str) -> None:
+        """As `run`, with the file `text` on its standard input (a minder's own is its life line)."""
+        shell = ["/bin/sh", "-c", 'text=$1; shift; exec "$@" <"$text" >&2', "feed", str(text)]
+        self._run(name, [*shell, str(self.install / "bin" / name), *args])
+
+    def _run(self, name: str, argv: list[str]) -> None:
+        code = self._finish(self.start(self.user, argv, grace_s=1.0))
         if code != 0:
             raise PostgresError(f"{name} ended with {code}: {self.tail()}")
 
