@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from checks.signals import list_automations
@@ -23,6 +22,7 @@ from drill.doors import open_door
 from drill.errors import Invalid, Refused
 from drill.find import Clients, Found, find, kind_of, region_of_arn
 from drill.ledger import LedgerWriter
+from drill.models import all_regions
 from drill.read_only import OnlyReads
 from drill.reading import NOBODY, answers
 from drill.target import Target
@@ -67,9 +67,7 @@ def regions_known(target: Target) -> tuple[str, ...]:
     """Every Region that the target names, all of which AWS must know. Refused names the ones it does not."""
     roles = target.regions
     named = {roles.primary, roles.standby, roles.observer, *(r.region for r in target.resources.values())}
-    session = botocore.session.get_session()
-    known = {r for p in session.get_available_partitions() for r in session.get_available_regions("ec2", p)}
-    unknown = sorted(named - known)
+    unknown = sorted(named - all_regions())
     if unknown:
         raise Refused(f"target {target.name} names {', '.join(unknown)}, which AWS does not know; correct [regions]")
     return tuple(sorted(named))

@@ -6,6 +6,7 @@ person types it; the plans come back as a file.
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -34,6 +35,7 @@ class DrySession:
     output: str
 
 
+@functools.cache
 def scenario_ids(where: str = SCENARIOS) -> tuple[str, ...]:
     """The node ids of the scenarios in a folder or file. UsageError when pytest cannot collect them."""
     command = ["-m", MARK, "--collect-only", "-q", where]

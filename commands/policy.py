@@ -10,7 +10,7 @@ from typing import Any
 
 from checks.reads import reading
 from commands.plan import add_target_options, require_plans, target_options
-from commands.planning import plan_scenarios, scenario_ids
+from commands.planning import SCENARIOS, plan_scenarios
 from commands.say import say
 from commands.world import Options, resolve_target
 from drill.errors import Invalid, Refused
@@ -92,7 +92,7 @@ def _of_any_run(need: Need) -> Need:
 
 
 def _plans(args: argparse.Namespace) -> tuple[Plan, ...]:
-    session = plan_scenarios(scenario_ids(), target_options(args))
+    session = plan_scenarios([SCENARIOS], target_options(args))
     require_plans(session)
     ended = [f"{plan.scenario}: {plan.ended}" for plan in session.plans if plan.ended]
     holes = [f"{plan.scenario}: {_hole(step)}" for plan in session.plans for step in plan.steps if not step.planned]

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import botocore.session
-
 from drill.aws import Aws
 from drill.child import REPOSITORY
 from drill.clock import Clock, SystemClock
 from drill.errors import UsageError
 from drill.ip_ranges import GLOBAL
+from drill.models import regions
 from drill.target import Connection, Target, load_target
 from lab.launch import Lab, LabError, LabInfo, launch
 
@@ -143,7 +142,7 @@ def _address(server: tuple[str, int]) -> str:
 
 
 def _check_regions(target: Target) -> None:
-    known = set(botocore.session.get_session().get_available_regions("ec2"))
+    known = regions("aws")
     used = {target.regions.primary, target.regions.standby, target.regions.observer}
     used |= {resource.region for resource in target.resources.values()} | target.regions.cidrs.keys()
     unknown = sorted(used - known - {GLOBAL})

@@ -19,13 +19,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import botocore.session
-
 from drill.aws import GLANCE, Aws, AwsFailed
 from drill.call import Call
 from drill.change import Change
 from drill.errors import Invalid, Refused
-from drill.iam import partition_of
+from drill.models import partition_of, service_model
 from drill.safety_stack import SafetyStack
 
 RENEWALS = 3
@@ -251,8 +249,7 @@ def calls_to_json(calls: Iterable[Call]) -> list[dict[str, Any]]:
 
 
 def _blind(stack: SafetyStack, number: int, change: Change, n: int, call: Call) -> Schedule:
-    model = botocore.session.get_session().get_service_model(call.service)
-    identifier = str(model.service_id).lower().replace(" ", "")
+    identifier = str(service_model(call.service).service_id).lower().replace(" ", "")
     action = call.operation[0].lower() + call.operation[1:]
     arn = f"arn:{partition_of(call.region)}:scheduler:::aws-sdk:{identifier}:{action}"
     # A schedule group of ours lies in the observer Region only; every Region has the default one.

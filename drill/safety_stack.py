@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from drill.child import REPOSITORY
-from drill.iam import Need, partition_of, policy
+from drill.iam import Need, policy
+from drill.models import partition_of
 from drill.reads import Read, things
 from drill.target import Resource, Target
 

@@ -76,7 +76,11 @@ def run(plan: Plan) -> int:
         signal.signal(number, lambda *_: over.set())
     room: Room | None = None
     try:
-        room = importlib.import_module(_checked(plan)).open_room(plan, over)
+        module = _checked(plan)
+        from lab.aws import light  # late: it loads a part of moto, which a wrong plan need not wait for
+
+        light.install()
+        room = importlib.import_module(module).open_room(plan, over)
         _say({"ready": room.describe()})
         over.wait()
     except WorldError as error:
