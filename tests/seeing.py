@@ -38,12 +38,33 @@ OVERLAPS = f"""(() => {{
   return wrong.slice(0, 5);
 }})()"""
 OUTSIDE = f"{TEXTS}.filter(t => t.left < -1 || t.right > innerWidth + 1).map(t => t.words).slice(0, 5)"
+DOTS = """window.dots = canvas => {
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {willReadFrequently: true});
+  copy.drawImage(canvas, 0, 0);
+  return copy.getImageData(0, 0, canvas.width, canvas.height).data;
+};"""
 EMPTY = """[...document.querySelectorAll('canvas')].filter(canvas => {
-  const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data, colours = new Set();
+  const data = dots(canvas), colours = new Set();
   for (let n = 0; n < data.length; n += 4)
     if (data[n + 3]) colours.add(data[n] << 16 | data[n + 1] << 8 | data[n + 2]);
   return colours.size < 4;
 }).length"""
+
+UNDRAWN = """(() => {
+  const data = JSON.parse(document.getElementById('run-data').textContent), wrong = [];
+  for (const chart of data.charts) {
+    const canvas = document.querySelector(`[data-chart=${chart.name}] canvas`);
+    const found = dots(canvas);
+    for (const line of chart.lines.filter(l => data.colours[l.kind] && l.values.some(v => v > 0))) {
+      const wanted = [1, 3, 5].map(n => parseInt(data.colours[line.kind].slice(n, n + 2), 16));
+      let count = 0;
+      for (let n = 0; n < found.length; n += 4)
+        count += found[n + 3] > 200 && wanted.every((v, m) => Math.abs(v - found[n + m]) < 16);
+      if (count < 10) wrong.push(`${chart.name}: ${line.label} (${count} dots)`);
+    }
+  }
+  return wrong;
+})()"""
 
 
 def overlaps(tab: Tab) -> list[str]:
@@ -59,7 +80,12 @@ def outside(tab: Tab) -> list[str]:
 
 def empty_charts(tab: Tab) -> int:
     """How many canvases have next to nothing drawn on them."""
-    return int(tab.run(EMPTY))
+    return int(tab.run(DOTS + EMPTY))
+
+
+def undrawn(tab: Tab) -> list[str]:
+    """The series of a report whose colour is hardly to be seen on their chart."""
+    return list(tab.run(DOTS + UNDRAWN))
 
 
 def barriers(tab: Tab) -> list[str]:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from drill.timeline import Event
+from drill.timeline import Event, History
+from drill.verdict import conclude
 from reports.page import render, session_prefix
 from reports.run import load_run
 from reports.summary import write_summary
 from tests.browser import Chromium, Tab, chromium
 from tests.reports.runs import STEPS, header, history, judgement, look, wall, write_folder
-from tests.seeing import barriers, empty_charts, outside, overlaps
+from tests.seeing import barriers, empty_charts, outside, overlaps, undrawn
 
 __all__ = ["chromium"]
 EVIL = "</script><img src=x onerror=window.pwned=1><script>window.pwned=1</script>\"'&"
@@ -35,6 +36,7 @@ def test_report_is_whole_at_every_width(chromium: Chromium, missed: Path, width:
             tab.eventually("document.getElementById('charts').dataset.drawn == '5'")
             tab.shot(f"report-{width}-{'dark' if dark else 'light'}")
             assert empty_charts(tab) == 0
+            assert undrawn(tab) == []
             assert overlaps(tab) == []
             assert outside(tab) == []
             assert tab.requests == [missed.as_uri()]
@@ -139,6 +141,16 @@ def test_hostile_names_run_nowhere(chromium: Chromium, tmp_path: Path) -> None:
         assert tab.run("window.pwned") is None
         assert "<script>" in tab.run("document.getElementById('readout').textContent")
         assert len(tab.requests) == 1
+        assert tab.complaints == []
+        assert overlaps(tab) == []
+
+
+def test_drill_that_saw_nothing_has_a_page(chromium: Chromium, tmp_path: Path) -> None:
+    """A run that ended before anything was seen is shown without charts, and without a complaint."""
+    folder = write_folder(tmp_path / "run", History(header()))
+    write_summary(folder, conclude([]))
+    with chromium.open(render(folder).as_uri()) as tab:
+        assert tab.eventually("document.getElementById('charts').dataset.drawn") == "0"
         assert tab.complaints == []
         assert overlaps(tab) == []
 
