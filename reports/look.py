@@ -32,7 +32,8 @@ CSS = """
 .drill .bars svg{width:100%;height:auto;max-width:400px;display:block}
 .drill table{border-collapse:collapse;font-size:14px}.drill th{text-align:left;color:var(--muted);font-weight:600}
 .drill td,.drill th{padding:4px 14px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
-.drill td{color:var(--fg)}.drill code,.drill pre{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
+.drill td{color:var(--fg)}.drill td:last-child{overflow-wrap:anywhere}
+.drill code,.drill pre{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 .drill .tight td:not(:last-child){white-space:nowrap}.drill .tight td:last-child{min-width:280px}
 .drill summary{cursor:pointer;padding:4px 0;color:var(--fg)}
 .drill pre{white-space:pre-wrap;background:var(--lane);padding:8px;margin:6px 0}

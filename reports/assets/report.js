@@ -96,7 +96,7 @@
     return {
       width: root.clientWidth, height, id: "chart-" + name,
       padding: [6, 12, 0, 0],
-      cursor: { sync: { key: "drill", setSeries: false }, drag: { x: true, y: false, dist: 4 }, points: { size: 5 } },
+      cursor: { sync: { key: "drill", setSeries: false }, drag: { x: true, y: false, dist: 4 }, points: { size: 5 }, y: false },
       legend: { live: true },
       scales: { x: { time: false, min: full[0], max: full[1] } },
       axes: [{ ...axis(), size: 26, space: 60 }, { ...axis(), size: gutter }],
@@ -138,8 +138,9 @@
       fill: stack ? (u) => (u.ctx ? colour(line.kind) : null) : undefined,
       paths: steps,
       points: { show: false, size: 5, filter: (u, i) => (!stack && line.kind === "bad" ? points(u, i) : null) },
-      value: (u, v, s, at) => short(at == null ? null : raw[s - 1][at]),
+      value: (u, v, s, at) => worded(at == null ? null : raw[s - 1][at]),
     }));
+    function worded(v) { return v == null || drawn.form !== "share" ? short(v) : short(v * 100) + "%"; }
     function points(u, i) {
       // Where something failed there is a dot, however small its share is.
       const [from, to] = u.series[0].idxs, found = [];
@@ -242,7 +243,11 @@
       const bar = slim ? top + 13 * px : top + px, tall = slim ? 13 * px : (row.tall - 3) * px;
       ctx.textAlign = slim ? "left" : "right";
       const label = clipped(ctx, row.band.label, (slim ? bbox.width : bbox.left) - 12 * px);
-      ctx.fillText(label, slim ? bbox.left : bbox.left - 8 * px, slim ? top + 6 * px : bar + tall / 2);
+      const place = [slim ? bbox.left : bbox.left - 8 * px, slim ? top + 6 * px : bar + tall / 2];
+      ctx.lineWidth = 3 * px;
+      ctx.strokeStyle = ink("--bg") + "d0";
+      ctx.strokeText(label, ...place);
+      ctx.fillText(label, ...place);
       ctx.fillStyle = ink("--lane");
       ctx.fillRect(bbox.left, bar, bbox.width, tall);
       for (const [low, high, kind, words] of row.band.pieces) drawPiece(u, low, high, kind, words, bar, tall);
