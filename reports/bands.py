@@ -16,12 +16,14 @@ from reports.run import Run, Span, Window, place
 MOST_COLUMNS = 1000
 MOST_BANDS = 50
 MOST_STAMPS = 300
+BEYOND_S = 1e9
 Piece = list[Any]
 """[from, to, kind of ink.COLOURS or "fg", words] in target seconds from the start of the run."""
 
 
-def bands(run: Run) -> list[dict[str, Any]]:
-    """At most MOST_BANDS bands, each {"group", "label", "pieces"}, from the drill's own down to the system's."""
+def bands(run: Run) -> tuple[list[dict[str, Any]], int]:
+    """At most MOST_BANDS bands, each {"group", "label", "pieces"}, from the drill's own down to the system's; and how
+    many were left out."""
     groups = (
         ("drill", _drill(run)),
         ("clients", _looked(run, probe_looks(run))),
@@ -37,7 +39,7 @@ def bands(run: Run) -> list[dict[str, Any]]:
         for label, pieces in rows
         if pieces
     ]
-    return found[:MOST_BANDS]
+    return found[:MOST_BANDS], max(len(found) - MOST_BANDS, 0)
 
 
 def _drill(run: Run) -> Iterator[tuple[str, list[Piece]]]:
@@ -136,4 +138,6 @@ def _stamp(run: Run, data: dict[str, Any], reading: Event) -> Piece | None:
 
 
 def _piece(low_s: float, high_s: float, kind: str, words: str) -> Piece:
-    return [round(low_s, 2), round(max(high_s, low_s), 2), kind, words[:120]]
+    # An end that nobody knows lies beyond every axis: JSON has no infinity.
+    low, high = (min(max(at, -BEYOND_S), BEYOND_S) for at in (low_s, max(high_s, low_s)))
+    return [round(low, 2), round(high, 2), kind, words[:120]]

@@ -93,6 +93,7 @@ class Buckets:
 def island(run: Run) -> str:
     """All that the page's script draws, as JSON that is safe inside a `<script>` element."""
     buckets = Buckets(run)
+    shown, left_out = bands(run)
     data = {
         "unit": run.unit,
         "colours": {kind: OKABE_ITO[name] for kind, name in COLOURS.items()},
@@ -100,7 +101,8 @@ def island(run: Run) -> str:
         "step": buckets.width_s,
         "buckets": buckets.count,
         "charts": [_plain(chart) for chart in charts(run, buckets)],
-        "bands": bands(run),
+        "bands": shown,
+        "leftOut": left_out,
         "windows": [_window(w.name, w.begin_s, w.end_s, w.onset, w.recovery) for w in run.windows],
         "faults": [[round(s.low_s, 2), round(s.high_s, 2)] for s in run.faults() if s.effect not in ("", "none")],
     }

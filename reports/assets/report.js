@@ -281,7 +281,8 @@
 
   function bands() {
     if (!data.bands.length) return;
-    const section = holder("bands", "Who saw what, when", "point at a band to read it below");
+    const section = holder("bands", "Who saw what, when", "point at a band to read it below" +
+      (data.leftOut ? "; " + data.leftOut + " more bands have no room here" : ""));
     let height;
     [rows, height] = laid();
     const set = options("bands", height + 32);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,30 @@ def test_quick_looks_are_the_same_from_disk_and_memory(tmp_path: Path) -> None:
     assert f"{PULSE}, {NEW}" in bands(read, "clients")
     assert (read.length_s, read.looks) == (held.length_s, held.looks)
     assert bands(read, "signals") == bands(held, "signals")
+
+
+def test_unknown_ends_lie_beyond_the_axis() -> None:
+    """A step without an end and a clock in endless doubt are drawn to the edge, and the data stays JSON."""
+    endless = ("failover: clients recovered", Interval(5.0, math.inf), "harness clock")
+    clock = {"at": "2026-01-01T00:00:00+00:00", "low_s": wall(10), "high_s": wall(12), "doubt_s": math.inf}
+    signal = {"at": "2026-01-01T00:01:00+00:00", "source": "s", "name": "n"}
+    marks = (*history().events, Event(wall(12), "clock", clock), Event(wall(600), "signal", signal))
+    judged = replace(judgement(reach_s=math.inf), phases=(endless,))
+    found = run(history=replace(history(), events=marks), judgement=judged)
+    assert bands(found, "steps")["failover: clients recovered"][0][1] > found.length_s
+    low, high, *_ = bands(found, "stamps")["n (s)"][0]
+    assert low < 0 < found.length_s < high
+    assert bands(found, "drill")["users without it, failover"][-1][3] == "not recovered in the window"
+
+
+def test_bands_without_room_are_counted() -> None:
+    """A system with more signals than a page has room for is shown in part, and the page says so."""
+    looks = tuple(look(5, f"aws.signal-{n}", STANDBY, "OK") for n in range(40))
+    looks += tuple(look(5, "dns", f"resolver:{n}", TOKYO) for n in range(30))
+    data = drawn(run(history=History(header(), history().events, looks)))
+    assert len(data["bands"]) == 50
+    drill = len(bands(run(history=History(header(), history().events)), "drill"))
+    assert data["leftOut"] == drill + 40 + 30 - 50
 
 
 @pytest.mark.parametrize("part", ["cut", "nameless"])
