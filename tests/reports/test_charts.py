@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drill.observations import ObservationLog
@@ -73,9 +73,11 @@ def test_nothing_seen_is_unknown() -> None:
     assert None in lines(found, "latency")["median"]
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 650), st.sampled_from([Outcome.OK, Outcome.FAIL]), st.booleans()), max_size=99)
-)
+OUTCOMES = st.sampled_from([Outcome.OK, Outcome.FAIL])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 650), OUTCOMES, st.booleans()), max_size=99))
 def test_every_arrival_is_counted_once(made: list[tuple[float, Outcome, bool]]) -> None:
     """Served, failed and unserved together are all that were due."""
     requests = [asked(at, o, detail="unserved" if o is Outcome.FAIL and un else "") for at, o, un in made]
