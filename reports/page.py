@@ -111,7 +111,7 @@ def _summary(run: Run, heading: str, number: int, charts: str = "") -> str:
     objectives = _table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
-        f"{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
+        f"{_lines(run)}{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
         f'<div class="objectives">{objectives}{_bars(run, number)}</div>{_split(run)}'
         f'<h2>What happened</h2>{charts}<div class="scroll picture" tabindex="0">{picture(run)}</div>'
     )
@@ -156,12 +156,16 @@ def _bars(run: Run, number: int) -> str:
 
 def _findings(run: Run) -> str:
     rows = [[f.name, f.verdict.value, _why(f)] for f in run.judgement.findings]
-    lines = "".join(
-        f"<p>To put it back, type:</p><pre>{safe(chr(10).join(map(str, f.data['lines'])))}</pre>"
+    return _table(("finding", "verdict", "why"), rows) + "".join(map(_paragraph, run.judgement.notes))
+
+
+def _lines(run: Run) -> str:
+    """What is to be typed so that the system is as before; first of all, for nothing else is as urgent."""
+    return "".join(
+        f'<p>{safe(f.name)}: to put it back, type:</p><pre tabindex="0">{safe(chr(10).join(map(str, lines)))}</pre>'
         for f in run.judgement.findings
-        if f.data.get("lines")
+        if (lines := f.data.get("lines"))
     )
-    return _table(("finding", "verdict", "why"), rows) + lines + "".join(map(_paragraph, run.judgement.notes))
 
 
 def _why(finding: Finding) -> str:
@@ -265,7 +269,7 @@ def _signals(run: Run) -> str:
 
 def _facts(run: Run) -> str:
     header = run.history.header
-    keys = ("run_id", "scenario", "target_name", "target_kind", "target_digest", "created", "speed")
+    keys = ("run_id", "scenario", "target_name", "target_kind", "target_digest", "release", "created", "speed")
     more = ("gate_eligible", "objectives", "timings", "overrides", "versions")
     rows = [[key.replace("_", " "), _worded(header[key])] for key in keys + more if header.get(key) not in (None, [])]
     rows.append(["command line", _typed(header.get("command_line"))])

@@ -130,6 +130,15 @@ def test_rows_behind_a_finding_are_shown() -> None:
     assert {"drill-7", "850.0", "1850.0"} <= set(Balanced(page(run(judgement=conclude([found])))).texts)
 
 
+def test_what_to_type_comes_first() -> None:
+    """After a drill that left something changed, the lines that put it back stand before all figures."""
+    line = "aws ecs update-service --desired-count 2 --region ap-northeast-1"
+    left = Finding("residue", Verdict.DIRTY, f"ecs is not back. Type:\n  {line}", data={"lines": [line]})
+    shown = page(run(judgement=conclude([*judgement().findings, left])))
+    assert "! DIRTY" in shown
+    assert shown.index(f">{line}</pre>") < shown.index("recovery time, failover")
+
+
 def test_calls_are_shown_as_lines_to_type(tmp_path: Path) -> None:
     """What was called is listed from the journal, with the line that puts it back."""
     call = {"service": "ecs", "operation": "UpdateService", "params": {"desiredCount": 0}, "region": "ap-northeast-1"}
