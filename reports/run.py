@@ -23,7 +23,7 @@ from drill.target import Target
 from drill.timeline import Event, History, Observation, load_history
 from drill.verdict import Finding, Judgement
 from reports.arrivals import Arrivals, arrivals_of, read_arrivals
-from reports.looks import Key, QuickLooks, quick_of, read_quick
+from reports.quick import Key, QuickLooks, quick_of, read_quick
 from reports.summary import read_verdict
 
 CITIES = {
