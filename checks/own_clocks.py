@@ -1,10 +1,8 @@
 """The system's own timestamps, put on our axis with everything that is not known about them.
 
-A stamp of the system says when *it* says that something happened. It is read to its resolution: one that shows
-microseconds is known to a millisecond, one that shows none to a second, one on a full minute to a minute (an alarm
-that is known only by its period). The two clocks were read side by side once ("clock" marks), so a stamp becomes an
-interval on ours, as wide as its resolution, that reading, and the doubt about the system's clock together. The rows
-say so; nothing is judged by them.
+A stamp of the system says when *it* says that something happened. It becomes an interval on our clock, as wide as its
+resolution (an alarm that is known only by its period: a minute), the reading of the two clocks, and the doubt about
+the system's clock together (drill/stamps.py). The rows say so; nothing is judged by them.
 """
 
 from __future__ import annotations
@@ -16,12 +14,9 @@ from datetime import datetime
 from typing import Any
 
 from checks.windows import FAILBACK, Window
+from drill.stamps import CLOCK, on_our_clock, resolution_s
 from drill.timeline import Event, History
 from drill.verdict import Interval
-
-CLOCK = "clock"
-"""The mark of one reading: {"at": ISO 8601 of the system's clock, "low_s", "high_s": monotonic wall seconds just
-before and after, "doubt_s": target seconds by which that clock may differ from the one that stamps}."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +40,6 @@ def steps_of(window: Window) -> tuple[OwnStep, ...]:
         "detected", "cloudwatch alarm history", "standby_alarm", lambda detail: detail.endswith("to ALARM")
     )
     return detected, decided
-
-
-def resolution_s(at: datetime) -> float:
-    """How finely a stamp is known, by what it shows (target seconds)."""
-    if at.microsecond:
-        return 0.001
-    return 1.0 if at.second else 60.0
 
 
 def own_clock_rows(history: History, window: Window, zero: Interval) -> Iterator[tuple[str, Interval | None, str]]:
@@ -79,7 +67,7 @@ def _first(history: History, window: Window, step: OwnStep, reading: Event) -> t
     for signal in history.named("signal"):
         at = _stamp(signal.data, step, resource)
         if at is not None:
-            instant = _on_our_clock(at, reading, history.speed)
+            instant = on_our_clock(at, reading, history.speed)
             if window.begin_s <= instant.high_s and instant.low_s <= window.end_s:
                 return at, instant
     return None
@@ -92,11 +80,3 @@ def _stamp(data: dict[str, Any], step: OwnStep, resource: dict[str, Any]) -> dat
     if not (same and fnmatch.fnmatchcase(str(data.get("name", "")), str(resource.get("name", "")))):
         return None
     return datetime.fromisoformat(str(data["at"]))
-
-
-def _on_our_clock(at: datetime, reading: Event, speed: float) -> Interval:
-    """A stamp in monotonic wall seconds."""
-    since_s = (at - datetime.fromisoformat(str(reading.data["at"]))).total_seconds() / speed
-    doubt_s = (resolution_s(at) + float(reading.data.get("doubt_s", 0.0))) / speed
-    low_s, high_s = float(reading.data["low_s"]), float(reading.data["high_s"])
-    return Interval(low_s + since_s - doubt_s, high_s + since_s + doubt_s)

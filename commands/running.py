@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 from checks.harvest import harvest
 from checks.judge import judge
-from checks.own_clocks import CLOCK
 from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
@@ -37,6 +36,7 @@ from drill.journal import Entry, Journal, Unreadable, last_claim, outstanding
 from drill.reach import Reach
 from drill.redact import redact
 from drill.rehearsal import Rehearsal
+from drill.stamps import CLOCK
 from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
 from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render

@@ -315,8 +315,8 @@ def append_readbacks(folder: Path, readbacks: Iterable[Readback]) -> None:
             file.write(json.dumps(asdict(readback)) + "\n")
 
 
-def load_history(folder: Path) -> History:
-    """Read a whole run folder.
+def load_history(folder: Path, many: bool = True) -> History:
+    """Read a whole run folder; many=False: without requests and quick looks, for who reads these in columns.
 
     Raises ValueError naming what is wrong: no header, a newer format, an unreadable line.
     """
@@ -330,8 +330,11 @@ def load_history(folder: Path) -> History:
     return History(
         header=header,
         events=_all(folder, "events.jsonl", _event_from),
-        observations=(*_all(folder, "obs-*.jsonl", observation_from), *read_logs(folder.glob("obs-*.bin"))),
-        requests=_all(folder, "requests-*.jsonl", request_from),
+        observations=(
+            *_all(folder, "obs-*.jsonl", observation_from),
+            *(read_logs(folder.glob("obs-*.bin")) if many else ()),
+        ),
+        requests=_all(folder, "requests-*.jsonl", request_from) if many else (),
         writes=_writes(folder),
         readbacks=_all(folder, "readback.jsonl", _readback_from),
         balances=_all(folder, "balances.jsonl", _balance_from),

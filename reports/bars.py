@@ -8,8 +8,8 @@ from drill.verdict import Finding, Interval, Verdict
 from reports.columns import nice_step
 from reports.ink import line, patterns, rectangles, safe, scope_of, style, text
 
-WIDTH = 460
-PLOT = 440
+WIDTH = 340
+PLOT = 320
 LEFT = 10
 HEIGHT = 62
 KINDS = {Verdict.PASS: "good", Verdict.INCONCLUSIVE: "warn", Verdict.INVALID: "unknown"}
@@ -55,7 +55,7 @@ def _limit(finding: Finding, full: float, unit: str) -> str:
 
 
 def _axis(full: float) -> str:
-    step = nice_step(full / 8)
+    step = nice_step(full / 6)
     ticks = [n * step for n in range(int(full / step) + 1)]
     return "".join(
         line(t / full * PLOT, 38, t / full * PLOT, 42) + text(t / full * PLOT, 54, f"{t:g}", "muted", "middle", 10)

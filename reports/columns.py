@@ -7,11 +7,12 @@ occurred in it, so a picture of a busy run is as small as one of a quiet run and
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 V = TypeVar("V", bound=Hashable)
 GAP_FACTOR = 5.0
@@ -71,15 +72,23 @@ def stretches(looks: Sequence[tuple[float, V]]) -> list[Stretch[V]]:
     looks: (instant of the result in target seconds, value), by instant. A value is not carried over a pause of
     more than GAP_FACTOR usual pauses: missing data is unknown.
     """
-    limit = _gap_limit([at for at, _ in looks])
-    found: list[Stretch[V]] = []
-    for (at, value), (then, _) in pairwise([*looks, (looks[-1][0], looks[-1][1])] if looks else []):
-        high = then if then - at <= limit else at
-        if found and found[-1].value == value and found[-1].high_s >= at:
-            found[-1] = Stretch(found[-1].low_s, high, value)
-        else:
-            found.append(Stretch(at, high, value))
-    return found
+    values = list(dict.fromkeys(value for _, value in looks))
+    number = {value: n for n, value in enumerate(values)}
+    codes = np.array([number[value] for _, value in looks], dtype=np.int32)
+    return stretches_of(np.array([at for at, _ in looks], dtype=np.float64), codes, values)
+
+
+def stretches_of(at_s: NDArray[np.float64], codes: NDArray[np.int32], values: Sequence[V]) -> list[Stretch[V]]:
+    """As `stretches`, of looks in columns. codes: indices into values."""
+    if not len(at_s):
+        return []
+    pauses = np.diff(at_s)
+    carried = pauses <= (GAP_FACTOR * np.median(pauses) if len(pauses) else 0.0)
+    highs = np.append(np.where(carried, at_s[1:], at_s[:-1]), at_s[-1])
+    begins = np.flatnonzero(np.append(True, ~carried | (codes[1:] != codes[:-1])))
+    ends = np.append(begins[1:], len(at_s)) - 1
+    found = zip(at_s[begins].tolist(), highs[ends].tolist(), codes[begins].tolist(), strict=True)
+    return [Stretch(low, high, values[code]) for low, high, code in found]
 
 
 def blocks(pieces: Iterable[Stretch[V]], scale: Scale) -> list[Block[V]]:
@@ -103,19 +112,22 @@ class Bins(Generic[V]):
         return max((sum(c.values()) for c in self.counts), default=0)
 
 
-def bins(stamped: Iterable[tuple[float, V]], scale: Scale, least_s: float, most: int = 400) -> Bins[V]:
-    """Count by instant (target seconds); bins of at least `least_s`, at most `most` of them."""
+def bins(
+    at_s: NDArray[np.float64],
+    codes: NDArray[np.int32],
+    names: Sequence[V],
+    scale: Scale,
+    least_s: float,
+    most: int = 400,
+) -> Bins[V]:
+    """Count by instant (target seconds) and kind (codes: indices into names); bins of at least `least_s`, at most
+    `most` of them."""
     width_s = max(least_s, scale.length_s / most, 1e-9)
-    counts: list[dict[V, int]] = [{} for _ in range(int(scale.length_s / width_s) + 1)]
-    for at, kind in stamped:
-        cell = counts[min(max(int(at / width_s), 0), len(counts) - 1)]
-        cell[kind] = cell.get(kind, 0) + 1
-    return Bins(width_s, tuple(counts))
-
-
-def _gap_limit(instants: Sequence[float]) -> float:
-    pauses = [after - before for before, after in pairwise(instants)]
-    return GAP_FACTOR * statistics.median(pauses) if pauses else 0.0
+    count = int(scale.length_s / width_s) + 1
+    cell = np.clip((at_s / width_s).astype(np.int64), 0, count - 1)
+    table = np.bincount(cell * len(names) + codes, minlength=count * len(names)).reshape(count, len(names))
+    rows = ({name: n for name, n in zip(names, row, strict=True) if n} for row in table.tolist())
+    return Bins(width_s, tuple(rows))
 
 
 def _last_column(piece: Stretch[V], scale: Scale) -> int:

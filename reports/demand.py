@@ -6,11 +6,13 @@ blocked hides nothing. A request that no user was free for is demand that was no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from typing import Any
 
-from drill.timeline import Outcome, Request
+import numpy as np
+from numpy.typing import NDArray
+
+from drill.timeline import Outcome
 from reports.run import Run
 
 UNSERVED = "unserved"
@@ -42,18 +44,19 @@ def said(run: Run) -> str:
 
 def rows(run: Run) -> list[list[str]]:
     """One row per cohort, HEADER's columns; latencies in wall milliseconds, of what was answered or failed."""
-    found = sorted(run.history.requests, key=lambda r: r.cohort)
-    return [_row(cohort, list(requests)) for cohort, requests in groupby(found, key=lambda r: r.cohort)]
+    codes, cohorts = run.requests.coded([kind.cohort for kind in run.requests.kinds])
+    return [_row(run, cohort, codes == code) for code, cohort in enumerate(cohorts)]
 
 
-def _row(cohort: str, requests: Sequence[Request]) -> list[str]:
-    failed = sum(r.outcome is Outcome.FAIL for r in requests)
-    unserved = sum(r.detail == UNSERVED for r in requests)
-    taken = sorted((r.done_s - r.due_s) * 1000 for r in requests if r.detail != UNSERVED)
-    share = f"{failed} ({failed / len(requests):.1%})"
-    times = [f"{_at(taken, part):.1f} ms" for part in (0.5, 0.99, 1.0)] if taken else ["-"] * 3
-    return [COHORTS.get(cohort, cohort), str(len(requests)), share, str(unserved), *times]
+def _row(run: Run, cohort: str, of: NDArray[np.bool_]) -> list[str]:
+    kinds, count = run.requests.kinds, int(of.sum())
+    failed = int((of & run.requests.where(k.outcome is Outcome.FAIL for k in kinds)).sum())
+    unserved = of & run.requests.where(k.detail == UNSERVED for k in kinds)
+    taken = np.sort(run.requests.taken_ms[of & ~unserved])
+    share = f"{failed} ({failed / count:.1%})"
+    times = [f"{_at(taken, part):.1f} ms" for part in (0.5, 0.99, 1.0)] if len(taken) else ["-"] * 3
+    return [COHORTS.get(cohort, cohort), str(count), share, str(int(unserved.sum())), *times]
 
 
-def _at(ordered: Sequence[float], part: float) -> float:
-    return ordered[min(int(part * len(ordered)), len(ordered) - 1)]
+def _at(ordered: NDArray[np.float64], part: float) -> float:
+    return float(ordered[min(int(part * len(ordered)), len(ordered) - 1)])

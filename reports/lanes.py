@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from drill.timeline import Observation, Outcome
@@ -40,6 +40,15 @@ class Cell:
     label: str
 
 
+SERVED = {
+    Outcome.OK: Cell("good", "served"),
+    Outcome.FAIL: Cell("bad", "failed"),
+    Outcome.UNKNOWN: Cell("unknown", "unknown"),
+}
+"""What a look at the service itself says."""
+Looks = tuple[str, list[tuple[float, Cell]]]
+
+
 def lane(label: str, looks: Sequence[tuple[float, Cell]], scale: Scale, scope: str) -> Panel:
     """One lane of bands. Values that shared a pixel column share its height, so none is hidden."""
     pieces = stretches(looks)
@@ -60,20 +69,33 @@ def rail(label: str, scale: Scale, height: float = LANE) -> str:
 
 def dns_lanes(run: Run, scale: Scale, scope: str) -> list[Panel]:
     """DNS answers by Region, one lane per vantage, the authoritative one first."""
-    vantages = sorted({o.vantage for o in run.history.of("dns")}, key=lambda v: (":" in v, v))
-    return [
-        lane(_vantage(vantage), _looks(run, "dns", vantage, lambda o: answer_cell(run, o)), scale, scope)
-        for vantage in vantages[:MOST_LANES]
-    ]
+    return [lane(label, looks, scale, scope) for label, looks in dns_looks(run)]
 
 
 def signal_lanes(run: Run, scale: Scale, scope: str) -> list[Panel]:
     """The system's own signals as the harness polled them, one lane per probe and vantage."""
+    return [lane(label, looks, scale, scope) for label, looks in signal_looks(run)]
+
+
+def dns_looks(run: Run) -> Iterator[Looks]:
+    """What each DNS server answered, the authoritative one first: label, looks by the instant of their result."""
+    vantages = sorted({o.vantage for o in run.history.of("dns")}, key=lambda v: (":" in v, v))
+    for vantage in vantages[:MOST_LANES]:
+        yield _vantage(vantage), _looks(run, "dns", vantage, lambda o: answer_cell(run, o))
+
+
+def signal_looks(run: Run) -> Iterator[Looks]:
+    """What was polled of the system's own signals, as `dns_looks`."""
     rows = sorted({(o.probe, o.vantage) for o in run.history.observations if o.probe.startswith("aws.")})
-    return [
-        lane(_signal(probe, vantage), _looks(run, probe, vantage, lambda o: signal_cell(run, o)), scale, scope)
-        for probe, vantage in rows[:MOST_LANES]
-    ]
+    for probe, vantage in rows[:MOST_LANES]:
+        yield _signal(probe, vantage), _looks(run, probe, vantage, lambda o: signal_cell(run, o))
+
+
+def probe_looks(run: Run) -> Iterator[Looks]:
+    """Whether the probes by which clients are said to be served were served, as `dns_looks`."""
+    probe = run.history.probe
+    for vantage in sorted({o.vantage for o in run.history.of(probe)})[:MOST_LANES]:
+        yield f"{probe}, {vantage}", _looks(run, probe, vantage, lambda o: SERVED[o.outcome])
 
 
 def answer_cell(run: Run, look: Observation) -> Cell:

@@ -1,8 +1,9 @@
 """A drill as one self-contained HTML page, and the fragments of it that go into pytest-html's report.
 
-No script, no reference to anything outside the file: it opens offline, from an archive, in ten years. pytest-html
-4.2 shows its summary prefix without JavaScript and its table rows only with it, so the verdict, the objectives and
-the picture are in the prefix.
+No reference to anything outside the file: it opens offline, from an archive, in ten years. Its charts are drawn by
+two scripts in the page, the only ones that its policy lets run; without them a picture stands in their place.
+pytest-html 4.2 shows its summary prefix without JavaScript and its table rows only with it, so the verdict, the
+objectives and the picture are in the prefix.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from drill.verdict import Finding, Verdict
 from reports import demand
 from reports.bars import bar
 from reports.ink import OKABE_ITO, safe
+from reports.look import CSS, PAGE_CSS, PLACE, policy, scripts
 from reports.picture import picture
 from reports.residue import NAMES, parts
 from reports.run import Run, load_run, lost_writes, place
+from reports.split import split
 from reports.summary import MISSING, columns
 from reports.table import (
     banner,
@@ -41,32 +44,8 @@ REPORT_FILE = "report.html"
 MOST_ROWS = 200
 COLOURS = {Verdict.PASS: "green", Verdict.INCONCLUSIVE: "yellow", Verdict.INVALID: "grey"}
 MARKS = {Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?", Verdict.INVALID: "∅", Verdict.FAIL: "✗", Verdict.DIRTY: "!"}
-CSS = """
-.drill{--fg:#1b1f24;--muted:#57606a;--bg:#fff;--line:#d0d7de;--lane:#f3f5f7;color-scheme:light dark;
- color:var(--fg);background:var(--bg);font:15px/1.45 system-ui,sans-serif;padding:12px 16px;max-width:1200px;
- margin:0 auto;box-sizing:border-box}
-@media (prefers-color-scheme:dark){.drill{--fg:#e6edf3;--muted:#9ea7b3;--bg:#0d1117;--line:#30363d;--lane:#161b22}}
-.drill h1,.drill h2,.drill p{color:var(--fg)}
-.drill h1{font-size:22px;line-height:1.25;margin:0 0 4px;overflow-wrap:anywhere}
-.drill h2{font-size:16px;margin:26px 0 6px}
-.drill p{margin:6px 0;max-width:80ch;overflow-wrap:anywhere}.drill .muted{color:var(--muted)}
-.drill .lab{border:2px dashed #E69F00;padding:8px 12px;max-width:none}
-.drill .verdict{display:inline-block;font-weight:700;padding:1px 10px;border-radius:4px;color:#000;white-space:nowrap}
-.drill .scroll{overflow-x:auto;max-width:100%}.drill .scroll>svg{display:block;min-width:760px;max-width:1180px;
- width:100%;height:auto}
-.drill .bars{display:flex;flex-wrap:wrap;gap:4px 28px}.drill .bars>div{flex:1 1 280px;max-width:480px;min-width:0}
-.drill .bars svg{width:100%;height:auto}
-.drill table{border-collapse:collapse;font-size:14px}.drill th{text-align:left;color:var(--muted);font-weight:600}
-.drill td,.drill th{padding:4px 14px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
-.drill td{color:var(--fg)}.drill code,.drill pre{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
-.drill pre{white-space:pre-wrap;background:var(--lane);padding:8px;margin:6px 0}
-@media (max-width:480px){.drill{padding:8px 10px}.drill td,.drill th{padding-right:8px}}
-@media print{.drill{--fg:#000;--muted:#444;--bg:#fff;--line:#bbb;--lane:#f3f5f7;padding:0;font-size:11px}
- .drill *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.drill .scroll{overflow:visible}
- .drill .scroll>svg{min-width:0}.drill h2{break-after:avoid}.drill tr,.drill svg{break-inside:avoid}}
-"""
+STAMPED = ("at", "source", "name", "region", "detail")
 VANTAGES = ("vantage", "without service", "estimate", "looks served", "served from")
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 READING = (
     "Every instant is an interval, because a system is only seen when somebody looks. PASS only if the upper bound "
     "meets the limit, FAIL only if the lower bound misses it. Onset lies between the latest send among the good "
@@ -89,11 +68,12 @@ def page(run: Run) -> str:
     title = f"{run.judgement.verdict.value}: {run.title}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{safe(title)}</title><style>html,body{{margin:0}}"
-        f"@media (prefers-color-scheme:dark){{html{{background:#0d1117}}}}{CSS}</style></head>"
-        f'<body><main class="drill">{_summary(run, "h1", 0)}{_details(run)}</main></body></html>\n'
+        f"@media (prefers-color-scheme:dark){{html{{background:#0d1117}}}}{CSS}{PAGE_CSS}</style></head>"
+        f'<body><main class="drill">{_summary(run, "h1", 0, PLACE)}{_details(run)}</main>{scripts(run)}'
+        "</body></html>\n"
     )
 
 
@@ -122,7 +102,7 @@ def _link(run: Run, beside: Path) -> str:
     return quote(os.path.relpath((run.folder / REPORT_FILE).resolve(), beside.resolve()))
 
 
-def _summary(run: Run, heading: str, number: int) -> str:
+def _summary(run: Run, heading: str, number: int, charts: str = "") -> str:
     verdict = run.judgement.verdict
     badge = _badge(verdict)
     lab = f'<p class="lab">{safe(banner(run))}</p>' if run.lab else ""
@@ -131,10 +111,15 @@ def _summary(run: Run, heading: str, number: int) -> str:
     objectives = _table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
-        f"{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
-        f"{_bars(run, number)}{objectives}"
-        f'<h2>What happened</h2><div class="scroll">{picture(run)}</div>'
+        f"{_lines(run)}{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
+        f'<div class="objectives">{objectives}{_bars(run, number)}</div>{_split(run)}'
+        f'<h2>What happened</h2>{charts}<div class="scroll picture" tabindex="0">{picture(run)}</div>'
     )
+
+
+def _split(run: Run) -> str:
+    found = split(run)
+    return f'<h2>Where the time went</h2><div class="splits">{found}</div>' if found else ""
 
 
 def _details(run: Run) -> str:
@@ -171,12 +156,16 @@ def _bars(run: Run, number: int) -> str:
 
 def _findings(run: Run) -> str:
     rows = [[f.name, f.verdict.value, _why(f)] for f in run.judgement.findings]
-    lines = "".join(
-        f"<p>To put it back, type:</p><pre>{safe(chr(10).join(map(str, f.data['lines'])))}</pre>"
+    return _table(("finding", "verdict", "why"), rows) + "".join(map(_paragraph, run.judgement.notes))
+
+
+def _lines(run: Run) -> str:
+    """What is to be typed so that the system is as before; first of all, for nothing else is as urgent."""
+    return "".join(
+        f'<p>{safe(f.name)}: to put it back, type:</p><pre tabindex="0">{safe(chr(10).join(map(str, lines)))}</pre>'
         for f in run.judgement.findings
-        if f.data.get("lines")
+        if (lines := f.data.get("lines"))
     )
-    return _table(("finding", "verdict", "why"), rows) + lines + "".join(map(_paragraph, run.judgement.notes))
 
 
 def _why(finding: Finding) -> str:
@@ -242,7 +231,7 @@ def _load(run: Run) -> str:
 def _calls(run: Run) -> str:
     """The journal: every state of every change and action, with the aws-cli lines of the calls behind it."""
     rows = [_call_row(run, record) for record in run.journal[:MOST_ROWS]]
-    return _table(("at", "number", "state", "what"), rows)
+    return _table(("at", "number", "state", "what"), rows, "tight")
 
 
 def _call_row(run: Run, record: Mapping[str, Any]) -> list[str]:
@@ -270,23 +259,26 @@ def _cli(call: Mapping[str, Any]) -> str:
 
 def _signals(run: Run) -> str:
     marks = [mark.data for mark in run.history.named("signal")]
-    names = columns(marks)
-    shown = _table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]])
-    return f"<p>On the clocks of the system, never compared with ours without saying so.</p>{shown}" if marks else ""
+    known = columns(marks)
+    names = [*(n for n in STAMPED if n in known), *(n for n in known if n not in STAMPED)]
+    shown = _table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]], "tight")
+    more = f"<p>{len(marks) - MOST_ROWS} more in events.jsonl.</p>" if len(marks) > MOST_ROWS else ""
+    head = "<p>On the clocks of the system, never compared with ours without saying so.</p>"
+    return f"{head}<details><summary>{len(marks)} stamps</summary>{shown}{more}</details>" if marks else ""
 
 
 def _facts(run: Run) -> str:
     header = run.history.header
-    keys = ("run_id", "scenario", "target_name", "target_kind", "target_digest", "created", "speed")
+    keys = ("run_id", "scenario", "target_name", "target_kind", "target_digest", "release", "created", "speed")
     more = ("gate_eligible", "objectives", "timings", "overrides", "versions")
     rows = [[key.replace("_", " "), _worded(header[key])] for key in keys + more if header.get(key) not in (None, [])]
     rows.append(["command line", _typed(header.get("command_line"))])
     folder = [
         "evidence",
-        f"{run.folder.name}: {len(run.history.observations)} observations, "
-        f"{len(run.history.requests)} requests, {len(run.history.writes)} writes",
+        f"{run.folder.name}: {run.looks} observations, "
+        f"{len(run.requests)} requests, {len(run.history.writes)} writes",
     ]
-    return _table(("", ""), [*rows, folder])
+    return _table(("what", "value"), [*rows, folder])
 
 
 def _typed(command: Any) -> str:
@@ -305,12 +297,13 @@ def _paragraph(words: object) -> str:
     return f'<p class="muted">{safe(words)}</p>' if words else ""
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "") -> str:
     body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
     if not body:
         return ""
     head = "".join(f'<th scope="col">{safe(name)}</th>' for name in header)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    shown = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll {kind}" tabindex="0">{shown}</div>'
 
 
 def _cell(cell: object) -> str:

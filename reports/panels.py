@@ -126,7 +126,8 @@ def availability(run: Run, scale: Scale, scope: str) -> Panel:
 
 def rates(run: Run, scale: Scale, scope: str) -> Panel:
     """Requests per wall second by send time, the failed ones on top."""
-    counted = bins(((run.at(r.sent_s), r.outcome) for r in run.history.requests), scale, _least(run))
+    codes, names = run.requests.coded([k.outcome for k in run.requests.kinds])
+    counted = bins(run.all_at(run.requests.sent_s), codes, names, scale, _least(run))
     most = counted.most()
     per_s = most / counted.bin_s * run.history.speed
     unit = "wall s" if run.history.speed != 1 else "s"
@@ -141,14 +142,15 @@ def rates(run: Run, scale: Scale, scope: str) -> Panel:
 
 def connections(run: Run, scale: Scale, scope: str) -> Panel:
     """Where connections landed: the share of each Region, striped where the DNS answer had moved away (pinned)."""
-    counted = bins(((run.at(r.sent_s), _landed(run, r)) for r in run.history.requests), scale, _least(run))
-    order = sorted({kind for cell in counted.counts for kind in cell}, key=lambda kind: (kind[0] == "", kind))
+    codes, names = run.requests.coded([landed(run, k) for k in run.requests.kinds])
+    counted = bins(run.all_at(run.requests.sent_s), codes, names, scale, _least(run))
+    order = sorted(names, key=lambda kind: (kind[0] == "", kind))
     boxes = _stacked(counted, order, scale, SHARE, lambda cell: sum(cell.values()))
     parts = [f'<rect class="lane" width="{scale.width}" height="{SHARE:g}"/>']
     parts += [text(-8, 12, "where connections landed", anchor="end"), text(-8, 26, "share by Region", "muted", "end")]
     for region, pinned in order:
         kind = "bad" if region == "" else run.roles.get(region, "elsewhere")
-        name = (place(region) or "no connection") + (", pinned to an address that DNS has left" if pinned else "")
+        name = landed_words(region, pinned)
         parts.append(rectangles(scope, kind, boxes[region, pinned], name))
         if pinned:
             parts.append(_dotted(scope, boxes[region, pinned], name))
@@ -160,7 +162,13 @@ def _dotted(scope: str, boxes: Sequence[tuple[float, float, float, float]], name
     return f'<path fill="url(#{scope}-cross)" d="{d}"><title>{safe(name)}</title></path>'
 
 
-def _landed(run: Run, request: Request) -> tuple[str, bool]:
+def landed_words(region: str, pinned: bool) -> str:
+    """Where a connection landed, for people."""
+    return (place(region) or "no connection") + (", pinned to an address that DNS has left" if pinned else "")
+
+
+def landed(run: Run, request: Request) -> tuple[str, bool]:
+    """The Region that a request's connection went to, "" without one; whether DNS had moved away from it."""
     region = (run.region(request.peer) or "elsewhere") if request.peer else ""
     return region, request.pinned
 

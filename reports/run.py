@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from drill.journal import journal_records
+from drill.probes import PULSE
 from drill.target import Target
 from drill.timeline import Event, History, Observation, load_history
 from drill.verdict import Finding, Judgement
+from reports.arrivals import Arrivals, arrivals_of, read_arrivals
+from reports.quick import Key, QuickLooks, quick_of, read_quick
 from reports.summary import read_verdict
 
 CITIES = {
@@ -81,12 +87,17 @@ class Window:
 
 @dataclass(frozen=True)
 class Run:
-    """One drill, ready to be shown. folder: where it lies; journal: the records of journal.jsonl, may be empty."""
+    """One drill, ready to be shown. folder: where it lies; journal: the records of journal.jsonl, may be empty.
+
+    read, quick_read: its requests and its quick looks, where they are not in the history.
+    """
 
     folder: Path
     history: History
     judgement: Judgement
     journal: tuple[dict[str, Any], ...] = ()
+    read: Arrivals | None = field(default=None, compare=False, repr=False)
+    quick_read: Mapping[Key, QuickLooks] | None = field(default=None, compare=False, repr=False)
     _regions: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -96,6 +107,21 @@ class Run:
             return Target.model_validate(self.history.header.get("target"))
         except ValidationError:
             return None
+
+    @cached_property
+    def requests(self) -> Arrivals:
+        """The load's requests."""
+        return arrivals_of(self.history.requests) if self.read is None else self.read
+
+    @cached_property
+    def quick(self) -> Mapping[Key, QuickLooks]:
+        """The quick looks by probe and vantage."""
+        return quick_of(self.history.of(PULSE)) if self.quick_read is None else self.quick_read
+
+    @property
+    def looks(self) -> int:
+        """How many looks all witnesses took."""
+        return len(self.history.observations) + sum(len(q.sent_s) for q in (self.quick_read or {}).values())
 
     @cached_property
     def start_s(self) -> float:
@@ -133,6 +159,11 @@ class Run:
     def at(self, monotonic_s: float) -> float:
         """Target seconds from the start of the run."""
         return (monotonic_s - self.start_s) * self.history.speed
+
+    def all_at(self, monotonic_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """As `at`, for many instants."""
+        found: NDArray[np.float64] = (monotonic_s - self.start_s) * self.history.speed
+        return found
 
     def region(self, address: str) -> str | None:
         """The Region of an address by the target's CIDRs, remembered; None when unknown."""
@@ -174,15 +205,20 @@ class Run:
     def _stamps(self, side: int) -> Iterable[float]:
         history = self.history
         yield from (event.at_s for event in history.events)
-        yield from ((o.sent_s, o.done_s)[side] for o in history.observations)
-        yield from ((r.sent_s, r.done_s)[side] for r in history.requests)
+        yield from map(attrgetter(("sent_s", "done_s")[side]), history.observations)
+        yield from (float(q.done_s.max() if side else q.sent_s.min()) for q in self.quick.values())
+        if len(self.requests):
+            yield from (float(self.requests.sent_s.min()), float(self.requests.done_s.max()))
 
 
 def load_run(folder: Path) -> Run:
     """A judged run folder. ValueError when it cannot be read or carries no verdict.json yet."""
     journal = folder / "journal.jsonl"
     records = tuple(journal_records(journal)) if journal.exists() else ()
-    return Run(folder, load_history(folder), read_verdict(folder), records)
+    quick, others = read_quick(folder, PULSE)
+    history = load_history(folder, many=False)
+    history = replace(history, observations=(*history.observations, *others))
+    return Run(folder, history, read_verdict(folder), records, read_arrivals(folder), quick)
 
 
 def where(region: str) -> str:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checks.own_clocks import own_clock_rows, resolution_s
+from checks.own_clocks import own_clock_rows
 from checks.phases import phases_of
 from checks.windows import settings_of, windows_of
+from drill.stamps import resolution_s
 from drill.verdict import Interval
 from tests.checks.histories import OSAKA, TARGET, Story
 

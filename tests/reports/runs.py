@@ -150,6 +150,20 @@ LOST = {
 }
 
 
+POLL = "harness clock, poll of it every 5 s"
+STEPS = (
+    ("failover: detected", Interval(70.0, 75.0), POLL),
+    ("failover: decided", Interval(98.0, 103.0), POLL),
+    ("failover: data promoted", Interval(200.0, 206.0), POLL),
+    ("failover: traffic switched", Interval(148.0, 151.0), POLL),
+    ("failover: detected, own clock", Interval(71.0, 71.1), "alarm history, its own clock"),
+    ("failover: clients recovered", Interval(238.0, 243.0), POLL),
+    ("failover: clients recovered after the decision", Interval(135.0, 145.0), POLL),
+    ("failback: data promoted", None, POLL),
+)
+"""The split of a recovery as the judge names its rows, not in the order in which they happened."""
+
+
 def judgement(rto_s: float = 600.0, lost: int = 0, reach_s: float = 243.0) -> Judgement:
     """A judgement of the hand-written run. reach_s: upper bound of the recovery time."""
     rto = judge_interval("recovery time, failover", Interval(min(238.0, reach_s), reach_s), rto_s)

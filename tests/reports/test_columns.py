@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +53,7 @@ def test_change_begins_at_the_look_that_saw_it() -> None:
 @given(st.lists(st.floats(0, 1000), max_size=300))
 def test_bins_count_everything_once(instants: list[float]) -> None:
     """No request is lost or counted twice by binning."""
-    counted = bins(((at, "x") for at in instants), Scale(1000.0, 880), 5.0)
+    counted = bins(np.array(instants), np.zeros(len(instants), np.int32), ["x"], Scale(1000.0, 880), 5.0)
     assert sum(cell.get("x", 0) for cell in counted.counts) == len(instants)
 
 

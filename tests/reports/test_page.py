@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -9,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from drill.timeline import Event, History, Outcome, Request
 from drill.verdict import Finding, Interval, Verdict, conclude
 from reports.bars import bar, reach
+from reports.look import policy
 from reports.page import extras, page, render, session_prefix
 from reports.run import load_run
 from reports.summary import write_summary
-from tests.reports.runs import history, judgement, run, wall, write_folder
+from tests.reports.runs import header, history, judgement, look, run, wall, write_folder
 
 VOID = {"meta", "br"}
 
@@ -67,11 +71,25 @@ def test_report_is_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_page_asks_for_nothing_outside() -> None:
-    """No script, no link, no image: the page loads nothing and its policy forbids it."""
+    """No link, no image, no script from elsewhere: the page loads nothing, and its policy forbids it."""
     found = Balanced(page(run()))
-    assert not {"script", "link", "img", "iframe", "object"} & found.tags
+    assert not {"link", "img", "iframe", "object", "base", "form"} & found.tags
     assert not [value for name, value in found.attributes if name in ("href", "src", "action")]
-    assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in found.attributes
+    policies = [str(value) for name, value in found.attributes if name == "content" and "default-src" in str(value)]
+    assert [p.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-") for p in policies] == [
+        True
+    ]
+    assert policies[0].endswith("base-uri 'none'; form-action 'none'")
+
+
+def test_policy_names_exactly_the_scripts_of_the_page() -> None:
+    """The two scripts of the page may run by their digests, and no other may."""
+    text = page(run())
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    assert len(digests) == 2
+    assert re.findall(r"'sha256-([^']+)'", policy()) == digests
+    assert "unsafe" not in policy().replace("style-src 'unsafe-inline'", "")
 
 
 def test_hostile_names_stay_text() -> None:
@@ -79,7 +97,29 @@ def test_hostile_names_stay_text() -> None:
     evil = "<script>alert(1)</script>\"'&\x00"
     found = Finding(evil, Verdict.FAIL, evil, 5.0, Interval(6.0, 7.0), evil, {"lost": [{"key": evil, evil: evil}]})
     text = page(run(judgement=conclude([found], ((evil, None, evil),), {evil: {evil: 1}}, (evil,))))
-    assert "script" not in Balanced(text).tags
+    assert len(re.findall("<script", text)) == len(re.findall("<script", page(run()))) == 3
+    assert "\x00" not in text
+
+
+def test_hostile_evidence_stays_data() -> None:
+    """Names in looks, marks, requests and stamps neither end the data island nor become markup."""
+    evil = "</script><script>alert(1)</script><!--<script>\u2028\x00\x1b]]>&\"'"
+    looks = tuple(look(n, evil, evil, evil) for n in range(1, 600, 60))
+    looks += tuple(look(n, f"aws.{evil}", evil, evil) for n in range(1, 600, 60))
+    looks += tuple(look(n, "dns", f"resolver:{evil}", evil) for n in range(1, 600, 60))
+    marks = (
+        Event(wall(1), "phase", {"phase": evil}),
+        Event(wall(2), "fault.injected", {"kind": evil, "effect": evil, "window": evil}),
+        Event(wall(3), "window.begin", {"window": evil}),
+        Event(wall(4), "clock", {"at": "2026-01-01T00:00:00+00:00", "low_s": wall(4), "high_s": wall(4)}),
+        Event(wall(5), "signal", {"at": "2026-01-01T00:00:01+00:00", "source": evil, "name": evil, "detail": evil}),
+    )
+    asked = (Request(wall(6), wall(7), evil, Outcome.FAIL, 0, evil, detail=evil, cohort=evil),)
+    changes = {"run_id": evil, "scenario": evil, "docstring": evil, "command_line": [evil], "versions": {evil: evil}}
+    text = page(run(history=History(header(target_name=evil, **changes), marks, looks, asked)))
+    assert len(re.findall("<script", text)) == 3
+    data = json.loads(text.partition('id="run-data">')[2].partition("</script>")[0])
+    assert [band["label"] for band in data["bands"] if band["group"] == "stamps"] == [f"{evil} ({evil})"]
     assert "\x00" not in text
 
 
@@ -88,6 +128,15 @@ def test_rows_behind_a_finding_are_shown() -> None:
     rows = [{"account": "drill-7", "expected": 850.0, "balance": 1850.0, "duplicates": 1}]
     found = Finding("balances, failover", Verdict.FAIL, "1 account does not add up", data={"rows": rows})
     assert {"drill-7", "850.0", "1850.0"} <= set(Balanced(page(run(judgement=conclude([found])))).texts)
+
+
+def test_what_to_type_comes_first() -> None:
+    """After a drill that left something changed, the lines that put it back stand before all figures."""
+    line = "aws ecs update-service --desired-count 2 --region ap-northeast-1"
+    left = Finding("residue", Verdict.DIRTY, f"ecs is not back. Type:\n  {line}", data={"lines": [line]})
+    shown = page(run(judgement=conclude([*judgement().findings, left])))
+    assert "! DIRTY" in shown
+    assert shown.index(f">{line}</pre>") < shown.index("recovery time, failover")
 
 
 def test_calls_are_shown_as_lines_to_type(tmp_path: Path) -> None:
@@ -129,9 +178,10 @@ def test_session_without_drills_adds_nothing() -> None:
     assert session_prefix([]) == []
 
 
-def test_extras_carry_details_and_closing_table() -> None:
+def test_extras_carry_details_and_closing_table(tmp_path: Path) -> None:
     """Under the drill's row stand the details and the closing table."""
-    found = {extra["format_type"]: str(extra["content"]) for extra in extras(run(), Path("reports/runs"))}
+    shown = extras(run(folder=tmp_path / "latest"), tmp_path)
+    found = {extra["format_type"]: str(extra["content"]) for extra in shown}
     assert "The split of the recovery" in found["html"]
     assert "recovery time, failover" in found["text"]
     assert found["url"] == "latest/report.html"
@@ -142,8 +192,8 @@ def test_bars_are_to_scale() -> None:
     """The limit and the interval share one axis that holds both."""
     finding = Finding("recovery time, failover", Verdict.FAIL, "r", 5.0, Interval(200.0, 400.0))
     assert reach(finding) == pytest.approx(460.0)
-    assert 'd="M191.3 22h191.3v14h-191.3z"' in bar(finding, "lab s", 1)
-    assert 'd="M4.8 15L4.8 43"' in bar(finding, "lab s", 1)
+    assert 'd="M139.1 22h139.1v14h-139.1z"' in bar(finding, "lab s", 1)
+    assert 'd="M3.5 15L3.5 43"' in bar(finding, "lab s", 1)
 
 
 def test_unmeasured_objective_has_no_bar() -> None:
