@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from checks.reads import reading
@@ -13,8 +14,8 @@ from commands.plan import add_target_options, require_plans, target_options
 from commands.planning import SCENARIOS, plan_scenarios
 from commands.say import say
 from commands.world import Options, resolve_target
-from drill.errors import Invalid, Refused
-from drill.iam import MANAGED_POLICY_MAX, Need, need_of, policy, size_of
+from drill.errors import Invalid, Refused, UsageError
+from drill.iam import MANAGED_POLICY_MAX, VERSION, Need, need_of, parts, policy, size_of
 from drill.lock_table import needs as lock_needs
 from drill.plan import Plan, PlannedStep
 from drill.planning import RUN_ID
@@ -31,6 +32,17 @@ def register(verbs: Any) -> None:
         action="store_true",
         help="only what looking needs: enough for `drill plan`; made from the target file alone, without AWS",
     )
+    parser.add_argument(
+        "--assume",
+        action="store_true",
+        help="only what whoever runs the drill needs: to assume the target's role ([access] role_arn)",
+    )
+    parser.add_argument(
+        "--split",
+        type=Path,
+        metavar="FOLDER",
+        help="write it there as managed policies to be attached side by side, since IAM bounds the size of each",
+    )
     add_target_options(parser)
     parser.set_defaults(run=run)
 
@@ -38,10 +50,46 @@ def register(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the policy. Refused or Invalid when a scenario cannot be planned whole: a policy with gaps is none."""
     target = resolve_target(Options(target=args.target, settings=tuple(args.drill_set)))
-    document = json.dumps(policy_for(target, () if args.read_only else _plans(args)), indent=2)
-    say(document)
-    _warn(document)
+    document = assuming(target) if args.assume else policy_for(target, () if args.read_only else _plans(args))
+    if args.split is not None:
+        _write(args.split, target, document)
+        return 0
+    text = json.dumps(document, indent=2)
+    say(text)
+    _warn(text)
     return 0
+
+
+def assuming(target: Target) -> dict[str, Any]:
+    """The policy for the identity that assumes the target's role. UsageError when the target names none."""
+    access = target.access
+    if access.role_arn is None:
+        raise UsageError(
+            f"target {target.name} names no role to assume: add role_arn to its [access], or leave --assume"
+        )
+    statement: dict[str, Any] = {
+        "Sid": "AssumeTheDrillsRole",
+        "Effect": "Allow",
+        "Action": ["sts:AssumeRole"],
+        "Resource": [access.role_arn],
+    }
+    if access.external_id is not None:
+        statement["Condition"] = {"StringEquals": {"sts:ExternalId": access.external_id}}
+    return {"Version": VERSION, "Statement": [statement]}
+
+
+def _write(folder: Path, target: Target, document: dict[str, Any]) -> None:
+    """One file each; none is left of an earlier, longer policy."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob(f"{target.name}-policy-*.json"):
+            old.unlink()
+        for number, part in enumerate(parts(document), start=1):
+            path = folder / f"{target.name}-policy-{number}.json"
+            path.write_text(json.dumps(part, indent=2) + "\n")
+            say(str(path))
+    except OSError as error:
+        raise UsageError(f"--split {folder}: {error.strerror or error}; name a folder that can be written") from error
 
 
 def policy_for(target: Target, plans: tuple[Plan, ...]) -> dict[str, Any]:
@@ -111,4 +159,5 @@ def _hole(step: PlannedStep) -> str:
 def _warn(document: str) -> None:
     size = size_of(document)
     if size > MANAGED_POLICY_MAX:
-        sys.stderr.write(f"drill: {size} characters; a managed policy holds {MANAGED_POLICY_MAX}: split it in two\n")
+        most = f"a managed policy holds {MANAGED_POLICY_MAX}"
+        sys.stderr.write(f"drill: {size} characters; {most}: write it as several with --split FOLDER\n")

@@ -11,6 +11,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-ke
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -164,6 +165,25 @@ def policy(needs: Iterable[Need], account: str) -> dict[str, Any]:
 def size_of(document: str) -> int:
     """The characters that IAM counts of a policy."""
     return len(re.sub(r"\s", "", document))
+
+
+def parts(document: Mapping[str, Any], most: int = MANAGED_POLICY_MAX) -> list[dict[str, Any]]:
+    """The same statements as several policies, none of which is longer than `most` characters as IAM counts.
+
+    To be attached side by side: together they allow what the one does. UsageError when one statement alone is longer.
+    """
+    made: list[dict[str, Any]] = []
+    for statement in document["Statement"]:
+        alone = {"Version": VERSION, "Statement": [statement]}
+        if size_of(json.dumps(alone)) > most:
+            raise UsageError(f"statement {statement['Sid']} alone is longer than a policy may be ({most} characters)")
+        for part in made:
+            if size_of(json.dumps({**part, "Statement": [*part["Statement"], statement]})) <= most:
+                part["Statement"].append(statement)
+                break
+        else:
+            made.append(alone)
+    return made
 
 
 def _widest(arns: set[str]) -> set[str]:

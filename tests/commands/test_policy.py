@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,8 @@ from commands.main import main
 from commands.planning import DrySession
 from commands.policy import plan_needs, policy_for
 from drill.call import Call
-from drill.iam import resources_of
+from drill.errors import UsageError
+from drill.iam import MANAGED_POLICY_MAX, parts, resources_of, size_of
 from drill.plan import Plan, PlannedStep
 from drill.planning import RUN_ID
 from drill.target import load_target
@@ -155,3 +157,39 @@ def test_a_policy_with_gaps_is_none(
     printed = capsys.readouterr()
     assert words in printed.err
     assert printed.out == ""
+
+
+def test_a_long_policy_is_split_into_managed_ones(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """None is longer than IAM allows; together they hold every statement; nothing of a longer one before is left."""
+    (tmp_path / "core-banking-policy-99.json").write_text("{}")
+    assert main(["policy", "--read-only"]) == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert main(["policy", "--read-only", f"--split={tmp_path}"]) == 0
+    files = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert sorted(files) == sorted(tmp_path.iterdir())
+    assert all(size_of(path.read_text()) <= MANAGED_POLICY_MAX for path in files)
+    split = [s for path in files for s in json.loads(path.read_text())["Statement"]]
+    assert sorted(s["Sid"] for s in split) == sorted(s["Sid"] for s in whole["Statement"])
+    assert len(parts(whole, most=size_of(json.dumps(whole)) - 1)) > 1
+    with pytest.raises(UsageError, match="alone is longer"):
+        parts(whole, most=100)
+
+
+def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "file").touch()
+    assert main(["policy", "--read-only", f"--split={tmp_path / 'file'}"]) == 4
+    assert "name a folder that can be written" in capsys.readouterr().err
+
+
+def test_who_assumes_the_role_needs_one_statement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The drill's own policy is the role's; a target without a role has no such policy."""
+    assert main(["policy", "--assume"]) == 4
+    assert "names no role to assume" in capsys.readouterr().err
+    role = "arn:aws:iam::000000000000:role/failover-drill"
+    text = (ROOT / "targets" / "core-banking.example.toml").read_text()
+    (tmp_path / "t.toml").write_text(re.sub(r"# external_id = .*", 'external_id = "drills"', text))
+    assert main(["policy", "--assume", f"--target={tmp_path / 't.toml'}"]) == 0
+    [statement] = json.loads(capsys.readouterr().out)["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (["sts:AssumeRole"], [role])
+    assert statement["Condition"] == {"StringEquals": {"sts:ExternalId": "drills"}}
