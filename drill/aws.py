@@ -6,7 +6,6 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from botocore import xform_name
@@ -16,6 +15,7 @@ from botocore.retries.standard import ThrottledRetryableChecker
 
 from drill.call import Call, Fact, Reading
 from drill.errors import DrillError
+from drill.limits import Limits
 from drill.reach import Reach
 from drill.rights import Rights
 from drill.session import failure, open_session
@@ -28,24 +28,6 @@ Cause = Literal["refused", "busy", "unanswered"]
 such thing); busy: AWS says to come again (throttled, 5xx); unanswered: nobody knows whether the call took effect."""
 BUSY = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
 """The error codes that botocore itself takes for throttling."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long one call may take, in wall seconds, and how often botocore tries it."""
-
-    connect_s: float = 2.0
-    read_s: float = 10.0
-    attempts: int = 3
-
-    @property
-    def worst_call_s(self) -> float:
-        """The longest that one call can take: every attempt waited out, and botocore's pauses between them.
-
-        Botocore's standard mode pauses at most 1, 2, 4 ... s, never above 20 s, and 5 s more when AWS asks for it.
-        """
-        pauses_s = sum(min(2.0**n, 20.0) + 5.0 for n in range(self.attempts - 1))
-        return self.attempts * (self.connect_s + self.read_s) + pauses_s
 
 
 GLANCE = Limits(connect_s=1.0, read_s=2.0, attempts=1)

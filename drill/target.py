@@ -29,6 +29,7 @@ from pydantic import (
 from drill.errors import Refused, UsageError
 from drill.evidence import Evidence
 from drill.ip_ranges import Ranges, take_ip_ranges
+from drill.limits import Limits
 from drill.probing import Probing
 from drill.redact import redacted
 from drill.safety import Access, Safety
@@ -354,6 +355,11 @@ def _contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
             if key not in resources or not key.endswith("_alarm"):
                 known = sorted(k for k in resources if k.endswith("_alarm"))
                 yield f"safety.stop_alarms names {key!r}, which is no alarm of [resources] {known}"
+    if safety and kind == "aws" and safety.lease_wall_s <= Limits().worst_call_s:
+        yield (
+            f"safety.lease_wall_s is {safety.lease_wall_s:g}: one call to a Region that does not answer may take "
+            f"{Limits().worst_call_s:g} s, and a drill that waits for it must not be taken for hung"
+        )
     if kind == "lab" and tables.get("access") not in (None, {}, Access()):
         yield "[access] is for kind 'aws': a lab accepts any credentials and must never be shown real ones"
     regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")

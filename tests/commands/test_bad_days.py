@@ -10,11 +10,12 @@ import pytest
 from commands.main import main
 from commands.running import Run, Scenario, require_nothing_outstanding
 from commands.world import World
-from drill.aws import Aws, Limits
+from drill.aws import Aws
 from drill.clock import SystemClock
 from drill.errors import Refused
 from drill.interrupt import Interrupts
 from drill.journal import outstanding
+from drill.limits import Limits
 from drill.timeline import Observation, Outcome, load_history
 from drill.verdict import Verdict
 from faults.ecs_scale import ScaleEcsService

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from drill.aws import Aws, AwsFailed, Limits
+from drill.aws import Aws, AwsFailed
 from drill.change import Change
 from drill.clock import Clock, FakeClock, SystemClock
 from drill.drill import Drill
 from drill.errors import Refused, RestoreFailed
 from drill.journal import NO_CHANGE, Journal, outstanding
+from drill.limits import Limits
 from drill.restore import UNANSWERED_TRIES, put_back
 from drill.target import Resource
 from drill.timeline import Observation, Outcome, Timeline

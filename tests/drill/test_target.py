@@ -160,6 +160,13 @@ def test_when_a_lost_drill_is_put_back_can_be_set(setting: str) -> None:
     assert loaded.overrides == (setting,)
 
 
+def test_a_drill_that_waits_for_a_silent_region_is_not_hung() -> None:
+    """On AWS a lease lasts longer than one call may; in a lab every Region is this machine, and it may be short."""
+    with pytest.raises(UsageError, match=r"lease_wall_s is 40: one call .* may take 49 s"):
+        load_target(TARGETS / "core-banking.example.toml", ["safety.lease_wall_s=40"])
+    assert load_target(TARGETS / "core-banking.example.toml", ["safety.lease_wall_s=50"]).safety.lease_wall_s == 50
+
+
 @pytest.mark.parametrize("setting", ["safety.stack=1", "safety.max_duration_s=1", "safety.dead_man_s=30"])
 def test_whether_and_where_it_is_put_back_cannot(setting: str) -> None:
     """Another stack, a longer drill, or a time that no schedule can hold: a usage error."""
