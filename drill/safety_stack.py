@@ -20,8 +20,6 @@ from drill.reads import Read, things
 from drill.target import Resource, Target
 
 FOLDER = REPOSITORY / "stack"
-CODE_MAX = 4096
-"""Characters of inline code that CloudFormation takes (AWS::Lambda::Function, Code.ZipFile)."""
 TEMPLATE_MAX = 51_200
 """Bytes of a template that CreateStack takes inline."""
 CODE_MARK = "# drill install: stack/dead_man.py"

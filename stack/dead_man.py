@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 TABLE = os.environ["TABLE"]
 PAUSE_S, SPARE_MS = 15, 60_000
+SETTLE_S, LOOK_S = 10, 2
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 Json = dict[str, Any]
 
@@ -41,17 +42,25 @@ def handler(event: Json, context: Any) -> Json:
 
 
 def _put_back(change: Json) -> tuple[str, Json]:
-    seen = _look(change)
-    if all(fact["holds"] for fact in seen["before"]):
-        return "restored" if "sent" in change else "as before", seen
-    as_before = [(f["call"], f["path"]) for f in seen["before"] if f["holds"]]
-    if not all(f["holds"] or (f["call"], f["path"]) in as_before for f in seen["faulted"]):
-        return "left alone", seen
+    seen, settled = _look(change), time.monotonic() + SETTLE_S
+    while not _ours(seen) and time.monotonic() < settled:
+        time.sleep(LOOK_S)  # a reply may be old, so only what every look says is believed
+        seen = _look(change)
+    if not _ours(seen):
+        as_before = "restored" if "sent" in change else "as before"
+        return as_before if all(fact["holds"] for fact in seen["before"]) else "left alone", seen
     change["sent"] = True
     for call in change["restore"]:
         _call(call)
     seen = _look(change)
     return "restored" if all(fact["holds"] for fact in seen["before"]) else "failed", seen
+
+
+def _ours(seen: Json) -> bool:
+    """Whether it is as the drill broke it, wholly or half."""
+    as_before = [(f["call"], f["path"]) for f in seen["before"] if f["holds"]]
+    half = all(f["holds"] or (f["call"], f["path"]) in as_before for f in seen["faulted"])
+    return half and not all(f["holds"] for f in seen["before"])
 
 
 def _look(change: Json) -> Json:

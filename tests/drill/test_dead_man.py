@@ -24,8 +24,9 @@ from drill.safety_stack import stack_of
 from drill.timeline import Timeline
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from lab.aws.misbehave import parse
 from tests.checks.worlds import eventually
-from tests.drill.dead_world import FIRED_LIMIT_S, OREGON, OSAKA, RULE, SERVICE, TOKYO, DeadWorld, dead_world
+from tests.drill.dead_world import FIRED_LIMIT_S, OREGON, OSAKA, RULE, SERVICE, SPEED, TOKYO, DeadWorld, dead_world
 
 SOON_S, LATER_S = 120.0, 100_000.0
 """Lab seconds at speed 100: one wall second, and longer than any test."""
@@ -98,6 +99,18 @@ def test_what_was_never_injected_stays_as_before(world: DeadWorld) -> None:
     change = world.scale("gone")
     world.dead_man(SOON_S).arm(1, change)
     world.becomes(change, "as before")
+    assert world.desired() == 2
+
+
+def test_an_old_reply_that_says_as_before_is_not_believed(world: DeadWorld) -> None:
+    """AWS may answer what was so a moment ago: the first looks show no fault, a later one does; it is put back."""
+    world.desired()  # only what was asked before has an old answer
+    change = world.scale("gone")
+    world.dead_man(SOON_S).arm(1, change)
+    world.server.misbehave(parse(f"stale ecs delay_s={7 * SPEED:g}"))  # 7 wall seconds: the function starts in 2 to 4
+    world.inject(change)
+    world.becomes(change, "restored")
+    world.server.misbehave()
     assert world.desired() == 2
 
 
