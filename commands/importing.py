@@ -44,7 +44,7 @@ def entry_of(folder: Path) -> Entry:
         wrong = "; ".join(_wrong(folder, history, judged))
     except UNREADABLE as error:
         return Entry(folder.name, folder.name, None, f"cannot be read: {_line(error)}", None)
-    return Entry(record.run.id, folder.name, record, wrong, _left(folder))
+    return Entry(record.run.id, folder.name, record, wrong, left_changed(folder))
 
 
 def import_runs(file: HistoryFile, folders: Sequence[Path]) -> Iterator[tuple[Entry, str]]:
@@ -83,7 +83,8 @@ def verdicts_in(text: str) -> dict[str, str]:
         return {}
 
 
-def _left(folder: Path) -> int | None:
+def left_changed(folder: Path) -> int | None:
+    """How many changes the journal of a run does not know to be back; None when it cannot be read."""
     try:
         return len(outstanding(folder / "journal.jsonl"))
     except (OSError, Unreadable):

@@ -16,6 +16,7 @@ VERBS = (
     "bundle",
     "calibrate",
     "faults",
+    "gameday",
     "gate",
     "history",
     "install",

@@ -170,7 +170,39 @@ class History:
         return {probe: tuple(sorted(looks, key=lambda o: o.sent_s)) for probe, looks in found.items()}
 
 
-class Timeline:
+class Followed:
+    """A run folder that is read while others write it. events: the drill's own marks, by who knows them."""
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = folder
+        self.clock = clock
+        self._offsets: dict[Path, int] = {}
+        self._tails: dict[Path, ObservationTail] = {}
+        self.observations: list[Observation] = []
+        self.requests: list[Request] = []
+        self.events: list[Event] = []
+
+    def refresh(self) -> None:
+        """Read what other processes have appended to this folder since the last call."""
+        for path in sorted(self.folder.glob("obs-*.jsonl")):
+            self.observations.extend(observation_from(record) for record in self._new_lines(path))
+        for path in sorted(self.folder.glob("obs-*.bin")):
+            self.observations.extend(self._tails.setdefault(path, ObservationTail(path)).new())
+        for path in sorted(self.folder.glob("requests-*.jsonl")):
+            self.requests.extend(request_from(record) for record in self._new_lines(path))
+
+    def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
+        offset = self._offsets.get(path, 0)
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offsets[path] = offset + len(whole)
+        for line in whole.splitlines():
+            yield json.loads(line)
+
+
+class Timeline(Followed):
     """The run folder while it is written, and incrementally read.
 
     folder: exists and is empty but for `run.json`, which `create` writes. Other processes append their own files
@@ -178,16 +210,10 @@ class Timeline:
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self.folder = folder
-        self.clock = clock
+        super().__init__(folder, clock)
         self._events_fd = os.open(
             folder / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
-        self._offsets: dict[Path, int] = {}
-        self._tails: dict[Path, ObservationTail] = {}
-        self.observations: list[Observation] = []
-        self.requests: list[Request] = []
-        self.events: list[Event] = []
 
     @classmethod
     def create(cls, folder: Path, clock: Clock, header: dict[str, Any]) -> Timeline:
@@ -210,15 +236,6 @@ class Timeline:
             raise ValueError(f"phase {name!r} is not one of {', '.join(PHASES)}")
         return self.mark("phase", phase=name)
 
-    def refresh(self) -> None:
-        """Read what other processes have appended to this folder since the last call."""
-        for path in sorted(self.folder.glob("obs-*.jsonl")):
-            self.observations.extend(observation_from(record) for record in self._new_lines(path))
-        for path in sorted(self.folder.glob("obs-*.bin")):
-            self.observations.extend(self._tails.setdefault(path, ObservationTail(path)).new())
-        for path in sorted(self.folder.glob("requests-*.jsonl")):
-            self.requests.extend(request_from(record) for record in self._new_lines(path))
-
     def between(self, low_s: float, high_s: float, probe: str) -> list[Observation]:
         """Observations of `probe` whose result came in [low_s, high_s]."""
         return [o for o in self.observations if o.probe == probe and low_s <= o.done_s <= high_s]
@@ -226,16 +243,6 @@ class Timeline:
     def close(self) -> None:
         """Close the files."""
         os.close(self._events_fd)
-
-    def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
-        offset = self._offsets.get(path, 0)
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offsets[path] = offset + len(whole)
-        for line in whole.splitlines():
-            yield json.loads(line)
 
 
 class ObservationFile:
@@ -329,7 +336,7 @@ def load_history(folder: Path, many: bool = True) -> History:
         raise ValueError(f"{folder}: format {found!r}, this version reads {FORMAT}")
     return History(
         header=header,
-        events=_all(folder, "events.jsonl", _event_from),
+        events=_all(folder, "events.jsonl", event_from),
         observations=(
             *_all(folder, "obs-*.jsonl", observation_from),
             *(read_logs(folder.glob("obs-*.bin")) if many else ()),
@@ -393,7 +400,8 @@ def _all(folder: Path, pattern: str, read: Callable[[dict[str, Any]], T]) -> tup
     return tuple(found)
 
 
-def _event_from(record: dict[str, Any]) -> Event:
+def event_from(record: dict[str, Any]) -> Event:
+    """An event from its JSON form."""
     event = Event(**record)
     if not isinstance(event.data, dict):
         raise TypeError("data is not a table")

@@ -42,12 +42,12 @@ def _prctl(option: int, value: int) -> bool:
     return bool(ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) == 0)
 
 
-def die_with_parent(parent_pid: int) -> None:
-    """Ask for SIGKILL when the parent dies; exits at once when it is already dead.
+def die_with_parent(parent_pid: int, number: int = signal.SIGKILL) -> None:
+    """Ask for a signal (SIGKILL) when the parent dies; exits at once when it is already dead.
 
     Call it after any change of user: the kernel forgets the wish then.
     """
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent_pid:
         os._exit(1)
 

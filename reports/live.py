@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TextIO, TypeVar
 
 from drill.target import Target
-from drill.timeline import Event, Observation, Outcome, Request, Timeline
+from drill.timeline import Event, Followed, Observation, Outcome, Request
 from reports.ink import CONTROL
 from reports.run import place
 
@@ -108,7 +108,7 @@ class LiveLine:
             self._quiet = True
 
 
-def snapshot(timeline: Timeline, target: Target, note: str = "") -> Snapshot:
+def snapshot(timeline: Followed, target: Target, note: str = "") -> Snapshot:
     """What the timeline, as last refreshed, says about now."""
     now_s, speed = timeline.clock.monotonic_s(), timeline.clock.speed
     began_s = timeline.events[0].at_s if timeline.events else now_s
@@ -149,17 +149,42 @@ def _recovery_clock(events: list[Event], now_s: float, speed: float) -> float | 
     return max(0.0, until_s - since_s) * speed
 
 
+def dns_regions(timeline: Followed, target: Target) -> dict[str, str]:
+    """Vantage -> the Region that its newest answer names; "none" without an answer, "?" when nobody knows."""
+    since_s = timeline.clock.monotonic_s() - STALE_WALL_S
+    newest = {o.vantage: o for o in sorted(_tail(timeline.observations), key=lambda o: o.done_s) if o.probe == "dns"}
+    return {
+        vantage: _answered(look if look.done_s >= since_s else None, target)
+        for vantage, look in sorted(newest.items())
+    }
+
+
+def http_regions(timeline: Followed, target: Target) -> dict[str, float]:
+    """Region -> requests per wall second that it served in the last two wall seconds."""
+    since_s = timeline.clock.monotonic_s() - RATE_WALL_S
+    recent = (r for r in _tail(timeline.requests) if r.done_s >= since_s)
+    regions = Counter(place(target.region_of(r.peer) or "elsewhere") for r in recent if _served(r))
+    return {region: count / RATE_WALL_S for region, count in sorted(regions.items())}
+
+
 def _dns_region(observations: list[Observation], target: Target, since_s: float) -> str:
     looks = [o for o in _tail(observations) if o.probe == "dns" and o.done_s >= since_s]
     first = [o for o in looks if o.vantage == "authoritative"] or looks
-    newest = max(first, key=lambda o: o.done_s, default=None)
-    if newest is None or newest.outcome is Outcome.UNKNOWN:
+    return _answered(max(first, key=lambda o: o.done_s, default=None), target)
+
+
+def _answered(look: Observation | None, target: Target) -> str:
+    if look is None or look.outcome is Outcome.UNKNOWN:
         return "?"
-    return "none" if newest.outcome is Outcome.FAIL else _named(newest.value.split(","), target)
+    return "none" if look.outcome is Outcome.FAIL else _named(look.value.split(","), target)
+
+
+def _served(request: Request) -> bool:
+    return bool(request.peer) and request.outcome is Outcome.OK
 
 
 def _http_region(requests: Sequence[Request], target: Target) -> str:
-    served = [r.peer for r in requests if r.peer and r.outcome is Outcome.OK]
+    served = [r.peer for r in requests if _served(r)]
     return _named(served, target) if served else "none" if requests else "?"
 
 
