@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.gameday_board import board_place, bound, served
-from commands.gameday_check import problems_of
+from commands.gameday_check import problems_of, require_meant
 from commands.gameday_report import INTERRUPTED, load_day, read_day, runs_of, write_reports
 from commands.gameday_run import Runner, require_put_back
 from commands.gameday_session import SessionOptions, is_running
@@ -41,7 +41,9 @@ def register(verbs: Any) -> None:
     parser.add_argument("--runs", type=Path, default=None, help="where run folders land (default: reports/runs)")
     parser.add_argument("--gamedays", type=Path, default=GAMEDAYS, help="where game-day folders land")
     parser.add_argument("--release", help="the build or commit that is drilled, as for pytest")
-    parser.add_argument("--production", metavar="NAME", help="a production target of the plan, and it is meant")
+    parser.add_argument(
+        "--production", action="append", default=[], metavar="NAME", help="a production target of the plan, and meant"
+    )
     parser.set_defaults(run=run)
 
 
@@ -51,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
         return _report(args.report)
     what = args.file or _game_day(args.resume)
     text = plan_text(what if args.file else what / PLAN_FILE)
-    plan = _checked(str(what), text, args.production)
+    read = read_plan(text)
+    plan = require_plan(str(what), read, tuple(problems_of(read.drills)))
+    require_meant(plan, args.production)
     place = board_place(args.board, args.token_file)
     release_of(args.release, None)
     if args.check:
@@ -59,12 +63,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     runs = runs_of(state_of(*read_day(what))) if args.resume else (args.runs or RUNS).resolve()
     with bound(place) as server, _opened(args, plan, text, runs) as log:
-        return _run(args, Runner.of(plan, log, SessionOptions(runs, args.release, args.production)), server)
-
-
-def _checked(name: str, text: str, production: str | None) -> GameDay:
-    read = read_plan(text)
-    return require_plan(name, read, tuple(problems_of(read.drills, production)))
+        return _run(args, Runner.of(plan, log, SessionOptions(runs, args.release, tuple(args.production))), server)
 
 
 @contextlib.contextmanager

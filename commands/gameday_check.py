@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from checks.admission import named_for_production
 from commands.scenario_names import scenarios_in
 from commands.world import Options, resolve_target
 from drill.child import REPOSITORY
 from drill.errors import UsageError
-from drill.gameday import DrillStep
+from drill.gameday import DrillStep, GameDay
 from drill.target import Target
 
 EXAMPLE = "scenarios/test_core_banking.py::test_service_loss_and_return"
@@ -29,7 +30,16 @@ def target_of(step: DrillStep) -> Target:
     )
 
 
-def problems_of(steps: tuple[DrillStep, ...], production: str | None) -> Iterator[str]:
+def require_meant(plan: GameDay, production: Collection[str]) -> None:
+    """Every production target of the plan was named. Refused for one that was not, UsageError for a name too many."""
+    targets = {target.name: target for target in map(target_of, plan.drill_steps)}
+    for target in targets.values():
+        named_for_production(target, target.name if target.name in production else None)
+    for name in sorted(set(production) - targets.keys()):
+        raise UsageError(f"--production {name}: no target of this plan; its targets: {', '.join(targets)}")
+
+
+def problems_of(steps: tuple[DrillStep, ...]) -> Iterator[str]:
     """Everything that would end a drill before it begins and can be known beforehand, one sentence each."""
     for step in steps:
         target: Target | None = None
@@ -37,8 +47,6 @@ def problems_of(steps: tuple[DrillStep, ...], production: str | None) -> Iterato
             target = target_of(step)
         except UsageError as error:
             yield f"step {step.id}: {error}"
-        if target is not None and target.production and target.name != production:
-            yield f"step {step.id}: target {target.name} is production; type: --production {target.name}"
         for node in step.scenarios:
             yield from (f"step {step.id}: {problem}" for problem in _scenario(node, target))
 

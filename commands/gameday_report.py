@@ -39,10 +39,10 @@ def load_day(folder: Path) -> Day:
         raise Invalid(f"{folder}: the game day's record does not fit its plan: {error}") from error
     runs = runs_of(state)
     found = {a: _folders(a, runs) for a in state.attempts}
+    lost = tuple(path for a in state.attempts if a.end for path in a.end.runs if not Path(path).is_dir())
     state = replace(state, attempts=tuple(_as_of_now(a, found[a], state) for a in state.attempts))
     code = exit_code(state)
     entries = {(a.drill, a.number): tuple((f, entry_of(f)) for f in folders) for a, folders in found.items()}
-    lost = tuple(path for a in state.attempts if a.end for path in a.end.runs if not Path(path).is_dir())
     lab = any(_is_lab(step) for step in plan.step if isinstance(step, DrillStep))
     lab = lab or any(
         e.record is not None and e.record.target.kind == "lab" for found in entries.values() for _, e in found

@@ -21,6 +21,7 @@ from drill.gameday_log import GameDayLog, Record
 from drill.gameday_state import State, state_of
 from drill.verdict import Verdict
 
+MOST_DRAINED = 100
 LONGEST = 2000
 """Characters of what one person says at once."""
 
@@ -126,6 +127,7 @@ class Runner:
         waiting = self.state.waiting
         if waiting is None or waiting.step.id != step.id:
             self.log.add("hold", step=step.id)
+        self._drain()
         with self._said:
             self._hold = step.id
         self.terminal.say(_asking(step, bool(self.board)))
@@ -194,13 +196,21 @@ class Runner:
         self.terminal.say(f"{drill}: {outcome.verdict}{': ' * bool(outcome.reason)}{outcome.reason}")
         return outcome
 
-    def _listen(self) -> None:
-        """Take what was typed meanwhile; wait a moment when nothing was."""
-        for line in self.terminal.lines():
+    def _drain(self) -> None:
+        """What was typed before a hold is shown does not release it: an ENTER too many is no consent."""
+        for _ in range(MOST_DRAINED):
+            if not self._listen():
+                return
+
+    def _listen(self) -> bool:
+        """Take what was typed meanwhile; wait a moment when nothing was. Whether something was."""
+        lines = self.terminal.lines()
+        for line in lines:
             try:
                 self._typed(line)
             except UsageError as error:
                 self.terminal.say(str(error))
+        return bool(lines)
 
     def _typed(self, line: str) -> None:
         word, _, rest = line.strip().partition(" ")

@@ -18,11 +18,11 @@ from drill.gameday import PlannedDrill
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """What a person asked of all drills. runs: where run folders land; production: the name typed, None without."""
+    """What a person asked of all drills. runs: where run folders land; production: the names typed."""
 
     runs: Path
     release: str | None = None
-    production: str | None = None
+    production: tuple[str, ...] = ()
 
 
 class DrillSession:
@@ -82,7 +82,7 @@ def session_arguments(drill: PlannedDrill, html: Path, options: SessionOptions, 
         "--lab-speed": step.lab_speed,
         "--lab-attach": step.lab_attach,
         "--release": options.release,
-        "--production": target if options.production == target else None,
+        "--production": target if target in options.production else None,
     }
     words += [f"{option}={value}" for option, value in named.items() if value is not None]
     return [*words, drill.node]

@@ -116,12 +116,17 @@ class GameDay(Table):
     hard_stop: HardStop
     abort: Abort = Abort()
     role: tuple[Role, ...] = ()
-    step: tuple[Step, ...] = Field(min_length=1)
+    step: tuple[Step, ...] = ()
 
     @property
     def drills(self) -> tuple[PlannedDrill, ...]:
         """All drills in order."""
-        return tuple(drill for step in self.step if isinstance(step, DrillStep) for drill in step.drills)
+        return tuple(drill for step in self.drill_steps for drill in step.drills)
+
+    @property
+    def drill_steps(self) -> tuple[DrillStep, ...]:
+        """All steps that drill, in order."""
+        return tuple(step for step in self.step if isinstance(step, DrillStep))
 
     @property
     def holds(self) -> tuple[HoldStep, ...]:
@@ -200,9 +205,9 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterator[str]:
         release = step.get("release")
         wanted = release if isinstance(release, list) else []
         for name in (n for n in wanted if isinstance(n, str) and n not in roles):
-            known = ", ".join(map(repr, roles)) or "none"
+            known = ", ".join(map(repr, dict.fromkeys(roles))) or "none"
             yield f"step {step.get('id')!r}: release names the role {name!r}; roles of this file: {known}"
-    if steps and not any(step.get("kind") == "drill" for step in steps):
+    if not any(step.get("kind") == "drill" for step in steps):
         yield 'no step is a drill (kind = "drill")'
 
 

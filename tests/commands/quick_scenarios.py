@@ -17,6 +17,7 @@ from drill.clock import SystemClock
 from drill.interrupt import Interrupts
 from drill.journal import Journal
 from drill.timeline import Observation, ObservationFile, Outcome, Request, RequestFile, Timeline
+from tests.reports.records import run_folder
 from tests.reports.runs import OSAKA, TOKYO, header
 
 pytestmark = pytest.mark.failover
@@ -25,11 +26,16 @@ HURRY = "hurry"
 """A file beside the run folders: who finds it does not wait."""
 
 
-def begun(request: pytest.FixtureRequest, name: str) -> Timeline:
-    """A new run folder, of this session by its command line."""
+def place(request: pytest.FixtureRequest, name: str) -> tuple[Path, list[str]]:
+    """Where a run folder of this session goes, and the command line that makes it this session's."""
     runs: Path = request.config.option.runs
-    folder = runs / f"{SystemClock().wall():%Y%m%dT%H%M%S%f}Z-{name}"
     words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return runs / f"{SystemClock().wall():%Y%m%dT%H%M%S%f}Z-{name}", words
+
+
+def begun(request: pytest.FixtureRequest, name: str) -> Timeline:
+    """A new run folder."""
+    folder, words = place(request, name)
     return Timeline.create(folder, SystemClock(10.0), header(scenario=name, command_line=words))
 
 
@@ -69,3 +75,10 @@ def test_leaves_something_changed(request: pytest.FixtureRequest) -> None:
     journal = Journal(timeline.folder / "journal.jsonl", timeline.clock)
     journal.record(journal.open_change(change), "injected")
     journal.close()
+
+
+def test_fails(request: pytest.FixtureRequest) -> None:
+    """A drill that missed its objective."""
+    folder, words = place(request, "fails")
+    hard = {"rto_s": 1.0, "rpo_s": 0.0, "failback_rto_s": 1.0, "failback_rpo_s": 0.0}
+    run_folder(folder, command_line=words, objectives=hard)
