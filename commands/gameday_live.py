@@ -61,8 +61,15 @@ class LiveDrill:
             "run": on.folder.name,
             "lab": on.target.kind == "lab",
             "unit": "lab s" if on.target.kind == "lab" else "s",
-            "rto_s": on.target.objectives.rto_s,
+            "rto_s": _limit_s(on),
             "dns": dns_regions(on, on.target),
             "http": http_regions(on, on.target),
             "curve": [(round(at - seen.at_s, 1), rate, errors) for at, rate, errors in self._curve],
         }
+
+
+def _limit_s(on: Onlooker) -> float:
+    """The recovery objective of the newest window, in target seconds."""
+    window = next((e.data.get("window") for e in reversed(on.events) if e.name == "window.begin"), "")
+    objectives = on.target.objectives
+    return objectives.failback_rto_s if window == "failback" else objectives.rto_s

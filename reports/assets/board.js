@@ -82,7 +82,7 @@ function draw(status) {
   if (key === seen) return;
   seen = key;
   rows("steps", status.steps);
-  items("next", status.next.length ? status.next : ["nothing: the plan is done"]);
+  items("next", status.next.length ? status.next : ["nothing: that is all of the plan"]);
   rows("observations", status.observations);
   rows("roles", status.roles);
 }

@@ -1,0 +1,139 @@
+"""The board in a real browser: what it shows, that it is only text, and that it outlives its server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reports.board_server import BoardServer, serving
+from tests.reports.test_board import TOKEN, Stand
+
+browser = pytest.importorskip("tests.browser")
+chromium = browser.chromium  # a fixture
+
+EVIL = "<img src=x onerror=\"document.title='owned'\">"
+HOLD = {"step": "ready", "message": EVIL, "release": ["lead", EVIL], "since": "t", "since_words": "now"}
+LIVE = {
+    "phase": "in_force",
+    "elapsed_s": 200.4,
+    "recovery_clock_s": 700.0,
+    "rto_s": 600.0,
+    "unit": "lab s",
+    "requests_per_s": 20.0,
+    "errors_per_s": 10.0,
+    "dns": {"authoritative": "Osaka", EVIL: "Tokyo"},
+    "http": {"Osaka": 10.0, "Tokyo": 0.5},
+    "curve": [[-n, 20.0 + n % 3, n % 2] for n in range(120, -1, -1)],
+}
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    """What a board says while a drill runs."""
+    told = {
+        "words": "drill loss runs",
+        "times": "now",
+        "lab": True,
+        "hold": None,
+        "drill": {"id": "loss", "scenario": EVIL, "target": "core-banking", "attempt": 1, "live": LIVE},
+        "steps": [["loss", "1", "RUNNING", ""], ["an-evacuation-with-a-long-name", "", "ahead", "why " * 40]],
+        "next": ["hold understood: go on?", EVIL],
+        "observations": [["2026-01-01 00:00:00Z", "loss", EVIL * 5, ""]],
+        "roles": [["incident commander", "<name>"]],
+    }
+    return told | changes
+
+
+class Changing(Stand):
+    """A board that says what a test has set."""
+
+    shows: dict[str, Any]
+
+    def status(self) -> dict[str, Any]:
+        """See Board."""
+        return self.shows
+
+
+OVERFLOW = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+OVERLAPS = """(() => {
+  const boxes = [...document.querySelectorAll('.tile b, .tile span, h1, h2, th, label, button, p')]
+    .filter((n) => n.offsetParent && n.textContent.trim()).map((n) => [n, n.getBoundingClientRect()]);
+  return boxes.flatMap(([a, x], i) => boxes.slice(i + 1).filter(([b, y]) => !a.contains(b) && !b.contains(a) &&
+    x.left < y.right - 1 && y.left < x.right - 1 && x.top < y.bottom - 1 && y.top < x.bottom - 1)
+    .map(([b]) => a.textContent + ' / ' + b.textContent));
+})()"""
+NAMELESS = """[...document.querySelectorAll('input, select, button, svg')].filter((n) =>
+  !(n.labels && n.labels.length) && !n.getAttribute('aria-label') && !n.textContent.trim()).map((n) => n.outerHTML)"""
+
+
+@pytest.mark.parametrize("width", [1300, 700, 380])
+def test_everything_is_shown_as_text_and_nothing_overlaps(chromium: Any, width: int) -> None:
+    """At three widths: figures, curve, hold; no markup of others, no complaint, no request off the page."""
+    board = Changing()
+    board.shows = status(hold=HOLD)
+    with BoardServer(("127.0.0.1", 0), None) as server, serving(server, board) as url:  # noqa: SIM117
+        with chromium.open(url, width=width, dark=width == 700) as tab:
+            tab.eventually("document.getElementById('phase').textContent === 'in_force'")
+            assert tab.run("document.getElementById('clock').textContent") == "700 lab s"
+            assert tab.run("document.querySelectorAll('.tile.over').length") == 2
+            assert tab.run("document.getElementById('all').getAttribute('d').split('L').length") == 121
+            assert tab.run("document.getElementById('hold-message').textContent") == EVIL
+            assert tab.run("document.images.length") == 0
+            assert tab.run(OVERFLOW) is False
+            assert tab.run(OVERLAPS) == []
+            assert tab.run(NAMELESS) == []
+            assert tab.complaints == []
+            assert all(address.startswith(url) for address in tab.requests)
+            tab.shot(f"board-{width}")
+
+
+def test_a_person_releases_a_hold_and_notes_what_they_see(chromium: Any) -> None:
+    """By keyboard alone; what is being typed survives the next look."""
+    board = Changing()
+    board.shows = status(hold=HOLD, drill=None)
+    with BoardServer(("127.0.0.1", 0), None) as server, serving(server, board) as url, chromium.open(url) as tab:
+        tab.eventually("!document.getElementById('hold').hidden")
+        tab.run("document.getElementById('text').focus()")
+        tab.call("Input.insertText", text="smoke <b>")
+        tab.run("new Promise((done) => setTimeout(done, 1500))")
+        tab.press("Enter")
+        tab.eventually("document.getElementById('observe-said').textContent === 'noted'")
+        tab.run("document.getElementById('released-by').focus()")
+        tab.press("Enter")
+        tab.eventually("document.getElementById('release-said').textContent === 'released'")
+        assert board.said == [("smoke <b>", ""), ("ready", "lead", "")]
+        board.shows = status()
+        tab.eventually("document.getElementById('hold').hidden")
+
+
+def test_a_dropped_connection_is_said_and_mended(chromium: Any) -> None:
+    """What is shown is called old while the server is gone; it goes on by itself when it is back."""
+    board = Changing()
+    board.shows = status()
+    with BoardServer(("127.0.0.1", 0), None) as server, serving(server, board) as url:
+        port = server.server_address[1]
+        page = chromium.open(url)
+        tab = page.__enter__()
+        tab.eventually("document.getElementById('phase').textContent === 'in_force'")
+    try:
+        tab.eventually("!document.getElementById('lost').hidden")
+        assert "what is shown is old" in tab.run("document.getElementById('lost').textContent")
+        board.shows = status(drill=None)
+        with BoardServer(("127.0.0.1", port), None) as server, serving(server, board):
+            tab.eventually("document.getElementById('lost').hidden")
+            tab.eventually("document.getElementById('phase').textContent === '-'")
+    finally:
+        page.__exit__(None, None, None)
+
+
+def test_the_token_is_typed_into_a_form(chromium: Any) -> None:
+    """And is in no address."""
+    board = Changing()
+    board.shows = status()
+    with BoardServer(("127.0.0.1", 0), TOKEN) as server, serving(server, board) as url, chromium.open(url) as tab:
+        tab.run("document.querySelector('input').focus()")
+        tab.call("Input.insertText", text=TOKEN)
+        tab.press("Enter")
+        tab.eventually("(document.getElementById('phase') || {}).textContent === 'in_force'")
+        assert tab.run("location.href") == url
+        assert not any(TOKEN.split()[0] in address for address in tab.requests)
