@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import Any
 
 from commands.gameday_board import board_place, bound, served
 from commands.gameday_check import problems_of, require_meant
-from commands.gameday_report import INTERRUPTED, load_day, read_day, runs_of, write_reports
+from commands.gameday_report import (
+    INTERRUPTED,
+    load_day,
+    plan_changed,
+    plan_digest,
+    read_state,
+    runs_of,
+    write_reports,
+)
 from commands.gameday_run import Runner, require_put_back
 from commands.gameday_session import SessionOptions, is_running
 from commands.importing import left_changed
@@ -22,7 +31,6 @@ from drill.clock import SystemClock
 from drill.errors import Invalid, Refused, UsageError
 from drill.gameday import GameDay, plan_text, read_plan, require_plan
 from drill.gameday_log import LOG_FILE, PLAN_FILE, GameDayLog
-from drill.gameday_state import state_of
 from reports.board_server import BoardServer
 
 GAMEDAYS = REPOSITORY / "reports" / "gamedays"
@@ -61,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         say(f"{what}: a game day of {len(plan.drills)} drill(s) and {len(plan.holds)} hold(s) that could be run")
         return 0
-    runs = runs_of(state_of(*read_day(what))) if args.resume else (args.runs or RUNS).resolve()
+    runs = runs_of(read_state(what)) if args.resume else (args.runs or RUNS).resolve()
     with bound(place) as server, _opened(args, plan, text, runs) as log:
         return _run(args, Runner.of(plan, log, SessionOptions(runs, args.release, tuple(args.production))), server)
 
@@ -73,11 +81,16 @@ def _opened(args: argparse.Namespace, plan: GameDay, text: str, runs: Path) -> I
     try:
         runs.mkdir(parents=True, exist_ok=True)
         folder = args.resume.resolve() if args.resume else _new_folder(args.gamedays.resolve(), plan.name, clock)
+    except OSError as error:
+        raise UsageError(f"no game day can be kept there: {error}") from error
+    try:
         if args.resume is None:
             (folder / PLAN_FILE).write_text(text)
         log = GameDayLog(folder, clock)
     except OSError as error:
-        raise UsageError(f"no game day can be kept there: {error}") from error
+        if args.resume is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise UsageError(f"no game day can be kept in {folder}: {error}") from error
     try:
         yield log
     finally:
@@ -111,7 +124,9 @@ def _run(args: argparse.Namespace, runner: Runner, server: BoardServer | None) -
 def _begin(args: argparse.Namespace, runner: Runner) -> None:
     log = runner.log
     if not args.resume:
-        log.add("begun", name=runner.plan.name, runs=str(runner.options.runs), command_line=sys.argv[1:])
+        digest = plan_digest((log.folder / PLAN_FILE).read_text())
+        runs = str(runner.options.runs)
+        log.add("begun", name=runner.plan.name, plan_sha256=digest, runs=runs, command_line=sys.argv[1:])
         return
     log.add("resumed")
     left = runner.state.running
@@ -124,6 +139,8 @@ def _require_resumable(runner: Runner) -> None:
     state, folder = runner.state, runner.log.folder
     if not state.ahead():
         raise Refused(f"{folder}: nothing is left of its plan; its report: drill gameday --report {folder}")
+    if changed := plan_changed(folder, state):
+        raise Refused(f"{folder}: {changed}; put it back, or begin another game day")
     attempt = state.running
     if attempt is not None and attempt.code is None and is_running(attempt.pid, attempt.html):
         raise Refused(f"{attempt.drill} still runs (pid {attempt.pid}); wait for it, or end it: drill stop")

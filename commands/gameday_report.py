@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,43 +12,50 @@ from commands.gameday_session import is_running
 from commands.importing import entry_of
 from commands.running import session_exit_code
 from drill.errors import Invalid, UsageError
-from drill.gameday import DrillStep, GameDay, load_plan
-from drill.gameday_log import PLAN_FILE, Record, read_log
+from drill.gameday import DrillStep, load_plan
+from drill.gameday_log import PLAN_FILE, read_log
 from drill.gameday_state import Attempt, Ended, State, state_of
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 from reports.gameday_day import Day
+from reports.gameday_evidence import write_evidence
 from reports.gameday_page import write_pages
+from reports.history import Entry
 
 INTERRUPTED = "the game day was interrupted"
+Runs = dict[tuple[str, int], tuple[tuple[Path, Entry], ...]]
 
 
-def read_day(folder: Path) -> tuple[GameDay, tuple[Record, ...]]:
-    """The plan and the records of a folder. Invalid when they cannot be read, UsageError for the plan."""
+def read_state(folder: Path) -> State:
+    """How far a game day is. UsageError for a wrong plan, Invalid for a record that is none or another plan's."""
     plan = load_plan(folder / PLAN_FILE)
     try:
-        return plan, read_log(folder)
+        return state_of(plan, read_log(folder))
     except (OSError, ValueError) as error:
         raise Invalid(f"{folder}: the game day's record cannot be read: {error}") from error
 
 
+def plan_changed(folder: Path, state: State) -> str:
+    """That the plan is not the one that the day began with, in words; "" when it is."""
+    then = next((str(r.data.get("plan_sha256", "")) for r in state.records if r.event == "begun"), "")
+    changed = then and then != plan_digest((folder / PLAN_FILE).read_text())
+    return f"{PLAN_FILE} is not what it was when the game day began" if changed else ""
+
+
+def plan_digest(text: str) -> str:
+    """sha256 of a plan (hex)."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def load_day(folder: Path) -> Day:
-    """Everything that a report shows. Invalid when the record cannot be read."""
-    plan, records = read_day(folder)
-    try:
-        state = state_of(plan, records)
-    except ValueError as error:
-        raise Invalid(f"{folder}: the game day's record does not fit its plan: {error}") from error
-    runs = runs_of(state)
-    found = {a: _folders(a, runs) for a in state.attempts}
-    lost = tuple(path for a in state.attempts if a.end for path in a.end.runs if not Path(path).is_dir())
+    """Everything that a report shows. UsageError and Invalid as for `read_state`."""
+    state = read_state(folder)
+    found = {a: _folders(a, runs_of(state)) for a in state.attempts}
+    gone = [path for a in state.attempts if a.end for path in a.end.runs if not Path(path).is_dir()]
+    missing = [*(f"the run folder {path} is not there any more" for path in gone), plan_changed(folder, state)]
     state = replace(state, attempts=tuple(_as_of_now(a, found[a], state) for a in state.attempts))
-    code = exit_code(state)
     entries = {(a.drill, a.number): tuple((f, entry_of(f)) for f in folders) for a, folders in found.items()}
-    lab = any(_is_lab(step) for step in plan.step if isinstance(step, DrillStep))
-    lab = lab or any(
-        e.record is not None and e.record.target.kind == "lab" for found in entries.values() for _, e in found
-    )
-    return Day(folder.resolve(), state, WORDS[code], code, lab, entries, lost)
+    code, told = exit_code(state), tuple(filter(None, missing))
+    return Day(folder.resolve(), state, WORDS[code], code, _lab(state, entries), entries, told)
 
 
 def shown(folder: Path, state: State, lab: bool) -> Day:
@@ -57,13 +65,19 @@ def shown(folder: Path, state: State, lab: bool) -> Day:
 
 
 def write_reports(folder: Path, day: Day) -> Path:
-    """Write report.html and report.md; returns the page."""
+    """Write report.html, report.md and evidence.toml; returns the page."""
+    write_evidence(folder, day)
     return write_pages(folder, day)
 
 
 def runs_of(state: State) -> Path:
     """Where its run folders are, by its first record."""
     return next((Path(str(r.data["runs"])) for r in state.records if r.event == "begun" and "runs" in r.data), Path())
+
+
+def _lab(state: State, entries: Runs) -> bool:
+    records = (entry.record for found in entries.values() for _, entry in found)
+    return any(map(_is_lab, state.plan.drill_steps)) or any(r is not None and r.target.kind == "lab" for r in records)
 
 
 def _is_lab(step: DrillStep) -> bool:

@@ -228,6 +228,12 @@ class Runner:
 def require_put_back(state: State, runs: Path, left: Callable[[Path], int | None]) -> None:
     """Refused while a run of this game day has left something changed, or nobody knows whether it has."""
     for attempt in state.attempts:
+        known = tuple(map(Path, attempt.end.runs)) if attempt.end else ()
+        gone = [folder for folder in known if not folder.is_dir()]
+        if gone and attempt.end and attempt.end.verdict == Verdict.DIRTY.value:
+            raise Refused(
+                f"{attempt.drill} was DIRTY and {gone[0]} is gone: nobody knows what it left; bring it back"
+            )
         for folder in run_folders(runs, attempt.html):
             if left(folder) != 0:
                 raise Refused(f"{attempt.drill} left something changed ({folder}); type: drill restore {folder}")

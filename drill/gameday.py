@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, Field, PositiveFloat, TypeAdapter, ValidationError, model_validator
 
 from drill.errors import UsageError
+from drill.evidence import Evidence
 from drill.redact import redacted
 from drill.write_path import Table
 
@@ -29,6 +30,11 @@ class Role(Table):
 
     name: str = Field(min_length=1, max_length=100)
     people: tuple[Words, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The people, without places that nobody has filled in ("<name>")."""
+        return tuple(one for one in self.people if not (one.startswith("<") and one.endswith(">")))
 
 
 class HoldStep(Table):
@@ -116,6 +122,8 @@ class GameDay(Table):
     hard_stop: HardStop
     abort: Abort = Abort()
     role: tuple[Role, ...] = ()
+    evidence: Evidence = Evidence()
+    """What people say of the drills of this day, for auditors; who takes part is in the roles."""
     step: tuple[Step, ...] = ()
 
     @property

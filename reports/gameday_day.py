@@ -25,8 +25,8 @@ LAB = "LAB: drills against the embedded lab prove the harness, nobody's system. 
 
 @dataclass(frozen=True)
 class Day:
-    """folder: of the game day; runs: (drill, attempt) -> its run folders as entries; lost: run folders that are gone;
-    verdict, exit_code: of the whole day; lab: whether a target of it is a lab."""
+    """folder: of the game day; runs: (drill, attempt) -> its run folders as entries; missing: what of its evidence is
+    gone or changed, in words; verdict, exit_code: of the whole day; lab: whether a target of it is a lab."""
 
     folder: Path
     state: State
@@ -34,7 +34,7 @@ class Day:
     exit_code: int
     lab: bool
     runs: dict[tuple[str, int], tuple[tuple[Path, Entry], ...]] = field(default_factory=dict)
-    lost: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -44,7 +44,7 @@ class Day:
     @property
     def departures(self) -> tuple[str, ...]:
         """Where it departed from its plan, and evidence that is gone."""
-        return (*deviations(self.state), *(f"the run folder {path} is not there any more" for path in self.lost))
+        return (*deviations(self.state), *self.missing)
 
     @property
     def ended(self) -> datetime | None:
@@ -144,7 +144,7 @@ def observation_rows(day: Day) -> Iterator[list[str]]:
 
 def role_rows(day: Day) -> Iterator[list[str]]:
     """Roles and people, as the plan says them."""
-    return ([role.name, ", ".join(role.people) or "MISSING: nobody is named"] for role in day.state.plan.role)
+    return ([role.name, ", ".join(role.named) or "MISSING: nobody is named"] for role in day.state.plan.role)
 
 
 def links(day: Day) -> Iterator[tuple[str, str]]:

@@ -212,6 +212,11 @@ def test_a_dirty_drill_ends_the_day_and_blocks_it_until_it_is_put_back(
     journal = Journal(place.run_folders()[1] / "journal.jsonl", SystemClock())
     journal.record(1, "restored")
     journal.close()
+    text = (place.folder / PLAN_FILE).read_text()
+    (place.folder / PLAN_FILE).write_text(f"{text}# changed\n")
+    assert place.run("--resume", place.folder) == 12
+    assert "is not what it was when the game day began" in capsys.readouterr().err
+    (place.folder / PLAN_FILE).write_text(text)
     assert place.run("--resume", place.folder) == 20
     assert [(e["drill"], e["verdict"]) for e in place.ends()] == [
         ("quick.1", "FAIL"),
@@ -273,7 +278,10 @@ def test_a_disk_that_is_full_ends_the_day(place: Place, capsys: pytest.CaptureFi
     assert (code, "cannot be recorded any more" in told) == (11, True), told
     assert "Traceback" not in told
     assert place.ends() == []
-    assert main(["gameday", str(plan), f"--gamedays={plan}"]) == 4
+    code, told = limited(plan.stat().st_size - 1, *place.arguments(plan))
+    assert (code, "no game day can be kept in" in told) == (4, True), told
+    assert place.folder.is_dir()  # the first one; of the second nothing stays
+    assert main(["gameday", str(plan), f"--gamedays={plan}", f"--runs={place.path / 'runs'}"]) == 4
     assert "no game day can be kept there" in capsys.readouterr().err
 
 
