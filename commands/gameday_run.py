@@ -22,6 +22,7 @@ from drill.gameday_state import State, state_of
 from drill.verdict import Verdict
 
 MOST_DRAINED = 100
+REMIND_WALL_S = 60.0
 LONGEST = 2000
 """Characters of what one person says at once."""
 
@@ -167,11 +168,15 @@ class Runner:
 
     def _watch(self, session: DrillSession) -> str:
         """Until it has ended; why it was told to stop, "" when it was not."""
-        why = ""
+        why, remind_s = "", 0.0
         while session.code() is None:
             if not why and (why := self._over()):
                 self.terminal.say(f"the running drill is told to stop and to put everything back: {why}")
                 session.stop()
+                remind_s = self._clock.monotonic_s() + REMIND_WALL_S
+            if why and self._clock.monotonic_s() >= remind_s:
+                remind_s += REMIND_WALL_S
+                self.terminal.say(f"pid {session.pid} still puts things back; it is never cut short")
             self._listen()
             self.terminal.show(session.new_output())
             if self.live:

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, Field, PositiveFloat, TypeAdapter, Validatio
 
 from drill.errors import UsageError
 from drill.evidence import Evidence
-from drill.redact import redacted
+from drill.target import problems_in
 from drill.write_path import Table
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,39}$"
@@ -164,7 +164,7 @@ def read_plan(text: str) -> PlanRead:
     try:
         plan = GameDay.model_validate(raw)
     except ValidationError as error:
-        problems += [_problem(dict(item)) for item in error.errors(include_url=False)]
+        problems += [line.strip() for line in problems_in(error)]
     problems += _contradictions(raw)
     return PlanRead(None if problems else plan, drills, tuple(problems))
 
@@ -221,11 +221,3 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterator[str]:
 
 def _twice(names: list[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
-
-
-def _problem(item: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-    # A secret that somebody put where it does not belong must not be told on.
-    value = redacted({str(item["loc"][-1]) if item["loc"] else "": item["input"]})
-    found = "" if isinstance(item["input"], Mapping) else f"; found {next(iter(value.values()))!r}"
-    return f"{key}: {str(item['msg']).removeprefix('Value error, ')}{found}"

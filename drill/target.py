@@ -309,7 +309,7 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
     try:
         return Target.model_validate(raw | {"overrides": overrides})
     except ValidationError as error:
-        lines = list(_problems(error))
+        lines = list(problems_in(error))
         lines += [
             f"  {line}" for line in _contradictions(_valid_tables(raw)) if not any(line in seen for seen in lines)
         ]
@@ -385,7 +385,8 @@ def _valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _problems(error: ValidationError) -> Iterable[str]:
+def problems_in(error: ValidationError) -> Iterable[str]:
+    """A line a problem: key, what is wrong, what was found there."""
     for item in error.errors(include_url=False):
         key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
         # A secret that somebody put where it does not belong must not be told on.

@@ -57,6 +57,17 @@ class Day:
         began, ended = self.state.began, self.ended
         return "not known" if began is None or ended is None else lasted(ended - began)
 
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        if self.verdict == "PASS":
+            return "Every drill of the plan met all its objectives."
+        ends = ((a.drill, a.end) for a in self.state.attempts if a.end is not None)
+        guilty = next((f"{drill}: {end.reason}" for drill, end in ends if end.verdict == self.verdict), "")
+        undone = sum(not self.state.done(drill.id) for drill in self.state.plan.drills)
+        left = f"{undone} of {len(self.state.plan.drills)} drills were not done" * bool(undone)
+        return "; ".join(filter(None, (guilty, left))) + "."
+
     def entries(self, attempt: Attempt) -> tuple[tuple[Path, Entry], ...]:
         """The runs of an attempt."""
         return self.runs.get((attempt.drill, attempt.number), ())
@@ -159,7 +170,7 @@ def links(day: Day) -> Iterator[tuple[str, str]]:
                 yield f"{name}: {what}", os.path.relpath(path, day.folder)
 
 
-COURSE = ("at", "what", "")
+COURSE = ("at", "what", "more")
 
 
 def course_rows(day: Day) -> Iterator[list[str]]:
@@ -178,7 +189,7 @@ def _told(record: Record) -> list[str]:
     if record.event == "drill":
         return [f"{data.get('drill')} is started", f"attempt {data.get('attempt')}"]
     if record.event == "ended":
-        return [f"{data.get('drill')} has ended", f"{data.get('verdict')}: {data.get('reason')}"]
+        return [f"{data.get('drill')} has ended", ": ".join(filter(None, (data.get("verdict"), data.get("reason"))))]
     if record.event == "observation":
         return ["seen", f"{data.get('text')} {data.get('who') or ''}".strip()]
     more = data.get("reason", data.get("exit_code", ""))

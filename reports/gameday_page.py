@@ -65,6 +65,7 @@ def day_markdown(day: Day) -> str:
     ]
     head = [
         f"# {SIGNS.get(day.verdict, '⛔')} {escaped(f'{day.verdict}: {day.title}')}",
+        f"**{escaped(day.sentence)}**",
         escaped(rows.LAB) if day.lab else "",
         escaped(day.state.plan.summary),
         escaped(_when(day)),
@@ -78,7 +79,8 @@ def _head(day: Day) -> str:
     badge = f'<span class="verdict" style="background:{colour}">{safe(day.verdict)}</span>'
     lab = f'<p class="lab">{safe(rows.LAB)}</p>' if day.lab else ""
     summary = f"<p>{safe(day.state.plan.summary)}</p>" if day.state.plan.summary else ""
-    return f'<h1>{badge} {safe(day.title)}</h1>{lab}{summary}<p class="muted">{safe(_when(day))}</p>'
+    said = f"<h1>{badge} {safe(day.title)}</h1><p><strong>{safe(day.sentence)}</strong></p>"
+    return f'{said}{lab}{summary}<p class="muted">{safe(_when(day))}</p>'
 
 
 def _when(day: Day) -> str:

@@ -102,6 +102,19 @@ def test_nothing_that_people_say_becomes_markup(day: Day) -> None:
     assert re.findall(r'(?:src|href)="(?!runs/|loss-1)[^"]*"', page) == []
 
 
+def test_the_first_sentence_names_who_is_to_blame_and_what_was_left_out(day: Day) -> None:
+    """A pass says so; otherwise the drill with that verdict, and how many were not done."""
+    assert "Every drill of the plan met all its objectives." in day_page(day)
+    (attempt,) = day.state.attempts
+    assert attempt.end is not None
+    failed = replace(attempt, end=replace(attempt.end, verdict="FAIL", reason="too late"))
+    state = replace(day.state, attempts=(failed,))
+    assert replace(day, state=state, verdict="FAIL").sentence == "loss: too late."
+    assert (
+        replace(day, state=replace(state, attempts=()), verdict="INVALID").sentence == "1 of 1 drills were not done."
+    )
+
+
 def test_evidence_that_is_gone_or_changed_is_a_deviation(day: Day) -> None:
     """It is told beside what was stopped and skipped."""
     assert "the run folder x is not there" in day_page(replace(day, missing=("the run folder x is not there",)))
