@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from drill.gameday import HoldStep
@@ -12,8 +11,8 @@ from drill.gameday_state import State
 from reports import gameday_day as rows
 from reports.gameday_day import Day
 from reports.ink import safe
+from reports.look import asset
 
-ASSETS = Path(__file__).resolve().parent / "assets"
 FILES = {"/board.css": ("board.css", "text/css"), "/board.js": ("board.js", "text/javascript")}
 """What the page loads: path -> (file in assets/, type)."""
 POLICY = (
@@ -104,7 +103,7 @@ def _ahead(step: Any) -> str:
 
 def board_page(title: str) -> str:
     """The page, before its script has asked for anything."""
-    body = (ASSETS / "board.html").read_text()
+    body = asset("board.html")
     for name, text in {"{{title}}": title, "{{lab}}": rows.LAB}.items():
         body = body.replace(name, safe(text))
     return _page(title, body, script='<script src="board.js" defer></script>')

@@ -21,7 +21,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from drill.errors import DrillError
-from reports.board import ASSETS, FILES, POLICY, board_page, login_page
+from reports.board import FILES, POLICY, board_page, login_page
+from reports.look import asset
 
 COOKIE = "failover-drill-board"
 MARK = "X-Failover-Drill"
@@ -138,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if path in FILES:
             name, kind = FILES[path]
-            self._send(200, (ASSETS / name).read_bytes(), kind)
+            self._send(200, asset(name).encode(), kind)
         elif path == "/favicon.ico":
             self._send(204, b"", "image/x-icon")
         elif path not in ("/", "/status"):

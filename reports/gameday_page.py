@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
 from reports import gameday_day as rows
 from reports.gameday_day import Day
 from reports.ink import OKABE_ITO, safe
+from reports.look import CSS, html_table
 from reports.markdown import SIGNS, escaped
 from reports.markdown import table as markdown_table
-from reports.page import CSS, POLICY, REPORT_FILE
+from reports.page import REPORT_FILE
 from reports.summary import replace_file
 
 MARKDOWN_FILE = "report.md"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 COLOURS = {"PASS": "green", "INCONCLUSIVE": "yellow", "INVALID": "grey", "REFUSED": "grey", "USAGE": "grey"}
 
 
@@ -27,14 +29,14 @@ def write_pages(folder: Path, day: Day) -> Path:
 def day_page(day: Day) -> str:
     """The whole page."""
     sections = [
-        ("Drills", _table(rows.DRILLS, rows.drill_rows(day))),
-        ("Objectives against what was measured", _table(rows.MEASURED, rows.measured_rows(day))),
+        ("Drills", html_table(rows.DRILLS, rows.drill_rows(day))),
+        ("Objectives against what was measured", html_table(rows.MEASURED, rows.measured_rows(day))),
         ("Deviations from the plan", _list(day.departures) or "<p>none</p>"),
-        ("Holds", _table(rows.HOLDS, rows.hold_rows(day))),
-        ("Observations", _table(rows.OBSERVATIONS, rows.observation_rows(day)) or "<p>none were recorded</p>"),
-        ("Roles", _table(("role", "people"), rows.role_rows(day)) or "<p>MISSING: the plan names no roles</p>"),
+        ("Holds", html_table(rows.HOLDS, rows.hold_rows(day))),
+        ("Observations", html_table(rows.OBSERVATIONS, rows.observation_rows(day)) or "<p>none were recorded</p>"),
+        ("Roles", html_table(("role", "people"), rows.role_rows(day)) or "<p>MISSING: the plan names no roles</p>"),
         ("Reports of the drills", _links(day)),
-        ("In time", _table(rows.COURSE, rows.course_rows(day))),
+        ("In time", html_table(rows.COURSE, rows.course_rows(day))),
     ]
     body = "".join(f"<h2>{title}</h2>{shown}" for title, shown in sections if shown)
     return (
@@ -98,11 +100,3 @@ def _links(day: Day) -> str:
 def _list(lines: Iterable[str]) -> str:
     found = "".join(f"<li>{safe(line)}</li>" for line in lines)
     return f"<ul>{found}</ul>" if found else ""
-
-
-def _table(header: Sequence[str], body: Iterable[Sequence[object]]) -> str:
-    shown = "".join(f"<tr>{''.join(f'<td>{safe(cell)}</td>' for cell in row)}</tr>" for row in body)
-    if not shown:
-        return ""
-    head = "".join(f'<th scope="col">{safe(name)}</th>' for name in header)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{shown}</tbody></table></div>'

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 from reports.charts import island
+from reports.ink import safe
 from reports.run import Run
 
 ASSETS = Path(__file__).parent / "assets"
@@ -105,6 +107,20 @@ def scripts(run: Run) -> str:
     return f"<style>{asset('uplot/uPlot.min.css')}</style>{data}" + "".join(
         f"<script>{asset(name)}</script>" for name in SCRIPTS
     )
+
+
+def html_table(header: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "") -> str:
+    """A table that scrolls by itself, by keyboard too; "" without rows. kind: a class of it."""
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    if not body:
+        return ""
+    head = "".join(f'<th scope="col">{safe(name)}</th>' for name in header)
+    shown = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll {kind}" tabindex="0">{shown}</div>'
+
+
+def _cell(cell: object) -> str:
+    return safe(cell).replace("\n", "<br>")
 
 
 def _digest(text: str) -> str:

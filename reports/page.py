@@ -23,7 +23,7 @@ from drill.verdict import Finding, Verdict
 from reports import demand
 from reports.bars import bar
 from reports.ink import OKABE_ITO, safe
-from reports.look import CSS, PAGE_CSS, PLACE, policy, scripts
+from reports.look import CSS, PAGE_CSS, PLACE, html_table, policy, scripts
 from reports.picture import picture
 from reports.residue import NAMES, parts
 from reports.run import Run, load_run, lost_writes, place
@@ -108,7 +108,7 @@ def _summary(run: Run, heading: str, number: int, charts: str = "") -> str:
     lab = f'<p class="lab">{safe(banner(run))}</p>' if run.lab else ""
     accuracy = _paragraph(calibration(run))
     said = sentence(run.judgement).removeprefix(f"{verdict.value}: ")
-    objectives = _table(("objective", "limit", "measured", "verdict"), objective_rows(run))
+    objectives = html_table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
         f"{_lines(run)}{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
@@ -126,10 +126,10 @@ def _details(run: Run) -> str:
     header, writes = writes_table(run.judgement)
     sections = [
         ("What was judged", _findings(run)),
-        ("Seen from", _table(VANTAGES, vantage_rows(run))),
+        ("Seen from", html_table(VANTAGES, vantage_rows(run))),
         ("Names", _names(run)),
-        ("The split of the recovery", _table(("step", "from the onset", "source clock"), phase_rows(run))),
-        ("Writes", _table(header, writes)),
+        ("The split of the recovery", html_table(("step", "from the onset", "source clock"), phase_rows(run))),
+        ("Writes", html_table(header, writes)),
         ("Data stores", _stores(run)),
         ("Lost writes", _lost(run)),
         ("Load", _load(run)),
@@ -156,7 +156,7 @@ def _bars(run: Run, number: int) -> str:
 
 def _findings(run: Run) -> str:
     rows = [[f.name, f.verdict.value, _why(f)] for f in run.judgement.findings]
-    return _table(("finding", "verdict", "why"), rows) + "".join(map(_paragraph, run.judgement.notes))
+    return html_table(("finding", "verdict", "why"), rows) + "".join(map(_paragraph, run.judgement.notes))
 
 
 def _lines(run: Run) -> str:
@@ -177,13 +177,15 @@ def _why(finding: Finding) -> str:
 def _details_of(run: Run) -> str:
     """Rows that findings carry beside the lost writes: accounts that do not add up, for example."""
     carried = [(f.name, list(f.data.get("rows", ()))) for f in run.judgement.findings if f.name not in NAMES]
-    tables = (_table(columns(r), [[row.get(n, "") for n in columns(r)] for row in r[:MOST_ROWS]]) for _, r in carried)
+    tables = (
+        html_table(columns(r), [[row.get(n, "") for n in columns(r)] for row in r[:MOST_ROWS]]) for _, r in carried
+    )
     return "".join(f"<p>{safe(name)}</p>{rows}" for (name, _), rows in zip(carried, tables, strict=True) if rows)
 
 
 def _residue(run: Run) -> str:
     return "".join(
-        f"<p>{safe(part.said)}</p>{_table(part.header, part.rows[:MOST_ROWS])}" for part in parts(run.judgement)
+        f"<p>{safe(part.said)}</p>{html_table(part.header, part.rows[:MOST_ROWS])}" for part in parts(run.judgement)
     )
 
 
@@ -191,7 +193,7 @@ def _names(run: Run) -> str:
     """What each DNS server answered in each window."""
     found = [(f.name.rpartition(", ")[2], row) for f in run.judgement.findings for row in f.data.get("names", ())]
     header = ("server", "answers", "moved, from the window's begin", "TTL left", "flaps", "held past its TTL")
-    return _table(header, [_name_row(window, row, run.unit) for window, row in found])
+    return html_table(header, [_name_row(window, row, run.unit) for window, row in found])
 
 
 def _name_row(window: str, row: Mapping[str, Any], unit: str) -> list[str]:
@@ -209,7 +211,7 @@ def _name_row(window: str, row: Mapping[str, Any], unit: str) -> list[str]:
 def _lost(run: Run) -> str:
     rows = lost_writes(run.judgement)
     names = columns(rows)
-    shown = _table(names, [[row.get(name, "") for name in names] for row in rows[:MOST_ROWS]])
+    shown = html_table(names, [[row.get(name, "") for name in names] for row in rows[:MOST_ROWS]])
     more = f"<p>{len(rows) - MOST_ROWS} more in {MISSING}.csv.</p>" if len(rows) > MOST_ROWS else ""
     links = " and ".join(f'<a href="{MISSING}.{kind}">{MISSING}.{kind}</a>' for kind in ("csv", "json"))
     return f"{shown}{more}<p>All of them, with their times and payload digests: {links}</p>" if rows else ""
@@ -221,17 +223,17 @@ def _stores(run: Run) -> str:
     if len({row.get("store") for _, row in found}) < 2:
         return ""
     names = ("store", "low_s", "high_s", "acknowledged", "lost", "late", "unknown")
-    return _table(("finding", *names), [[name, *(row.get(n, "") for n in names)] for name, row in found])
+    return html_table(("finding", *names), [[name, *(row.get(n, "") for n in names)] for name, row in found])
 
 
 def _load(run: Run) -> str:
-    return _paragraph(demand.said(run)) + _table(demand.HEADER, demand.rows(run))
+    return _paragraph(demand.said(run)) + html_table(demand.HEADER, demand.rows(run))
 
 
 def _calls(run: Run) -> str:
     """The journal: every state of every change and action, with the aws-cli lines of the calls behind it."""
     rows = [_call_row(run, record) for record in run.journal[:MOST_ROWS]]
-    return _table(("at", "number", "state", "what"), rows, "tight")
+    return html_table(("at", "number", "state", "what"), rows, "tight")
 
 
 def _call_row(run: Run, record: Mapping[str, Any]) -> list[str]:
@@ -261,7 +263,7 @@ def _signals(run: Run) -> str:
     marks = [mark.data for mark in run.history.named("signal")]
     known = columns(marks)
     names = [*(n for n in STAMPED if n in known), *(n for n in known if n not in STAMPED)]
-    shown = _table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]], "tight")
+    shown = html_table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]], "tight")
     more = f"<p>{len(marks) - MOST_ROWS} more in events.jsonl.</p>" if len(marks) > MOST_ROWS else ""
     head = "<p>On the clocks of the system, never compared with ours without saying so.</p>"
     return f"{head}<details><summary>{len(marks)} stamps</summary>{shown}{more}</details>" if marks else ""
@@ -278,7 +280,7 @@ def _facts(run: Run) -> str:
         f"{run.folder.name}: {run.looks} observations, "
         f"{len(run.requests)} requests, {len(run.history.writes)} writes",
     ]
-    return _table(("what", "value"), [*rows, folder])
+    return html_table(("what", "value"), [*rows, folder])
 
 
 def _typed(command: Any) -> str:
@@ -295,16 +297,3 @@ def _worded(value: Any) -> str:
 
 def _paragraph(words: object) -> str:
     return f'<p class="muted">{safe(words)}</p>' if words else ""
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "") -> str:
-    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    if not body:
-        return ""
-    head = "".join(f'<th scope="col">{safe(name)}</th>' for name in header)
-    shown = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="scroll {kind}" tabindex="0">{shown}</div>'
-
-
-def _cell(cell: object) -> str:
-    return safe(cell).replace("\n", "<br>")

@@ -1,16 +1,21 @@
-"""The board in a real browser: what it shows, that it is only text, and that it outlives its server."""
+"""The board and the report of a game day in a real browser: what they show, only as text, without barriers."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports.board_server import BoardServer, serving
+from reports.gameday_day import Day
+from reports.gameday_page import write_pages
+from tests.browser import Chromium, chromium
 from tests.reports.test_board import TOKEN, Stand
+from tests.reports.test_gameday_page import day
+from tests.seeing import barriers, outside, overlaps
 
-browser = pytest.importorskip("tests.browser")
-chromium = browser.chromium  # a fixture
+__all__ = ["chromium", "day"]  # fixtures
 
 EVIL = "<img src=x onerror=\"document.title='owned'\">"
 HOLD = {"step": "ready", "message": EVIL, "release": ["lead", EVIL], "since": "t", "since_words": "now"}
@@ -54,20 +59,8 @@ class Changing(Stand):
         return self.shows
 
 
-OVERFLOW = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-OVERLAPS = """(() => {
-  const boxes = [...document.querySelectorAll('.tile b, .tile span, h1, h2, th, label, button, p')]
-    .filter((n) => n.offsetParent && n.textContent.trim()).map((n) => [n, n.getBoundingClientRect()]);
-  return boxes.flatMap(([a, x], i) => boxes.slice(i + 1).filter(([b, y]) => !a.contains(b) && !b.contains(a) &&
-    x.left < y.right - 1 && y.left < x.right - 1 && x.top < y.bottom - 1 && y.top < x.bottom - 1)
-    .map(([b]) => a.textContent + ' / ' + b.textContent));
-})()"""
-NAMELESS = """[...document.querySelectorAll('input, select, button, svg')].filter((n) =>
-  !(n.labels && n.labels.length) && !n.getAttribute('aria-label') && !n.textContent.trim()).map((n) => n.outerHTML)"""
-
-
 @pytest.mark.parametrize("width", [1300, 700, 380])
-def test_everything_is_shown_as_text_and_nothing_overlaps(chromium: Any, width: int) -> None:
+def test_everything_is_shown_as_text_and_nothing_overlaps(chromium: Chromium, width: int) -> None:
     """At three widths: figures, curve, hold; no markup of others, no complaint, no request off the page."""
     board = Changing()
     board.shows = status(hold=HOLD)
@@ -79,15 +72,15 @@ def test_everything_is_shown_as_text_and_nothing_overlaps(chromium: Any, width: 
             assert tab.run("document.getElementById('all').getAttribute('d').split('L').length") == 121
             assert tab.run("document.getElementById('hold-message').textContent") == EVIL
             assert tab.run("document.images.length") == 0
-            assert tab.run(OVERFLOW) is False
-            assert tab.run(OVERLAPS) == []
-            assert tab.run(NAMELESS) == []
+            tab.shot(f"board-{width}")
+            assert overlaps(tab) == []
+            assert outside(tab) == []
+            assert barriers(tab) == []
             assert tab.complaints == []
             assert all(address.startswith(url) for address in tab.requests)
-            tab.shot(f"board-{width}")
 
 
-def test_a_person_releases_a_hold_and_notes_what_they_see(chromium: Any) -> None:
+def test_a_person_releases_a_hold_and_notes_what_they_see(chromium: Chromium) -> None:
     """By keyboard alone; what is being typed survives the next look."""
     board = Changing()
     board.shows = status(hold=HOLD, drill=None)
@@ -106,7 +99,7 @@ def test_a_person_releases_a_hold_and_notes_what_they_see(chromium: Any) -> None
         tab.eventually("document.getElementById('hold').hidden")
 
 
-def test_a_dropped_connection_is_said_and_mended(chromium: Any) -> None:
+def test_a_dropped_connection_is_said_and_mended(chromium: Chromium) -> None:
     """What is shown is called old while the server is gone; it goes on by itself when it is back."""
     board = Changing()
     board.shows = status()
@@ -126,14 +119,28 @@ def test_a_dropped_connection_is_said_and_mended(chromium: Any) -> None:
         page.__exit__(None, None, None)
 
 
-def test_the_token_is_typed_into_a_form(chromium: Any) -> None:
+def test_the_token_is_typed_into_a_form(chromium: Chromium) -> None:
     """And is in no address."""
     board = Changing()
     board.shows = status()
     with BoardServer(("127.0.0.1", 0), TOKEN) as server, serving(server, board) as url, chromium.open(url) as tab:
+        assert barriers(tab) == []
         tab.run("document.querySelector('input').focus()")
         tab.call("Input.insertText", text=TOKEN)
         tab.press("Enter")
         tab.eventually("(document.getElementById('phase') || {}).textContent === 'in_force'")
         assert tab.run("location.href") == url
         assert not any(TOKEN.split()[0] in address for address in tab.requests)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (360, True)])
+def test_the_report_has_no_barriers(chromium: Chromium, day: Day, tmp_path: Path, width: int, dark: bool) -> None:
+    """On a large light screen and a small dark one; it asks for nothing, and complains of nothing."""
+    page = write_pages(tmp_path, day)
+    with chromium.open(page.as_uri(), width=width, dark=dark) as tab:
+        tab.shot(f"game-day-{width}")
+        assert overlaps(tab) == []
+        assert outside(tab) == []
+        assert barriers(tab) == []
+        assert tab.requests == [page.as_uri()]
+        assert tab.complaints == []
