@@ -103,7 +103,7 @@ def _made_by(header: Path, html: str) -> bool:
 
 
 def exit_code(state: State) -> int:
-    """The worst of all drills, by the design's ranks; a drill that was not done proves nothing, so it is INVALID.
+    """The worst of all drills, by the design's ranks; a plan that was not carried through is INVALID at best.
 
     What an attempt showed is never made good by a later one: a DIRTY or FAIL of any attempt stays.
     """
@@ -111,4 +111,4 @@ def exit_code(state: State) -> int:
     verdicts = [Verdict(e.verdict) for e in ends if e.verdict in Verdict.__members__]
     refusals = [e.exit_code for e in ends if e.exit_code in (USAGE_EXIT_CODE, REFUSED_EXIT_CODE)]
     undone = [None for d in state.plan.drills if not state.done(d.id)]
-    return session_exit_code([*verdicts, *undone], refusals, 0)
+    return session_exit_code([*verdicts, *undone], refusals, 1 if state.ahead() else 0)

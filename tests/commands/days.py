@@ -75,7 +75,7 @@ class Place:
 
     def run_folders(self) -> list[Path]:
         """All run folders."""
-        return sorted(p.parent for p in (self.path / "runs").glob("*/run.json"))
+        return sorted(p.parent for p in (self.path / "runs").glob("*/run.json") if not p.parent.is_symlink())
 
 
 @pytest.fixture

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from commands.gameday_outcome import outcome_of
+from commands.gameday_outcome import exit_code, outcome_of
 from commands.main import main
 from drill.clock import SystemClock
-from drill.gameday_log import LOG_FILE, PLAN_FILE
+from drill.gameday import read_plan, require_plan
+from drill.gameday_log import LOG_FILE, PLAN_FILE, Record
+from drill.gameday_state import state_of
 from drill.journal import Journal
 from drill.ledger import read_lines
 from tests.checks.worlds import eventually
@@ -234,6 +236,23 @@ def test_only_a_session_and_its_runs_that_both_passed_are_a_pass(passed: Path, t
     assert outcome_of(1, [passed], "").verdict == "FAIL"
     assert [outcome_of(code, [], "").verdict for code in (4, 12)] == ["USAGE", "REFUSED"]
     assert outcome_of(0, [passed, tmp_path / "gone"], "").verdict == "INVALID"
+
+
+def test_a_plan_that_was_not_carried_through_is_no_pass() -> None:
+    """Every drill passed, and the last hold waits: 11. Released: 0."""
+    text = f'format = 1\nname = "spring"\nhard_stop.after_s = 60\n{drills("test_nothing")}{HOLD}'
+    plan = require_plan("p", read_plan(text.replace('release = ["lead", "deputy"]', "")))
+    at, said = (
+        SystemClock().wall(),
+        {"verdict": "PASS", "exit_code": 0, "reason": "", "finished": True, "stopped": ""},
+    )
+    records = [
+        Record(at, "drill", {"drill": "quick", "attempt": 1, "pid": 1, "html": "x"}),
+        Record(at, "ended", {"drill": "quick", "attempt": 1, "runs": [], **said}),
+        Record(at, "hold", {"step": "ready"}),
+    ]
+    assert exit_code(state_of(plan, records)) == 11
+    assert exit_code(state_of(plan, [*records, Record(at, "released", {"step": "ready"})])) == 0
 
 
 def test_what_was_cut_short_is_finished_only_when_it_has_already_shown_the_worst(passed: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from drill.clock import FakeClock
 from drill.timeline import Observation, Outcome, Request, Timeline
-from reports.live import LiveLine, Snapshot, snapshot
+from reports.live import LiveLine, Snapshot, dns_regions, http_regions, snapshot
 from tests.reports.runs import OSAKA, STANDBY, TARGET, TOKYO, header
 
 CALM = Snapshot(100.0, "baseline", 12.0, None, "Tokyo", "Tokyo", 20.0, 0.0)
@@ -141,3 +141,20 @@ def test_window_that_timed_out_has_no_clock(timeline: Timeline, clock: FakeClock
     clock.sleep(900)
     timeline.mark("window.end", window="failover", reason="timeout")
     assert snapshot(timeline, TARGET).recovery_clock_s is None
+
+
+def test_dns_and_http_are_told_per_vantage_and_region(timeline: Timeline, clock: FakeClock) -> None:
+    """The newest answer of each vantage, "?" for a stale one; requests that were served, by Region."""
+    now = clock.monotonic_s()
+    timeline.observations += [
+        Observation(now - 2, now - 2, "dns", "authoritative", Outcome.OK, TOKYO),
+        Observation(now - 1, now - 1, "dns", "authoritative", Outcome.OK, OSAKA),
+        Observation(now - 1, now - 1, "dns", "resolver:a", Outcome.FAIL, ""),
+        Observation(now - 60, now - 60, "dns", "resolver:b", Outcome.OK, TOKYO),
+        Observation(now, now, "write.settle", "client", Outcome.OK, TOKYO),
+    ]
+    timeline.requests += [Request(now, now, "deposit", Outcome.OK, 200, peer) for peer in (OSAKA, TOKYO, OSAKA)]
+    timeline.requests += [Request(now, now, "deposit", Outcome.FAIL, 503, TOKYO)]
+    timeline.requests += [Request(now - 9, now - 9, "deposit", Outcome.OK, 200, TOKYO)]
+    assert dns_regions(timeline, TARGET) == {"authoritative": "Osaka", "resolver:a": "none", "resolver:b": "?"}
+    assert http_regions(timeline, TARGET) == {"Osaka": 1.0, "Tokyo": 0.5}
