@@ -13,12 +13,12 @@ from typing import Any
 from commands.gameday_board import board_place, bound, served
 from commands.gameday_check import problems_of, require_meant
 from commands.gameday_report import (
-    INTERRUPTED,
     load_day,
     plan_changed,
     plan_digest,
     read_state,
     runs_of,
+    why_cut_short,
     write_reports,
 )
 from commands.gameday_run import Runner, require_put_back
@@ -131,7 +131,7 @@ def _begin(args: argparse.Namespace, runner: Runner) -> None:
     log.add("resumed")
     left = runner.state.running
     if left is not None:
-        runner.note(left.drill, left.number, left.code, left.html, INTERRUPTED)
+        runner.note(left.drill, left.number, left.code, left.html, why_cut_short(left))
 
 
 def _require_resumable(runner: Runner) -> None:

@@ -92,17 +92,21 @@ def _folders(attempt: Attempt, runs: Path) -> tuple[Path, ...]:
     return known if attempt.end is not None else run_folders(runs, attempt.html)
 
 
+def why_cut_short(attempt: Attempt) -> str:
+    """Why an attempt whose end was not noted was cut short; "" when it came to its end by itself."""
+    return INTERRUPTED if attempt.code is None else attempt.stopped
+
+
 def _as_of_now(attempt: Attempt, folders: tuple[Path, ...], state: State) -> Attempt:
     """The attempt with the worse of what is on record and what its evidence says now."""
     end = attempt.end
     if end is None and is_running(attempt.pid, attempt.html):
         return attempt
-    said = last_words(Path(attempt.html).with_suffix(".log"))
-    now = outcome_of(attempt.code, folders, INTERRUPTED if end is None else end.stopped, said)
+    stopped = why_cut_short(attempt) if end is None else end.stopped
+    now = outcome_of(attempt.code, folders, stopped, last_words(Path(attempt.html).with_suffix(".log")))
     if end is not None and _worse(end.exit_code, now.exit_code) == end.exit_code:
         return attempt
     at = state.records[-1].at if end is None else end.at
-    stopped = INTERRUPTED if end is None else end.stopped
     return replace(attempt, end=_end(now, at=at, stopped=stopped, runs=tuple(map(str, folders))))
 
 

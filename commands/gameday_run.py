@@ -61,8 +61,8 @@ class Runner:
     @property
     def hard_stop(self) -> datetime:
         """When it must stop."""
-        began = self.state.began
-        return self.plan.hard_stop.instant(self._clock.wall() if began is None else began)
+        begun = (record.at for record in self.log.records if record.event == "begun")
+        return self.plan.hard_stop.instant(next(begun, self._clock.wall()))
 
     def run(self) -> int:
         """Do what is left of the plan; the exit code of the whole game day, over all that was done before too."""
@@ -159,7 +159,7 @@ class Runner:
             code = session.wait()
             self.live = None
         self.terminal.show(session.new_output())
-        self.log.add("exited", drill=drill.id, attempt=number, code=code)
+        self.log.add("exited", drill=drill.id, attempt=number, code=code, stopped=stopped)
         outcome = self.note(drill.id, number, code, str(html), stopped)
         if outcome.verdict == Verdict.DIRTY.value:
             self.stop(f"{drill.id} is DIRTY: put it back before anything else is broken")
@@ -223,7 +223,7 @@ class Runner:
             if word or self._hold:
                 role, _, who = rest.partition(",")
                 self.release(self._hold, role.strip(), who.strip(), "terminal")
-        elif word == "stop":
+        elif word == "stop:" or line.strip() == "stop":
             self.stop(f"asked for at the terminal{': ' * bool(rest)}{rest}")
         else:
             self.observe(line, "", "terminal")

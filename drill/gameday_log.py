@@ -5,7 +5,7 @@ resumed     it goes on after an interruption
 hold        a hold was reached: step
 released    a person has let it go on: step, role, who, via
 drill       a drill was started: drill, attempt, pid, html (names its run folders)
-exited      its process is gone: drill, attempt, code
+exited      its process is gone: drill, attempt, code, stopped
 ended       what that counts for: drill, attempt, verdict, exit_code, reason, finished, stopped, runs
 observation what somebody saw: text, who, via, step
 stopping    from here on nothing more is started: reason

@@ -15,7 +15,7 @@ class Attempt:
     """One start of a drill. end: None while nobody has noted how it ended.
 
     number: from 1; html: the session's page, by which its run folders are known; code: that of its process, None
-    when nobody saw its end.
+    when nobody saw its end; stopped: why it was told to end, "" when it was not.
     """
 
     drill: str
@@ -24,6 +24,7 @@ class Attempt:
     pid: int
     html: str
     code: int | None = None
+    stopped: str = ""
     end: Ended | None = None
 
 
@@ -134,7 +135,7 @@ def _take(plan: GameDay, record: Record, attempts: dict[tuple[str, int], Attempt
         attempts[key] = Attempt(*key, record.at, data["pid"], data["html"])
     elif record.event == "exited":
         key = (data["drill"], data["attempt"])
-        attempts[key] = replace(attempts[key], code=data["code"])
+        attempts[key] = replace(attempts[key], code=data["code"], stopped=data["stopped"])
     elif record.event == "ended":
         key = (data["drill"], data["attempt"])
         attempts[key] = replace(attempts[key], end=_ended(record))

@@ -135,6 +135,28 @@ def test_the_hard_stop_ends_a_hold_and_starts_nothing(place: Place, capsys: pyte
     assert "has passed" in capsys.readouterr().err
 
 
+def test_the_hard_stop_ends_the_running_drill_and_starts_no_other(place: Place) -> None:
+    """In order, as a person would."""
+    plan = place.plan(drills("test_waits", "test_nothing"), head="hard_stop.after_s = 4")
+    assert place.run(plan) == 11
+    assert [(e["drill"], e["finished"]) for e in place.ends()] == [("quick.1", False)]
+    assert "the hard stop" in place.ends()[0]["stopped"]
+
+
+def test_a_day_that_was_killed_after_a_drill_and_before_its_record_knows_the_code(place: Place) -> None:
+    """The drill came to its end, so it is not done again."""
+    assert place.run(place.plan(HOLD, drills("test_nothing"))) == 11
+    at = SystemClock().wall().isoformat()
+    data = {"drill": "quick", "attempt": 1, "pid": 1, "html": str(place.path / "x.html"), "code": 12, "stopped": ""}
+    told = [{"at": at, "event": "released", "data": {"step": "ready"}}]
+    told += [{"at": at, "event": event, "data": data} for event in ("drill", "exited")]
+    with (place.folder / LOG_FILE).open("a") as file:
+        file.write("".join(json.dumps(record) + "\n" for record in told))
+    assert place.run("--report", place.folder) == 12
+    assert place.run("--resume", place.folder) == 12
+    assert [(e["verdict"], e["finished"]) for e in place.ends()] == [("REFUSED", True)]
+
+
 def test_a_hold_that_nobody_can_release_ends_the_day(place: Place) -> None:
     """No terminal, no board: it is not waited for until the hard stop."""
     assert place.run(place.plan(HOLD, drills("test_nothing"))) == 11

@@ -73,7 +73,7 @@ def day(tmp_path: Path) -> Day:
         at(5, "released", step="ready", role="lead", who=EVIL, via="board"),
         at(5, "drill", drill="loss", attempt=1, pid=1, html=str(html)),
         at(6, "observation", text=EVIL, who=EVIL, via="terminal", step="loss"),
-        at(65, "exited", drill="loss", attempt=1, code=0),
+        at(65, "exited", drill="loss", attempt=1, code=0, stopped=""),
         at(66, "ended", drill="loss", attempt=1, runs=[str(run)], **said),
         at(66, "closed", exit_code=0),
     ]
