@@ -19,6 +19,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
+SHOWN = ("step", "text", "who")
 MOST_SHOWN = 100
 """Observations on the board, the newest first; all of them are in the report."""
 
@@ -32,7 +33,7 @@ def board_status(
     something may be.
     """
     state = day.state
-    left = [*rows.observation_rows(day)]
+    newest = state.observations[: -MOST_SHOWN - 1 : -1]
     return {
         "words": _words(state, stopping),
         "times": f"now {rows.clock(now)}, hard stop {rows.date(hard_stop)} (in {rows.lasted(hard_stop - now)})",
@@ -41,7 +42,7 @@ def board_status(
         "drill": _drill(state, live),
         "steps": [_step(row) for row in rows.drill_rows(day)],
         "next": [_ahead(step) for step in _next(state)],
-        "observations": [[at, where, text, who] for at, where, text, who, _ in left[: -MOST_SHOWN - 1 : -1]],
+        "observations": [[rows.clock(r.at), *(str(r.data.get(k, "")) for k in SHOWN)] for r in newest],
         "roles": list(rows.role_rows(day)),
     }
 

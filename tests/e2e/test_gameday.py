@@ -28,7 +28,7 @@ def test_a_drill_of_the_lab_passes_on_a_game_day(place: Place) -> None:
         eventually(lambda: day.said("in_force"), DRILL_S)
         day.type("the canary is red")
         day.process.wait(DRILL_S)
-    assert day.process.returncode == 0
+    assert day.process.returncode == 0, day.out.read_text()
     (run,) = place.run_folders()
     assert (run / "report.html").is_file()
     for words in ("| service-loss | 1 | recovery time, failover |", "the canary is red", "| deputy | &lt;name&gt; |"):

@@ -43,7 +43,7 @@ def status(**changes: Any) -> dict[str, Any]:
         "drill": {"id": "loss", "scenario": EVIL, "target": "core-banking", "attempt": 1, "live": LIVE},
         "steps": [["loss", "1", "RUNNING", ""], ["an-evacuation-with-a-long-name", "", "ahead", "why " * 40]],
         "next": ["hold understood: go on?", EVIL],
-        "observations": [["2026-01-01 00:00:00Z", "loss", EVIL * 5, ""]],
+        "observations": [["00:00:00Z", "loss", EVIL * 5, ""]],
         "roles": [["incident commander", "<name>"]],
     }
     return told | changes
