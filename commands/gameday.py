@@ -32,6 +32,7 @@ from drill.errors import Invalid, Refused, UsageError
 from drill.gameday import GameDay, plan_text, read_plan, require_plan
 from drill.gameday_log import LOG_FILE, PLAN_FILE, GameDayLog
 from reports.board_server import BoardServer
+from reports.gameday_text import day_text
 
 GAMEDAYS = REPOSITORY / "reports" / "gamedays"
 
@@ -118,7 +119,7 @@ def _run(args: argparse.Namespace, runner: Runner, server: BoardServer | None) -
         except OSError as error:
             raise Invalid(f"the game day cannot be recorded any more, so it is over: {error}") from error
         finally:
-            runner.terminal.say(_reported(runner.log.folder))
+            runner.terminal.show(f"\n{_reported(runner.log.folder)}\n")
 
 
 def _begin(args: argparse.Namespace, runner: Runner) -> None:
@@ -160,16 +161,16 @@ def _report(folder: Path) -> int:
     """Write the report of any game day, also one that was killed. UsageError when it is none."""
     day = load_day(_game_day(folder))
     try:
-        say(f"{day.verdict}: {write_reports(day.folder, day)}")
+        say(f"{day_text(day)}\nThe report: {write_reports(day.folder, day)}")
     except OSError as error:
         raise Invalid(f"the report cannot be written: {error}") from error
     return day.exit_code
 
 
 def _reported(folder: Path) -> str:
-    """Where the report is, or why there is none: neither changes what the day has shown."""
+    """The closing text, or why there is none: neither changes what the day has shown."""
     try:
         day = load_day(folder)
-        return f"{day.verdict}: {write_reports(folder, day)}"
+        return f"{day_text(day)}\nThe report: {write_reports(folder, day)}"
     except Exception as error:  # noqa: BLE001 - what cannot be written must cost neither the exit code nor the record
         return f"no report in {folder}: {type(error).__name__}: {error}"

@@ -17,6 +17,7 @@ from drill.gameday_state import state_of
 from reports.gameday_day import Day, lasted
 from reports.gameday_evidence import evidence_of, evidence_text, write_evidence
 from reports.gameday_page import day_markdown, day_page, write_pages
+from reports.gameday_text import day_text
 from reports.history import Entry
 from tests.reports.records import record
 
@@ -91,6 +92,21 @@ def test_the_report_says_what_was_drilled_measured_held_and_seen(day: Day) -> No
         assert "runs/r1/report.html" in text
         assert "loss-1.html" in text
     assert "## Deviations from the plan\n\nnone" in day_markdown(day)
+
+
+def test_the_closing_text_says_the_same_on_a_terminal(day: Day) -> None:
+    """Plain text that fits; nothing in it moves the cursor."""
+    text = day_text(day)
+    for words in (
+        "LAB",
+        "loss",
+        "PASS",
+        "recovery time, failover",
+        "Every drill of the plan met all its objectives.",
+    ):
+        assert words in text, words
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert max(map(len, text.splitlines())) <= 130
 
 
 def test_nothing_that_people_say_becomes_markup(day: Day) -> None:
