@@ -117,7 +117,8 @@ def _run(args: argparse.Namespace, runner: Runner, server: BoardServer | None) -
             runner.terminal.say(f"{runner.log.folder}{'; the board: ' * bool(runner.board)}{runner.board}")
             return runner.run()
         except OSError as error:
-            raise Invalid(f"the game day cannot be recorded any more, so it is over: {error}") from error
+            runner.terminal.say(f"the game day cannot be recorded any more, so it is over: {error}")
+            return load_day(runner.log.folder).exit_code
         finally:
             runner.terminal.show(f"\n{_reported(runner.log.folder)}\n")
 

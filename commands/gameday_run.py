@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import threading
 from collections.abc import Callable
@@ -146,13 +147,11 @@ class Runner:
         number = len(self.state.of(drill.id)) + 1
         html = (self.log.folder / f"{drill.id}-{number}.html").resolve()
         arguments = session_arguments(drill, html, self.options, self._targets[drill.step.target])
+        self.live = LiveDrill(drill, self.options.runs, str(html))
         session = DrillSession(arguments, html.with_suffix(".log"))
         try:
-            self.log.add(
-                "drill", drill=drill.id, attempt=number, pid=session.pid, html=str(html), arguments=arguments
-            )
-            self.terminal.say(f"{drill.id}: pytest {' '.join(arguments)}")
-            self.live = LiveDrill(drill, self.options.runs, str(html))
+            self.log.add("drill", drill=drill.id, attempt=number, pid=session.pid, html=str(html))
+            self.terminal.say(f"{drill.id}: {shlex.join(['pytest', *arguments])}")
             stopped = self._watch(session)
         finally:
             session.stop()
