@@ -50,6 +50,12 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
         Read("route53-recovery-cluster", "GetRoutingControlState"),
     ),
     "ssm.document": (Read("ssm", "DescribeDocument"), Read("ssm", "GetDocument")),
+    "lambda.function": (
+        Read("lambda", "GetFunctionConfiguration"),
+        Read("lambda", "GetFunctionConcurrency"),
+    ),
+    "secretsmanager.secret": (Read("secretsmanager", "DescribeSecret"), Read("secretsmanager", "GetResourcePolicy")),
+    "apigateway.stage": (Read("apigateway", "GetStage"),),
     "dynamodb.table": (
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "DescribeTimeToLive"),

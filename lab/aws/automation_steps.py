@@ -30,8 +30,10 @@ SCRIPT_FLOOR_WALL_S = 10.0
 """A script gets at least this long (wall seconds): its interpreter does not start faster in a fast lab."""
 TAIL = "Please refer to Automation Service Troubleshooting Guide for more diagnosis details."
 RUNNER = """
-import json, sys
+import json, sys, time
 task = json.load(sys.stdin)
+real_sleep, speed = time.sleep, task["speed"]
+time.sleep = lambda lab_s: real_sleep(lab_s / speed)
 space = {"__name__": "script"}
 exec(compile(task["script"], "script.py", "exec"), space)
 result = space[task["handler"]](task["payload"], {})
@@ -153,10 +155,18 @@ def execute_automation(step: Mapping[str, Any], inputs: Mapping[str, Any], conte
 
 
 def execute_script(step: Mapping[str, Any], inputs: Mapping[str, Any], context: StepContext) -> Outputs:
-    """aws:executeScript: `Handler(events, context)` of an inline Python script; its result is OutputPayload."""
+    """aws:executeScript: `Handler(events, context)` of an inline Python script; its result is OutputPayload.
+
+    What it sleeps is lab time, as are the pauses of its boto3 between two attempts.
+    """
     if not str(inputs["Runtime"]).lower().startswith("python"):
         raise StepFailed(f"this lab runs Python scripts, not {inputs['Runtime']}")
-    task = {"script": inputs["Script"], "handler": inputs["Handler"], "payload": inputs.get("InputPayload", {})}
+    task = {
+        "script": inputs["Script"],
+        "handler": inputs["Handler"],
+        "payload": inputs.get("InputPayload", {}),
+        "speed": context.clock.speed,
+    }
     wall_s = max(SCRIPT_FLOOR_WALL_S, context.clock.wall_s(context.deadline_s - context.clock.now_s()))
     try:
         done = subprocess.run(

@@ -98,7 +98,9 @@ def scoped(request: HttpRequest, account: str) -> ApiCall:
     http = HttpRequest(request.method, request.target, headers, request.body)
     found = _SCOPE.search(headers.get("authorization", ""))
     if not found:
-        return ApiCall("us-east-1", "", http)
+        # Signing on is not signed itself: nobody has credentials yet.
+        signs_on = headers.get("x-amz-target", "").startswith("AWSCognitoIdentityProviderService.")
+        return ApiCall("us-east-1", "cognito-idp" if signs_on else "", http)
     service = BOTOCORE_NAME.get(found[2], found[2])
     # Classic load balancers share the signing name and differ by the API version in the body.
     if service == "elbv2" and b"Version=2012-06-01" in request.body:
