@@ -100,6 +100,8 @@ def _thing(target: Target, key: str, arn: str | None, clusters: tuple[str, ...])
     own, container = VARIABLES.get(kind, ("", ""))
     patterns = {own: resource.name, container: resource.within or "*"}
     names = {variable: _iam_pattern(pattern) for variable, pattern in patterns.items() if variable}
+    if kind == "secretsmanager.secret":
+        names[own] += "-*"  # AWS adds six characters of its own to the name
     return Thing(key, kind, resource.region, names | _executions(kind, names.get(own, "*")))
 
 

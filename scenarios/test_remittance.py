@@ -23,9 +23,9 @@ RUNBOOK_S = 900.0
 MOVE_S = 600.0
 
 
-def rotate(drill: Drill, target: Target) -> None:
+def rotate(drill: Drill, target: Target, turn: int = 1) -> None:
     """The runbook, there and back the same: it turns each control to its opposite and moves the writer."""
-    drill.perform(RunDocument(target.resource("failover_document"), timeout_s=RUNBOOK_S))
+    drill.perform(RunDocument(target.resource("failover_document"), timeout_s=RUNBOOK_S, turn=turn))
 
 
 def whole(drill: Drill, target: Target) -> OnlyReads:
@@ -54,6 +54,6 @@ def test_rotation_and_return(drill: Drill, target: Target) -> None:
 
     drill.look("clusters connected", whole(drill, target))
     with drill.window("failback", survivor=primary):
-        rotate(drill, target)
+        rotate(drill, target, turn=2)
         drill.until(served_from(target, primary), timeout_s=timings.window_s)
         drill.settle(primary)

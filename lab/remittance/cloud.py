@@ -21,6 +21,7 @@ from lab.aws.scheduler import Scheduler
 from lab.aws.server import Tapped
 from lab.aws.ssm import Automation
 from lab.aws.stacks import Stacks
+from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
 from lab.base_cloud import BaseCloud
 from lab.knobs import KnobsWriter
@@ -107,6 +108,7 @@ class Cloud(BaseCloud):
             Events(server, clock, truth),
             AlarmEngine(server, clock, truth),
             Automation(server, clock, truth),
+            CanaryRunner(server, clock, truth, {}),
             Scheduler(server, clock, truth),
             Stacks(),
         ):
