@@ -123,6 +123,7 @@ def readers(target: Target) -> tuple[Reader, ...]:
                 "states.machine": (Read("stepfunctions", "ListExecutions"),),
                 "ssm.document": (Read("ssm", "DescribeAutomationExecutions", everything=True),),
                 "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
+                "secretsmanager.secret": (Read("secretsmanager", "DescribeSecret"),),
                 "arc.control": (
                     Read(CONTROL_CONFIG, "DescribeCluster"),
                     Read("route53-recovery-cluster", "GetRoutingControlState"),

@@ -53,8 +53,6 @@ VOLATILE: Mapping[str, frozenset[str]] = {
     "DescribeTable": frozenset(
         {"ItemCount", "TableSizeBytes", "IndexSizeBytes", "NumberOfDecreasesToday", "WarmThroughput"}
     ),
-    # A rotation makes a new version, whatever it holds; whether that is right is told by the writes that need it.
-    "DescribeSecret": frozenset({"VersionIdsToStages"}),
     "GetFunctionConfiguration": frozenset({"RevisionId"}),
     "GetHealthCheck": frozenset({"HealthCheckVersion"}),
     "GetHostedZone": frozenset({"ResourceRecordSetCount"}),

@@ -37,7 +37,9 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     ),
     "secretsmanager.secret": (
         Read("secretsmanager", "DescribeSecret"),
-        Read("secretsmanager", "UpdateSecretVersionStage"),
+        Read("secretsmanager", "GetResourcePolicy"),
+        Read("secretsmanager", "PutResourcePolicy"),
+        Read("secretsmanager", "DeleteResourcePolicy"),
         Read("secretsmanager", "ReplicateSecretToRegions"),
     ),
     "apigateway.stage": (Read("apigateway", "GetStage"), Read("apigateway", "UpdateStage")),

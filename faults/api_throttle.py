@@ -18,7 +18,8 @@ ALL = "*/*"
 class ThrottleStage:
     """Let all methods of the one stage that `resource` matches take `rate_per_s` requests a second.
 
-    within of the resource: the REST API's name. Effect: clients see errors.
+    within of the resource: the REST API's name. Effect: clients see errors. The stage's ARN names no account, so that
+    only the guard of the credentials' account keeps it from another one's.
     """
 
     resource: Resource

@@ -22,10 +22,10 @@ class RunDocument:
     """Run the one Automation document that `resource` matches and expect it to end as Success.
 
     timeout_s: target seconds for that; parameters: the document's; turn: which run of this document it is in the
-    drill, from 1 (a document that goes there and comes back is run twice). The execution carries a tag of the run, by which
-    it is found again (its id is known to nobody before it is started), and a client token, by which AWS takes a
-    second start for the first. Success is what the document says of itself, and no proof that anything moved: a
-    scenario waits for its clients besides.
+    drill, from 1 (a document that goes there and comes back is run twice). The execution carries a tag of the run,
+    by which it is found again (its id is known to nobody before it is started), and a client token, by which AWS
+    takes a second start for the first. Success is what the document says of itself, and no proof that anything
+    moved: a scenario waits for its clients besides.
     """
 
     resource: Resource

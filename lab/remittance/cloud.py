@@ -18,6 +18,7 @@ from lab.aws.functions import FunctionContext, Functions
 from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
+from lab.aws.secrets import Secrets
 from lab.aws.server import Tapped
 from lab.aws.ssm import Automation
 from lab.aws.stacks import Stacks
@@ -101,6 +102,7 @@ class Cloud(BaseCloud):
         aurora = RdsGlobal(server, clock, truth, self._settings["rds.switchover_s"], self._settings["rds.failover_s"])
         aurora.attach(names.GLOBAL_CLUSTER, Aurora(self._pair))
         self._closers.callback(aurora.stop)
+        Secrets(server)
         self._functions = Functions(server, clock, truth, self._plan.state_dir)
         for engine in (
             GlobalTables(server, clock, truth, 1.0),
@@ -145,7 +147,7 @@ class Cloud(BaseCloud):
         self._updates = 0
         self._server.tap("lambda", {"PutFunctionConcurrency", "DeleteFunctionConcurrency"}, self._concurrency)
         self._server.tap("apigateway", {"UpdateStage"}, self._throttle)
-        self._server.tap("secretsmanager", {"PutSecretValue", "UpdateSecretVersionStage"}, self._secret)
+        self._server.tap("secretsmanager", {"PutSecretValue"}, self._secret)
         self._server.tap(
             "route53-recovery-cluster", {"UpdateRoutingControlState", "UpdateRoutingControlStates"}, self._turned
         )
