@@ -153,10 +153,6 @@ class PostgresPair:
             "target_session_attrs=read-write"
         )
 
-    def port(self, region: str) -> int:
-        """Where the server of one Region listens."""
-        return self._servers[region].port
-
     def pid(self, region: str) -> int | None:
         """The process id of the minder of one Region's server; None when none was started."""
         child = self._children.get(region)

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from psycopg.conninfo import conninfo_to_dict
+
 from lab.adapters import Aurora
 from lab.aws.arc import ENDPOINT_REGIONS, Arc
 from lab.aws.cloudwatch import AlarmEngine
@@ -26,8 +28,7 @@ from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
 from lab.base_cloud import BaseCloud
 from lab.knobs import KnobsWriter
-from lab.postgres import DATABASE, PostgresPair
-from lab.postgres_seed import USER
+from lab.postgres import PostgresPair
 from lab.remittance import infra, names, runbook
 from lab.remittance.names import EAST, PLACES, SERVING
 from lab.tasks import Tasks
@@ -137,8 +138,9 @@ class Cloud(BaseCloud):
     def _connection(self) -> dict[str, Any]:
         """The database secret as it is at first: its host is the instance's endpoint, later a cluster's."""
         host = next(name for name in self._endpoints if name.startswith(PLACES[EAST].instance))
-        password, port = self._pair.password, self._pair.port(EAST)
-        return {"username": USER, "password": password, "host": host, "port": port, "dbname": DATABASE}
+        reached = conninfo_to_dict(self._pair.conninfo(EAST))
+        names_of = {"username": "user", "password": "password", "port": "port", "dbname": "dbname"}
+        return {"host": host, **{name: reached[key] for name, key in names_of.items()}}
 
     # -- what the data plane obeys ----------------------------------------------------------------------------
 
