@@ -16,6 +16,7 @@ from drill.end_state import EndState
 from drill.read_only import OnlyReads
 from drill.target import Target
 from faults.lambda_concurrency import LimitFunction
+from faults.secret_policy import DenySecret
 from faults.ssm_run import RunDocument
 
 pytestmark = pytest.mark.system("remittance")
@@ -66,3 +67,25 @@ def test_rotation_and_return(drill: Drill, target: Target) -> None:
         rotate(drill, target, turn=2)
         drill.until(served_from(target, primary), timeout_s=timings.window_s)
         drill.settle(primary)
+
+
+@pytest.mark.failover
+def test_secrets_and_sign_on_of_the_primary_gone(drill: Drill, target: Target) -> None:
+    """us-east-1's secrets cannot be read and its sign-on is lost: the weak point of this system. us-west-2 serves
+    nobody either, and the runbook stops at its first step, so this drill must FAIL until the system has changed."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(DenySecret(target.resource("cluster_secret"), effect="none")),
+        drill.applied(LimitFunction(target.resource("authorizer_function"), effect="none")),
+        drill.applied(LimitFunction(target.resource("standby_authorizer_function"), effect="none")),
+        drill.applied(DenySecret(target.resource("database_secret"))),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        rotate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
