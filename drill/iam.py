@@ -158,7 +158,7 @@ def _by_path(need: Need) -> tuple[str, ...]:
     model = botocore.session.get_session().get_service_model(need.service).operation_model(need.operation)
     shape = model.input_shape
     members = dict(shape.members) if shape else {}
-    labels = {m.serialization.get("locationName", name): name.lower() for name, m in members.items()}
+    labels = {m.serialization.get("name", name): name.lower() for name, m in members.items()}
     known = {name.lower(): value for name, value in need.names.items()}
     path = re.sub(r"\{(\w+)\+?\}", lambda m: known.get(labels.get(m[1], ""), "*"), model.http["requestUri"])
     arn = f"arn:{partition_of(need.region)}:{need.service}:{need.region}::{path}"

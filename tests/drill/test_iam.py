@@ -85,6 +85,20 @@ def test_a_call_needs_the_resources_that_it_names(call: Call, hints: tuple[str, 
     assert list(resources_of(need_of(call, hints), ACCOUNT)) == expected
 
 
+def test_the_actions_of_api_gateway_are_methods_on_paths() -> None:
+    """The path of an operation, filled with what is known: by name, by ARN, else a wildcard."""
+    stage = f"arn:aws:apigateway:{OSAKA}::/restapis/r1/stages/dev"
+    call = Call("apigateway", "UpdateStage", {"restApiId": "r1", "stageName": "dev", "patchOperations": []}, OSAKA)
+    assert need_of(call).action == "apigateway:PATCH"
+    assert changes_things("apigateway:PATCH")
+    assert resources_of(need_of(call), ACCOUNT) == (stage,)
+    assert resources_of(Need("apigateway", "GetStage", OSAKA, (stage,)), ACCOUNT) == (stage,)
+    named = Need("apigateway", "GetStage", OSAKA, names={"StageName": "dev"})
+    assert resources_of(named, ACCOUNT) == (stage.replace("r1", "*"),)
+    every = Need("apigateway", "GetRestApis", OSAKA, everything=True)
+    assert resources_of(every, ACCOUNT) == (f"arn:aws:apigateway:{OSAKA}::/restapis",)
+
+
 def test_what_an_arn_tells_of_its_container_is_used() -> None:
     """A control's ARN names the panel that holds it."""
     need = Need("route53-recovery-control-config", "ListRoutingControls", "us-west-2", (CONTROL,))

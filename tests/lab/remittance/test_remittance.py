@@ -15,7 +15,7 @@ import dns.resolver
 import pytest
 from botocore.config import Config
 
-from drill.sign_on import SignOn, signed_on
+from drill.sign_on import signed_on
 from drill.target import Connection, load_target
 from lab.launch import Lab, LabInfo, launch
 from lab.remittance import names
@@ -282,10 +282,3 @@ def test_the_button_pressed_twice_turns_the_controls_back() -> None:
         assert eventually(ended, 60.0) == ["Failed", "Success"]
         assert resolve(lab.info) == set(PLACES[EAST].gateways)
         eventually(lambda: writer(lab.info) == WEST)
-
-
-def test_a_password_of_its_own_is_for_a_lab_only() -> None:
-    """A target file is no place for a real user's: exactly one of the two ways must be named."""
-    for given in ({}, {"password": "x", "password_env": "Y"}):
-        with pytest.raises(ValueError, match="either password_env"):
-            SignOn(region=EAST, client_id="c", user="u", **given)
