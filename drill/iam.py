@@ -155,12 +155,12 @@ def resources_of(need: Need, account: str) -> tuple[str, ...]:
 
 def _by_path(need: Need) -> tuple[str, ...]:
     """The ARNs of a service whose resources are the paths of its API: those known of it, or the path filled in."""
-    model = botocore.session.get_session().get_service_model(need.service).operation_model(need.operation)
+    model = service_model(need.service).operation_model(need.operation)
     shape = model.input_shape
     members = dict(shape.members) if shape else {}
     labels = {m.serialization.get("name", name): name.lower() for name, m in members.items()}
-    known = {name.lower(): value for name, value in need.names.items()}
-    path = re.sub(r"\{(\w+)\+?\}", lambda m: known.get(labels.get(m[1], ""), "*"), model.http["requestUri"])
+    said = {name.lower(): value for name, value in need.names.items()}
+    path = re.sub(r"\{(\w+)\+?\}", lambda m: said.get(labels.get(m[1], ""), "*"), model.http["requestUri"])
     arn = f"arn:{partition_of(need.region)}:{need.service}:{need.region}::{path}"
     exact = [found for found in need.arns if fnmatch.fnmatchcase(found, arn) and found.count("/") == arn.count("/")]
     return tuple(sorted(exact)) or (arn,)

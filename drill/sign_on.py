@@ -9,10 +9,6 @@ import functools
 import os
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
-from botocore import UNSIGNED
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import Field, model_validator
 
 from drill.errors import Invalid, Refused, UsageError
@@ -70,6 +66,11 @@ def signed_on(target: Target) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=4)
 def _token(how: SignOn, password: str, endpoint_url: str | None) -> tuple[str, float]:
+    import botocore.session  # late: a target file is read by many who never sign on
+    from botocore import UNSIGNED
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
     config = Config(
         signature_version=UNSIGNED,
         connect_timeout=CONNECT_S,
