@@ -51,6 +51,10 @@ BOTOCORE_NAME = {
 """Signing names that differ from botocore's service names, by which all other code calls the services."""
 
 
+UNROUTED = ("s3",)
+"""Services whose operations cannot be told by moto's generic routing: paths of their models begin with no slash."""
+
+
 class AwsError(ServiceException):
     """An API error by its code: AwsError("GlobalClusterNotFoundFault", "sentence"). It lives outside the moto
     package because moto looks its own errors up by module name."""
@@ -199,7 +203,7 @@ def _reader(call: ApiCall, parse: bool) -> Any:
 def operation_of(call: ApiCall) -> str:
     """The operation's name, e.g. "DescribeClusters"; the request line when it is none of the service's."""
     name = call.target_operation
-    if not name and _known(call.service):
+    if not name and call.service not in UNROUTED and _known(call.service):
         name = _reader(call, parse=False)._get_action()
     return name or f"{call.http.method} {call.http.path}"
 

@@ -33,7 +33,8 @@ from lab.remittance import infra, names, runbook
 from lab.remittance.names import EAST, PLACES, SERVING
 from lab.tasks import Tasks
 
-GATEWAY = "gateway"
+GATEWAY, EDGE = "gateway", "edge"
+"""Names of the tasks, their services and target groups; the edge is an entrance beside those of the Regions."""
 REQUEST_TIMEOUT_S = 3.0
 
 
@@ -86,8 +87,15 @@ class Cloud(BaseCloud):
             "addresses": self._endpoints,
         }
 
+    def edge_config(self) -> dict[str, Any]:
+        """What the content delivery network's process is told, besides where it is."""
+        used = SERVING if self._settings["cloudfront.origin_group"] else SERVING[:1]
+        origins = {region: names.BUCKETS[region] for region in used}
+        return {"aws_host": names.AWS_HOST, "aws_port": self.aws_port, "origins": origins}
+
     def run(self) -> None:
         """Start what needs a database and wait until both Regions serve."""
+        self._runner.start(EDGE, EDGE, EDGE)
         for region in SERVING:
             self._runner.start(region, GATEWAY, f"{GATEWAY}-{region}")
         self._await("the gateways are healthy", lambda: self._runner.await_healthy(1.0))
@@ -132,6 +140,7 @@ class Cloud(BaseCloud):
         infra.zone(client, self._apis, route)
         infra.secrets(client, route, self._connection())
         self._pool = infra.user_pool(client)
+        infra.page(client)
         runbook.deploy(client)
         self._tap()
 

@@ -162,6 +162,15 @@ def secrets(client: Client, route: Routing, connection: Mapping[str, Any]) -> No
         )
 
 
+def page(client: Client) -> None:
+    """The static page in a bucket of each Region."""
+    for region, bucket in names.BUCKETS.items():
+        s3 = client("s3", region)
+        where = {} if region == EAST else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        s3.create_bucket(Bucket=bucket, **where)
+        s3.put_object(Bucket=bucket, Key="index.html", Body=b"<title>Remittance</title>", ContentType="text/html")
+
+
 def user_pool(client: Client) -> str:
     """The sign-on in us-east-1 with one synthetic user; the pool's id."""
     cognito = client("cognito-idp", EAST)

@@ -30,8 +30,9 @@ USER_POOL, USER_CLIENT, USER = "remittance", "ui", "drill"
 PASSWORD = "Only-1n-the-lab"
 
 AWS_HOST, DNS_HOST = "127.13.0.10", "127.13.0.53"
-EDGE = ("127.13.4.20", "127.13.4.21")
+EDGE, EDGE_NETWORK = ("127.13.4.20", "127.13.4.21"), "127.13"
 """Where the page's content delivery network answers: it lies in no Region."""
+BUCKETS = {EAST: "remittance-page-us-east-1", WEST: "remittance-page-us-west-2"}
 
 
 @dataclass(frozen=True)
@@ -101,5 +102,5 @@ def databases() -> list[str]:
 
 def addresses() -> list[str]:
     """Every loopback address that the lab cannot do without."""
-    tasks = [shared_host(place.network) for place in PLACES.values()]
+    tasks = [shared_host(network) for network in (EDGE_NETWORK, *(place.network for place in PLACES.values()))]
     return [AWS_HOST, *dns_addresses(), *databases(), *entrances(), *tasks]

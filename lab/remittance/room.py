@@ -22,7 +22,8 @@ from lab.remittance.functions import SCHEMA
 from lab.remittance.names import PLACES, SERVING
 from lab.truth import Truth
 
-GATEWAY, GATEWAY_APP = "gateway", "lab.remittance.gateway"
+GATEWAY, EDGE = "gateway", "edge"
+APPS = {GATEWAY: "lab.remittance.gateway", EDGE: "lab.remittance.edge"}
 DATABASE_TIMEOUT_S = 60.0
 
 
@@ -95,10 +96,10 @@ class Remittance:
 
     def _start_tasks(self) -> tasks.Tasks:
         runner = tasks.Tasks(
-            {GATEWAY: tasks.ServiceSpec(GATEWAY, f"{GATEWAY_APP}:run", GATEWAY)},
-            {region: PLACES[region].network for region in SERVING},
-            lambda region, _: {"clock": asdict(self._clock), **self._cloud.gateway_config()},
-            [GATEWAY_APP],
+            {name: tasks.ServiceSpec(name, f"{app}:run", name) for name, app in APPS.items()},
+            {EDGE: names.EDGE_NETWORK, **{region: PLACES[region].network for region in SERVING}},
+            lambda region, _: self._task_config(region),
+            list(APPS.values()),
             self._clock,
             self._truth,
         )
@@ -106,9 +107,14 @@ class Remittance:
         runner.open()
         return runner
 
+    def _task_config(self, region: str) -> Mapping[str, Any]:
+        if region == EDGE:
+            return self._cloud.edge_config()
+        return {"clock": asdict(self._clock), **self._cloud.gateway_config()}
+
     def _start_entrances(self, runner: tasks.Tasks) -> None:
-        addresses = {region: PLACES[region].gateways for region in SERVING}
-        rules = {region: [Rule("/", GATEWAY)] for region in addresses}
+        addresses = {EDGE: names.EDGE, **{region: PLACES[region].gateways for region in SERVING}}
+        rules = {name: [Rule("/", EDGE if name == EDGE else GATEWAY)] for name in addresses}
         self._entrances = open_entrances(
             self._plan, self._clock, addresses, rules, lambda _: lambda group, states: None, self._closers
         )

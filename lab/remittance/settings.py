@@ -9,6 +9,7 @@ from lab.setting import Setting, count, misbehaviour, one_of, read_settings, sec
 
 SETTINGS: Mapping[str, Setting] = {
     "apigateway.authorizer_ttl_s": Setting(300.0, seconds(0, 3600), "how long an authorizer's answer is believed"),
+    "cloudfront.origin_group": Setting("", one_of(("on",)), "on: the page uses its origin group (published: unused)"),
     "arc.endpoints_down": Setting(0, count(5), "how many of the five ARC endpoints refuse, in their published order"),
     "arc.first_fails_after": Setting(0, count(9), "updates after which the first ARC endpoint refuses (0: never)"),
     "arc.start": Setting("", one_of(("off",)), "off: both controls as they are after a deployment"),

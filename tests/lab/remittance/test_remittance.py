@@ -19,6 +19,7 @@ from drill.sign_on import signed_on
 from drill.target import Connection, load_target
 from lab.launch import Lab, LabInfo, launch
 from lab.remittance import names
+from lab.remittance.edge import ORIGIN_HEADER
 from lab.remittance.functions import NO_CONNECTION, NO_SECRET
 from lab.remittance.names import EAST, PLACES, WEST
 from tests.checks.worlds import TARGETS, eventually
@@ -193,6 +194,21 @@ def test_a_stage_throttled_to_nothing_refuses_everything(lab: Lab) -> None:
     finally:
         throttle(before)
     assert create(lab.info, WEST)[0] == 200
+
+
+def test_the_page_has_one_origin_as_published(lab: Lab) -> None:
+    """The origin group is there and nothing uses it: without the bucket of us-east-1 there is no page."""
+
+    def page() -> tuple[int, str | None]:
+        connection = http.client.HTTPConnection(names.EDGE[0], lab.info.http_port, timeout=10)
+        connection.request("GET", "/")
+        response = connection.getresponse()
+        response.read()
+        return response.status, response.getheader(ORIGIN_HEADER)
+
+    assert page() == (200, EAST)
+    with misbehaving(lab.info, f"unavailable s3@{EAST}"):
+        assert page() == (503, EAST)
 
 
 def test_without_the_sign_on_of_us_east_1_nobody_is_served_in_us_west_2(lab: Lab) -> None:
