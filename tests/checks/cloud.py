@@ -47,7 +47,7 @@ def account_target() -> Target:
     target = published_target()
     more = {
         "drilled_function": Resource(region=TOKYO, name="drilled"),
-        "drilled_secret": Resource(region=TOKYO, name="drilled"),
+        "database_secret": Resource(region=TOKYO, name="drilled"),
         "drilled_stage": Resource(region=TOKYO, within="drilled", name="dev"),
     }
     inside = target.blast_radius.resources

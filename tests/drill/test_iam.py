@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from drill.call import Call
@@ -93,6 +95,8 @@ def test_the_actions_of_api_gateway_are_methods_on_paths() -> None:
     assert changes_things("apigateway:PATCH")
     assert resources_of(need_of(call), ACCOUNT) == (stage,)
     assert resources_of(Need("apigateway", "GetStage", OSAKA, (stage,)), ACCOUNT) == (stage,)
+    tags = Need("apigateway", "GetTags", OSAKA, (stage,))
+    assert resources_of(tags, ACCOUNT) == (f"arn:aws:apigateway:{OSAKA}::/tags/{quote(stage, safe='')}",)
     named = Need("apigateway", "GetStage", OSAKA, names={"StageName": "dev"})
     assert resources_of(named, ACCOUNT) == (stage.replace("r1", "*"),)
     every = Need("apigateway", "GetRestApis", OSAKA, everything=True)

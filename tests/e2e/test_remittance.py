@@ -12,7 +12,8 @@ from tests.e2e.drilling import Drilled, drill, steady
 pytestmark = pytest.mark.alone
 
 TARGET = ("--target", "remittance")
-QUICK = "--lab-speed=20"
+QUICK = ("--lab-speed=20", "--set", "timings.baseline_s=120")
+"""Half the time; the baseline keeps the wall seconds that starting a load takes."""
 SHORT = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=200", "--set", "timings.window_s=400")
 TWIN = ("--twin", "tests/twins/remittance.py", "-k")
 
@@ -31,7 +32,7 @@ def phase(drilled: Drilled, name: str) -> Any:
 def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     """There and back within the objectives, nothing lost; the error windows are told apart, and the traffic moves
     before the data do: between the promotion and the secret's rewriting the secret is stale."""
-    passed = steady(lambda n: drill(tmp_path / f"{n}", "-m", "failover and headline", *TARGET, QUICK))
+    passed = steady(lambda n: drill(tmp_path / f"{n}", "-m", "failover and headline", *TARGET, *QUICK))
     assert passed.code == 0, passed.output
     assert set(passed.journal().values()) == {"restored", "reached"}
     assert errors(passed, "failover")[0] == "throttled"
@@ -50,12 +51,12 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ((*TWIN, "test_nobody_decides", *SHORT, QUICK), 1, "never recovered"),
+        ((*TWIN, "test_nobody_decides", *SHORT, *QUICK), 1, "never recovered"),
         ((*TWIN, "test_fault_that_nobody_feels"), 11, "fault without bite"),
-        ((*TWIN, "test_runbook_run_twice", *SHORT, QUICK), 1, "never recovered"),
-        (("-m", "failover and headline", "--lab-set=arc.first_fails_after=1", *SHORT, QUICK), 1, "never recovered"),
-        (("-m", "failover and headline", "--lab-set=arc.start=off", *SHORT, QUICK), 1, "never recovered"),
-        (("-m", "failover", "-k", "test_secrets_and_sign_on", *SHORT, QUICK), 1, "secret unreadable"),
+        ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 1, "never recovered"),
+        (("-m", "failover and headline", "--lab-set=arc.first_fails_after=1", *SHORT, *QUICK), 1, "never recovered"),
+        (("-m", "failover and headline", "--lab-set=arc.start=off", *SHORT, *QUICK), 1, "never recovered"),
+        (("-m", "failover", "-k", "test_secrets_and_sign_on", *SHORT, *QUICK), 1, "secret unreadable"),
     ],
     ids=["nobody decides", "nobody feels it", "run twice", "both on", "both off", "secrets and sign-on gone"],
 )
