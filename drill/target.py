@@ -363,15 +363,20 @@ def _contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
             f"safety.lease_wall_s is {safety.lease_wall_s:g}: one call to a Region that does not answer may take "
             f"{Limits().worst_call_s:g} s, and a drill that waits for it must not be taken for hung"
         )
+    yield from _misplaced_secrets(kind, tables)
+    regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")
+    if regions and isinstance(endpoints, Mapping):
+        for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
+            yield f"regional_endpoints has no entry for {region}"
+
+
+def _misplaced_secrets(kind: object, tables: Mapping[str, Any]) -> Iterable[str]:
+    """Real credentials where a lab is drilled, and those of a lab where it is not."""
     if kind == "lab" and tables.get("access") not in (None, {}, Access()):
         yield "[access] is for kind 'aws': a lab accepts any credentials and must never be shown real ones"
     sign_on = tables.get("sign_on")
     if kind == "aws" and isinstance(sign_on, SignOn) and sign_on.password:
         yield "[sign_on] password is for a lab: name the environment variable of a real one with password_env"
-    regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")
-    if regions and isinstance(endpoints, Mapping):
-        for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
-            yield f"regional_endpoints has no entry for {region}"
 
 
 def _valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:
