@@ -14,6 +14,7 @@ import boto3
 import dns.resolver
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from drill.sign_on import signed_on
 from drill.target import Connection, load_target
@@ -193,6 +194,24 @@ def test_a_stage_throttled_to_nothing_refuses_everything(lab: Lab) -> None:
         assert create(lab.info, EAST)[0] == 200
     finally:
         throttle(before)
+    assert create(lab.info, WEST)[0] == 200
+
+
+def test_a_denied_secret_stops_both_regions(lab: Lab) -> None:
+    """The policy holds against everybody, for the replica too; a statement about something else denies nothing."""
+    secrets = aws(lab.info, "secretsmanager", EAST)
+    for action, status in (("secretsmanager:GetSecretValue", 500), ("secretsmanager:PutSecretValue", 200)):
+        statement = {"Effect": "Deny", "Principal": "*", "Action": action, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        secrets.put_resource_policy(SecretId="database", ResourcePolicy=policy)
+        try:
+            assert [create(lab.info, region)[0] for region in (EAST, WEST)] == [status] * 2
+            if status == 500:
+                assert create(lab.info, WEST) == (500, NO_SECRET)
+                with pytest.raises(ClientError, match="explicit deny"):
+                    secret_host(lab.info)
+        finally:
+            secrets.delete_resource_policy(SecretId="database")
     assert create(lab.info, WEST)[0] == 200
 
 
