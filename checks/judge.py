@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from checks.balances import Balances
+from checks.error_windows import error_notes, error_rows
 from checks.integrity import integrity_finding, side_by_side, strays, torn_findings
 from checks.looks import spoiled_passes
 from checks.names import servers_of
@@ -46,6 +47,8 @@ class Measured:
     """The rows of the vantages beside the number that is judged (checks/vantages.py)."""
     names: tuple[dict[str, Any], ...] = ()
     """The rows of the DNS servers (checks/names.py)."""
+    errors: tuple[dict[str, Any], ...] = ()
+    """What failed writes said, in the order of the first (checks/error_windows.py)."""
     unserved: tuple[int, int] = (0, 0)
     """Of the load's requests between onset and recovery: how many were not served, of how many."""
 
@@ -97,7 +100,9 @@ def measure_window(history: History, window: Window, settings: Settings) -> Meas
     unserved = unserved_demand(history, window, time)
     ttl_s = float(((history.header.get("target") or {}).get("dns") or {}).get("ttl_s", 60.0))
     names = tuple(server.row() for server in servers_of(history, window, settings, ttl_s))
-    return Measured(window, time, point, problems_of(history, window, settings, time), rows, names, unserved)
+    errors = error_rows(history, window, time.onset, settings.speed)
+    problems = problems_of(history, window, settings, time)
+    return Measured(window, time, point, problems, rows, names, errors, unserved)
 
 
 def unserved_demand(history: History, window: Window, time: RecoveryTime) -> tuple[int, int]:
@@ -126,6 +131,7 @@ def time_finding(measured: Measured, limit_s: float | None) -> Finding:
     data = _time_data(time) | {
         "vantages": list(measured.vantages),
         "names": list(measured.names),
+        "errors": list(measured.errors),
         "unserved": list(measured.unserved),
     }
     if limit_s is None:
@@ -327,6 +333,9 @@ def _notes(history: History, measured: Measured) -> Iterator[str]:
     if measured.unserved[1]:
         failed, sent = measured.unserved
         yield f"{window.name}: {failed} of the load's {sent} requests between onset and recovery were not served"
+    yield from error_notes(
+        window.name, measured.errors, "lab s" if history.header.get("target_kind") == "lab" else "s"
+    )
     for row in measured.names:
         if row["flaps"]:
             yield f"{window.name}: the answers of {row['server']} went back and forth, {row['flaps']} times back"

@@ -17,7 +17,7 @@ from drill.probes import PULSE
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Interval
 
-WRITER = "aws.writer"
+WRITER, SECRET = "aws.writer", "aws.secret"
 Row = tuple[str, Interval | None, str]
 
 
@@ -105,6 +105,9 @@ def _answered(history: History, signal: Signal) -> list[Observation]:
 def signals_of(history: History, window: Window, settings: Settings) -> tuple[Signal, ...]:
     """The steps of a failover or failback, in their order: detected, decided, data promoted, traffic switched.
 
+    A system whose clients find the writer by a secret has one more: secret rewritten. Between promoted and rewritten
+    the secret is stale.
+
     Detection belongs to a failover; a failback is started by an operator and has none.
     """
     decided = Signal(
@@ -114,7 +117,12 @@ def signals_of(history: History, window: Window, settings: Settings) -> tuple[Si
         _count_above(history, window),
         _polled(settings, _executions(history)),
     )
-    steps = (decided, *_promoted(history, window, settings), _switched(history, settings, window.survivor))
+    steps = (
+        decided,
+        *_promoted(history, window, settings),
+        *_rewritten(history, window, settings),
+        _switched(history, settings, window.survivor),
+    )
     return steps if window.name == FAILBACK else (_detected(settings), *steps)
 
 
@@ -126,6 +134,15 @@ def _promoted(history: History, window: Window, settings: Settings) -> Iterator[
         name = probe.removeprefix(WRITER).lstrip(".")
         told = f"data promoted, {name}" if name else "data promoted"
         yield Signal(told, probe, None, lambda value: value == window.survivor, source)
+
+
+def _rewritten(history: History, window: Window, settings: Settings) -> Iterator[Signal]:
+    """When the secret that names the database's writer got another version than it had before the window."""
+    looks = [o for o in history.of(SECRET) if o.outcome is Outcome.OK]
+    if looks:
+        before = [o.value for o in sorted(looks, key=lambda o: o.done_s) if o.done_s < window.begin_s]
+        source = _polled(settings, "secretsmanager DescribeSecret")
+        yield Signal("secret rewritten", SECRET, None, lambda value: bool(before) and value != before[-1], source)
 
 
 def _detected(settings: Settings) -> Signal:

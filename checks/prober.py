@@ -34,7 +34,7 @@ from drill.probes import READ
 from drill.reading import NOBODY, Answer, answers
 from drill.target import Target
 from drill.timeline import Observation, ObservationFile, Outcome
-from drill.writing import ReadState, Submitted, WriteClient
+from drill.writing import ReadState, Submitted, WriteClient, error_named
 
 ACCEPT, SETTLE, VANTAGE = "write.accept", "write.settle", "client"
 WRITING, READING = (ACCEPT, SETTLE), (READ,)
@@ -149,7 +149,7 @@ class Prober:
             account = f"{self._prefix}{n}"
             submitted = self._writer.submit(self._target.writes.probe, account, fresh=True)
             outcome = Outcome.OK if submitted.acked else Outcome.FAIL
-            self._add(n, ACCEPT, submitted.reply.sent_s, submitted.reply, outcome, told(submitted.reply))
+            self._add(n, ACCEPT, submitted.reply.sent_s, submitted.reply, outcome, self._told(submitted.reply))
             self._settle(n, account, submitted)
         finally:
             self._room.release()
@@ -159,7 +159,7 @@ class Prober:
             seen = list(_until_bad(answers(self._writer, f"{self._prefix}{n}")))
             last = seen[-1]
             outcome = Outcome.OK if last.good else Outcome.FAIL
-            detail = f"{last.name}: {last.said}, {told(last.reply)}"
+            detail = f"{last.name}: {last.said}, {self._told(last.reply)}"
             self._add(n, READ, seen[0].reply.sent_s, last.reply, outcome, detail)
         finally:
             self._room.release()
@@ -167,7 +167,9 @@ class Prober:
     def _settle(self, n: int, account: str, submitted: Submitted) -> None:
         sent_s = submitted.reply.sent_s
         if submitted.id is None:
-            self._add(n, SETTLE, sent_s, submitted.reply, Outcome.FAIL, f"not accepted: {told(submitted.reply)}")
+            self._add(
+                n, SETTLE, sent_s, submitted.reply, Outcome.FAIL, f"not accepted: {self._told(submitted.reply)}"
+            )
             return
         deadline_s = sent_s + self.pace.probe_s
         read = self._writer.read(submitted.id, account, store=self._store)
@@ -175,8 +177,23 @@ class Prober:
             self._clock.sleep(self.pace.poll_s * self._clock.speed)
             read = self._writer.read(submitted.id, account, store=self._store)
         good = read.state == "settled" and read.reply.done_s <= deadline_s
-        detail = "" if good else _why_not(read, deadline_s)
+        detail = "" if good else self._why_not(read, deadline_s)
         self._add(n, SETTLE, sent_s, read.reply, Outcome.OK if good else Outcome.FAIL, detail)
+
+    def _why_not(self, read: ReadState, deadline_s: float) -> str:
+        if read.state == "refused":
+            return "refused"
+        if read.state == "unknown":
+            return f"read: {self._told(read.reply)}"
+        late = "" if read.reply.done_s <= deadline_s else ", too late"
+        return f"timeout: {read.state}{late}"
+
+    def _told(self, reply: Reply) -> str:
+        """What a reply says when it is not the one that was hoped for, in one bounded line."""
+        if reply.error:
+            return f"{reply.error}: {reply.detail}"[:200]
+        name = error_named(self._target.writes, reply)
+        return f"status {reply.status}: {name}" if name else f"status {reply.status}"
 
     def _add(self, n: int, probe: str, sent_s: float, reply: Reply, outcome: Outcome, detail: str) -> None:
         if self._open.take(n, probe):
@@ -198,22 +215,6 @@ def _until_bad(answers: Iterable[Answer]) -> Iterator[Answer]:
 def _final(read: ReadState) -> bool:
     """Nothing better can follow: a terminal state, or a failed read. Absent may be a replica that lags."""
     return read.state not in ("pending", "absent")
-
-
-def _why_not(read: ReadState, deadline_s: float) -> str:
-    if read.state == "refused":
-        return "refused"
-    if read.state == "unknown":
-        return f"read: {told(read.reply)}"
-    late = "" if read.reply.done_s <= deadline_s else ", too late"
-    return f"timeout: {read.state}{late}"
-
-
-def told(reply: Reply) -> str:
-    """What a reply says when it is not the one that was hoped for, in one bounded line."""
-    if reply.error:
-        return f"{reply.error}: {reply.detail}"[:200]
-    return f"status {reply.status}"
 
 
 def run(config: dict[str, Any], stop: threading.Event) -> list[str]:

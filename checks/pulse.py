@@ -29,6 +29,7 @@ from drill.observations import ObservationLog
 from drill.probes import NEW, PINNED, PULSE
 from drill.reading import NOBODY
 from drill.resolver import CachingClient
+from drill.sign_on import signed_on
 from drill.target import Target
 
 ABSENT = (404,)
@@ -103,7 +104,9 @@ def target_aims(target: Target, run_id: str, clock: SystemClock, stop: threading
     host = url.hostname or ""
     port = target.connection.http_port or url.port or (443 if url.scheme == "https" else 80)
     who = f"{target.load.synthetic_prefix or NOBODY}{run_id}-q"
-    path = probing.path or target.writes.read_path.replace("{id}", quote(f"{NOBODY}{run_id}", safe=""))
+    nobodys = quote(f"{NOBODY}{run_id}", safe="")
+    path = probing.path or target.writes.read_path.replace("{id}", nobodys).replace("{key}", nobodys)
+    headers = {**signed_on(target), target.writes.account_header: who}
     good = frozenset(probing.good or ABSENT)
     book = AddressBook(host, CachingClient.for_target(target, clock))
     book.start(clock, stop)
@@ -118,7 +121,7 @@ def target_aims(target: Target, run_id: str, clock: SystemClock, stop: threading
             deadline_s,
             book.resolve,
             port,
-            http_request(path, f"{host}:{port}", {target.writes.account_header: who}, vantage == PINNED),
+            http_request(path, f"{host}:{port}", headers, vantage == PINNED),
             good,
             kept=vantage == PINNED,
             offset_s=number * 0.5 / probing.quick_hz,

@@ -50,6 +50,12 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
         Read("route53-recovery-cluster", "GetRoutingControlState"),
     ),
     "ssm.document": (Read("ssm", "DescribeDocument"), Read("ssm", "GetDocument")),
+    "lambda.function": (
+        Read("lambda", "GetFunctionConfiguration"),
+        Read("lambda", "GetFunctionConcurrency"),
+    ),
+    "secretsmanager.secret": (Read("secretsmanager", "DescribeSecret"), Read("secretsmanager", "GetResourcePolicy")),
+    "apigateway.stage": (Read("apigateway", "GetStage"),),
     "dynamodb.table": (
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "DescribeTimeToLive"),
@@ -117,6 +123,7 @@ def readers(target: Target) -> tuple[Reader, ...]:
                 "states.machine": (Read("stepfunctions", "ListExecutions"),),
                 "ssm.document": (Read("ssm", "DescribeAutomationExecutions", everything=True),),
                 "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
+                "secretsmanager.secret": (Read("secretsmanager", "DescribeSecret"),),
                 "arc.control": (
                     Read(CONTROL_CONFIG, "DescribeCluster"),
                     Read("route53-recovery-cluster", "GetRoutingControlState"),

@@ -86,6 +86,7 @@ def watches(target: Target) -> tuple[Watch, ...]:
         *(_runbook_watch(name) for name in executions),
         Watch(("aws.control.primary",), "control_primary", control.of("aws.control.primary")),
         Watch(("aws.control.standby",), "control_standby", control.of("aws.control.standby")),
+        Watch(("aws.secret",), "database_secret", secret_version),
         *(_cluster_watch(key) for key in sorted(target.resources) if kind_of(key) == "rds.global_cluster"),
     )
 
@@ -118,6 +119,13 @@ def rule_state(aws: Clients, found: Found) -> Sequence[Value]:
     """ENABLED or DISABLED."""
     events = aws.client("events", found.region)
     return [("aws.rule", events.describe_rule(Name=found.name, EventBusName=found.extra["bus"])["State"])]
+
+
+def secret_version(aws: Clients, found: Found) -> Sequence[Value]:
+    """The id of a secret's current version, "-" without one; its value stays unread."""
+    shown = aws.client("secretsmanager", found.region).describe_secret(SecretId=found.arn)
+    current = [version for version, labels in shown["VersionIdsToStages"].items() if "AWSCURRENT" in labels]
+    return [("aws.secret", current[0] if current else "-")]
 
 
 def alarm_state(probe: str) -> Callable[[Clients, Found], Sequence[Value]]:

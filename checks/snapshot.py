@@ -53,6 +53,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
     "DescribeTable": frozenset(
         {"ItemCount", "TableSizeBytes", "IndexSizeBytes", "NumberOfDecreasesToday", "WarmThroughput"}
     ),
+    "GetFunctionConfiguration": frozenset({"RevisionId"}),
     "GetHealthCheck": frozenset({"HealthCheckVersion"}),
     "GetHostedZone": frozenset({"ResourceRecordSetCount"}),
 }
@@ -63,6 +64,7 @@ HASHED: Mapping[str, frozenset[str]] = {
     "DescribeStateMachine": frozenset({"definition"}),
     "ListTargetsByRule": frozenset({"Input", "InputTemplate"}),
     "GetDocument": frozenset({"Content"}),
+    "GetFunctionConfiguration": frozenset({"Environment"}),
 }
 """Long texts that may hold what is nobody's business: only whether they changed is of interest."""
 
@@ -262,6 +264,24 @@ def _document(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "ssm", "GetDocument", Name=found.name)
 
 
+def _function(aws: Aws, reader: Reader, found: Found) -> Replies:
+    for operation in ("GetFunctionConfiguration", "GetFunctionConcurrency"):
+        yield _read(reader, found, "lambda", operation, FunctionName=found.arn)
+
+
+def _secret(aws: Aws, reader: Reader, found: Found) -> Replies:
+    """All but its value, which is nobody's business here."""
+    operation, reply = _read(reader, found, "secretsmanager", "DescribeSecret", SecretId=found.arn)
+    yield operation, reply
+    if "PrimaryRegion" not in reply or reply["PrimaryRegion"] == found.region:  # a replica has its policy from there
+        yield _read(reader, found, "secretsmanager", "GetResourcePolicy", SecretId=found.arn)
+
+
+def _stage(aws: Aws, reader: Reader, found: Found) -> Replies:
+    keys = {"restApiId": found.extra["api"], "stageName": found.name}
+    yield _read(reader, found, "apigateway", "GetStage", **keys)
+
+
 def _table(aws: Aws, reader: Reader, found: Found) -> Replies:
     for operation in ("DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"):
         yield _read(reader, found, "dynamodb", operation, TableName=found.name)
@@ -283,6 +303,9 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "arc.cluster": _arc_cluster,
     "arc.control": _arc_control,
     "ssm.document": _document,
+    "lambda.function": _function,
+    "secretsmanager.secret": _secret,
+    "apigateway.stage": _stage,
     "dynamodb.table": _table,
     "dynamodb.item": _item,
 }

@@ -8,7 +8,7 @@ decides what a reply says about a write).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from drill.client import HttpClient, Reply
@@ -16,6 +16,7 @@ from drill.clock import Clock
 from drill.errors import UsageError
 from drill.filling import filled_path
 from drill.resolver import CachingClient
+from drill.sign_on import signed_on
 from drill.target import Target
 from drill.write_path import WritePath
 
@@ -45,12 +46,16 @@ class Door(Protocol):
 
 @dataclass(frozen=True)
 class HttpDoor:
-    """Writes and reads over HTTP. base_url: scheme, host and port; timeout_wall_s: deadline of each request."""
+    """Writes and reads over HTTP.
+
+    base_url: scheme, host and port; timeout_wall_s: deadline of each request; headers: sent with each of them.
+    """
 
     writes: WritePath
     client: HttpClient
     base_url: str
     timeout_wall_s: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, kind: str, names: Mapping[str, str], body: bytes, *, fresh: bool) -> Reply:
         """Send it to the kind's path."""
@@ -75,7 +80,7 @@ class HttpDoor:
         self.client.close()
 
     def _request(self, method: str, path: str, account: str, fresh: bool, body: bytes | None = None) -> Reply:
-        headers = {self.writes.account_header: account}
+        headers = {**self.headers, self.writes.account_header: account}
         if body is not None:
             headers["Content-Type"] = "application/json"
         return self.client.request(
@@ -91,10 +96,12 @@ class HttpDoor:
 def open_door(target: Target, clock: Clock, timeout_wall_s: float, region: str | None = None) -> Door:
     """A client's way in by the target's protocol: to the endpoint everybody uses, or to that Region's own.
 
-    timeout_wall_s: deadline of each attempt. UsageError: the target names no endpoint for that Region.
+    timeout_wall_s: deadline of each attempt. UsageError: the target names no endpoint for that Region. What
+    drill.sign_on raises passes, of a target that asks for a token.
     """
     http = HttpClient(CachingClient.for_target(target, clock, region), clock)
-    return HttpDoor(target.writes, http, target.url(_endpoint(target, region)), timeout_wall_s)
+    url = target.url(_endpoint(target, region))
+    return HttpDoor(target.writes, http, url, timeout_wall_s, signed_on(target))
 
 
 def _endpoint(target: Target, region: str | None) -> str:

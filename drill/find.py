@@ -30,7 +30,7 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    dynamodb.item {table, key} (names; arn is the table's); others none.
+    dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id); others none.
     """
 
     kind: str
@@ -48,6 +48,9 @@ KIND_OF_KEY = (
     ("*_alarm", "cloudwatch.alarm"),
     ("*global_cluster", "rds.global_cluster"),
     ("*_document", "ssm.document"),
+    ("*_function", "lambda.function"),
+    ("*_secret", "secretsmanager.secret"),
+    ("*_stage", "apigateway.stage"),
     ("control_*", "arc.control"),
     ("arc_cluster", "arc.cluster"),
     ("*_table", "dynamodb.table"),
@@ -218,6 +221,31 @@ def _documents(aws: Clients, resource: Resource) -> Iterator[Found]:
             yield Found("ssm.document", resource.region, document["Name"], arn)
 
 
+def _functions(aws: Clients, resource: Resource) -> Iterator[Found]:
+    lambdas = aws.client("lambda", resource.region)
+    for page in lambdas.get_paginator("list_functions").paginate():
+        for function in page["Functions"]:
+            yield Found("lambda.function", resource.region, function["FunctionName"], function["FunctionArn"])
+
+
+def _secrets(aws: Clients, resource: Resource) -> Iterator[Found]:
+    secrets = aws.client("secretsmanager", resource.region)
+    for page in secrets.get_paginator("list_secrets").paginate():
+        for secret in page["SecretList"]:
+            yield Found("secretsmanager.secret", resource.region, secret["Name"], secret["ARN"])
+
+
+def _stages(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """The stages of the REST APIs that `within` matches; their ARNs carry no account."""
+    gateway = aws.client("apigateway", resource.region)
+    for page in gateway.get_paginator("get_rest_apis").paginate():
+        for api in page["items"]:
+            if _within(resource, api["name"]):
+                for stage in gateway.get_stages(restApiId=api["id"])["item"]:
+                    arn = f"arn:aws:apigateway:{resource.region}::/restapis/{api['id']}/stages/{stage['stageName']}"
+                    yield Found("apigateway.stage", resource.region, stage["stageName"], arn, {"api": api["id"]})
+
+
 def _tables(aws: Clients, resource: Resource) -> Iterator[Found]:
     dynamodb = aws.client("dynamodb", resource.region)
     for page in dynamodb.get_paginator("list_tables").paginate():
@@ -251,6 +279,9 @@ _LISTERS: dict[str, Lister] = {
     "arc.cluster": _arc_clusters,
     "arc.control": _arc_controls,
     "ssm.document": _documents,
+    "lambda.function": _functions,
+    "secretsmanager.secret": _secrets,
+    "apigateway.stage": _stages,
     "dynamodb.table": _tables,
     "dynamodb.item": _items,
 }

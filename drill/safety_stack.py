@@ -30,6 +30,19 @@ DIGEST_MARK = '"not filled in"  # drill install: digest'
 PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "ecs.service": (Read("ecs", "DescribeServices"), Read("ecs", "UpdateService")),
     "events.rule": (Read("events", "DescribeRule"), Read("events", "DisableRule"), Read("events", "EnableRule")),
+    "lambda.function": (
+        Read("lambda", "GetFunctionConcurrency"),
+        Read("lambda", "PutFunctionConcurrency"),
+        Read("lambda", "DeleteFunctionConcurrency"),
+    ),
+    "secretsmanager.secret": (
+        Read("secretsmanager", "DescribeSecret"),
+        Read("secretsmanager", "GetResourcePolicy"),
+        Read("secretsmanager", "PutResourcePolicy"),
+        Read("secretsmanager", "DeleteResourcePolicy"),
+        Read("secretsmanager", "ReplicateSecretToRegions"),
+    ),
+    "apigateway.stage": (Read("apigateway", "GetStage"), Read("apigateway", "UpdateStage")),
 }
 """Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
 BLINDLY: Mapping[str, tuple[Read, ...]] = {"events.rule": (Read("events", "DisableRule"),)}

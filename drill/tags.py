@@ -59,6 +59,8 @@ APIS: Mapping[str, TagApi] = {
     "dynamodb": TagApi("dynamodb", "ListTagsOfResource", "TagResource", "ResourceArn", "Tags"),
     "cloudwatch": TagApi("cloudwatch", "ListTagsForResource", "TagResource", "ResourceARN", "Tags"),
     "lambda": TagApi("lambda", "ListTags", "TagResource", "Resource", "Tags", "map"),
+    "secretsmanager": TagApi("secretsmanager", "DescribeSecret", "TagResource", "SecretId", "Tags"),
+    "apigateway": TagApi("apigateway", "GetTags", "TagResource", "resourceArn", "tags", "map"),
     "route53-recovery-control": TagApi(
         CONTROL_CONFIG, "ListTagsForResource", "TagResource", "ResourceArn", "Tags", "map"
     ),
@@ -72,6 +74,9 @@ OF_KIND: Mapping[str, tuple[Read, ...]] = {
     "rds.global_cluster": (Read("rds", "ListTagsForResource"),),
     "arc.cluster": (Read(CONTROL_CONFIG, "ListTagsForResource"),),
     "arc.control": (Read(CONTROL_CONFIG, "ListTagsForResource"),),
+    "lambda.function": (Read("lambda", "ListTags"),),
+    "secretsmanager.secret": (Read("secretsmanager", "DescribeSecret"),),
+    "apigateway.stage": (Read("apigateway", "GetTags"),),
     "dynamodb.table": (Read("dynamodb", "ListTagsOfResource"),),
     "dynamodb.item": (Read("dynamodb", "ListTagsOfResource"),),
 }

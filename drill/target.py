@@ -33,6 +33,7 @@ from drill.limits import Limits
 from drill.probing import Probing
 from drill.redact import redacted
 from drill.safety import Access, Safety
+from drill.sign_on import SignOn
 from drill.write_path import Load, WritePath
 from drill.write_path import Table as _Table
 
@@ -209,6 +210,8 @@ class Target(_Table):
     safety: Safety = Safety()
     access: Access = Access()
     lab: Lab | None = None
+    sign_on: SignOn | None = None
+    """Who the clients are, of a system that serves nobody without a token."""
     lag_metrics: dict[str, LagMetric] = Field(default_factory=dict)
     """Name of a data store -> its own lag metric: shown beside the recovery point, never judged."""
     connection: Connection = Connection()
@@ -360,12 +363,20 @@ def _contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
             f"safety.lease_wall_s is {safety.lease_wall_s:g}: one call to a Region that does not answer may take "
             f"{Limits().worst_call_s:g} s, and a drill that waits for it must not be taken for hung"
         )
-    if kind == "lab" and tables.get("access") not in (None, {}, Access()):
-        yield "[access] is for kind 'aws': a lab accepts any credentials and must never be shown real ones"
+    yield from _misplaced_secrets(kind, tables)
     regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")
     if regions and isinstance(endpoints, Mapping):
         for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
             yield f"regional_endpoints has no entry for {region}"
+
+
+def _misplaced_secrets(kind: object, tables: Mapping[str, Any]) -> Iterable[str]:
+    """Real credentials where a lab is drilled, and those of a lab where it is not."""
+    if kind == "lab" and tables.get("access") not in (None, {}, Access()):
+        yield "[access] is for kind 'aws': a lab accepts any credentials and must never be shown real ones"
+    sign_on = tables.get("sign_on")
+    if kind == "aws" and isinstance(sign_on, SignOn) and sign_on.password:
+        yield "[sign_on] password is for a lab: name the environment variable of a real one with password_env"
 
 
 def _valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,8 +73,10 @@ class WritePath(Table):
     """How writes are made, identified and read back over HTTP.
 
     account_header: request header that carries the synthetic account; id_field: field of the 200 reply that holds
-    the system's id; read_path: with "{id}"; state_field: field of the read reply; settled/refused/pending: its
-    values. A read that answers 404 means absent. balance_path/balance_field: the account's balance.
+    the system's id, "" for a system that tells none: then a whole 200 accepts, and the client's own name of the
+    write is its id; errors: name -> regular expression, by which what a failed reply says is told apart; read_path:
+    with "{id}" or "{key}"; state_field: field of the read reply; settled/refused/pending: its values. A read that
+    answers 404 means absent. balance_path/balance_field: the account's balance.
     copies_field, payload, region_field: see ReadPath; they and the read fields here are those of the store "main".
     stores: name -> how it is read, for a system that keeps its writes in several.
     """
@@ -91,10 +93,21 @@ class WritePath(Table):
     copies_field: str = ""
     payload: dict[str, str] = Field(default_factory=dict)
     region_field: str = ""
+    errors: dict[str, str] = Field(default_factory=dict)
     stores: dict[str, ReadPath] = Field(default_factory=dict)
     kinds: dict[str, WriteKind]
     probe: str
     """The kind that the prober writes."""
+
+    @field_validator("errors")
+    @classmethod
+    def _readable(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, expression in value.items():
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise ValueError(f"errors.{name} is no regular expression: {error}") from None
+        return value
 
     @model_validator(mode="after")
     def _probe_known(self) -> WritePath:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from drill.write_path import ReadPath, WritePath
 
 State = Literal["settled", "refused", "pending", "absent", "unknown"]
 TERMINAL: tuple[State, ...] = ("settled", "refused")
+MAX_SAID = 4096
+"""Bytes of a reply that are looked through for what it says has failed."""
 SAID_NO_5XX = (501, 503)
 """Server errors that say "not done". The others (500, a gateway's 502 and 504) do not say how far it came."""
 
@@ -102,7 +105,7 @@ class WriteClient:
             told = {"store": ",".join(spec.stores), "digest": digest_of(body)}
             n = self._ledger.intent(self._clock.monotonic_s(), kind, account, spec.amount, **told)
         reply = self.door.write(kind, names, body, fresh=fresh)
-        found = self._id(reply)
+        found = self._id(reply, names["key"])
         result = _result(reply, found)
         with self._ledger_lock:
             self._ledger.outcome(n, reply.done_s, result, id=found, status=reply.status, peer=reply.peer)
@@ -111,7 +114,7 @@ class WriteClient:
     def read(self, id: str, account: str, *, fresh: bool = True, store: str = STORE, key: str = "") -> ReadState:
         """Look once what became of a write in one store: by its id, or (see ReadPath) by the client's key."""
         how = self.writes.reader(store)
-        reply = self.door.read(store, {"id": id, "key": key, "account": account}, fresh=fresh)
+        reply = self.door.read(store, {"id": id, "key": key or id, "account": account}, fresh=fresh)
         said = _json(reply)
         seen = _copies(how, said), _digest(how, said), str(said.get(how.region_field) or "")
         return ReadState(_state(how, reply), self.door.with_pinned(reply), *seen)
@@ -126,13 +129,23 @@ class WriteClient:
             return Balance(None, reply)
         return Balance(float(value), reply)
 
-    def _id(self, reply: Reply) -> str | None:
+    def _id(self, reply: Reply, key: str) -> str | None:
+        if not self.writes.id_field:
+            return key if not reply.error and reply.status == 200 else None
         value = _json(reply).get(self.writes.id_field)
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
         id = str(value)
         # An id that the ledger cannot hold could never be read back (a character has at most four bytes).
         return id if 0 < len(id) <= MAX_TEXT // 4 else None
+
+
+def error_named(writes: WritePath, reply: Reply) -> str:
+    """The target's own name for what a reply says has failed; "" when it has none for it."""
+    if not writes.errors or not reply.body:
+        return ""
+    said = reply.body[:MAX_SAID].decode(errors="replace")
+    return next((name for name, expression in writes.errors.items() if re.search(expression, said)), "")
 
 
 def client_key(account: str, number: int) -> str:

@@ -21,25 +21,28 @@ GIVEN_UP = ("Failed", "TimedOut", "Cancelled", "Cancelling", "CompletedWithFailu
 class RunDocument:
     """Run the one Automation document that `resource` matches and expect it to end as Success.
 
-    timeout_s: target seconds for that; parameters: the document's. The execution carries a tag of the run, by which
-    it is found again (its id is known to nobody before it is started), and a client token, by which AWS takes a
-    second start for the first. Success is what the document says of itself, and no proof that anything moved: a
-    scenario waits for its clients besides.
+    timeout_s: target seconds for that; parameters: the document's; turn: which run of this document it is in the
+    drill, from 1 (a document that goes there and comes back is run twice). The execution carries a tag of the run,
+    by which it is found again (its id is known to nobody before it is started), and a client token, by which AWS
+    takes a second start for the first. Success is what the document says of itself, and no proof that anything
+    moved: a scenario waits for its clients besides.
     """
 
     resource: Resource
     timeout_s: float
     parameters: Mapping[str, list[str]] = field(default_factory=dict)
     effect: Effect = "region_moved"
+    turn: int = 1
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
         """See Step."""
         document = find_one(aws, "ssm.document", self.resource)
-        region, tag = self.resource.region, f"drill-{run_id}-{document.name}"
+        region, turn = self.resource.region, "" if self.turn == 1 else f"-{self.turn}"
+        tag = f"drill-{run_id}-{document.name}{turn}"
         start = {
             "DocumentName": document.name,
             "Parameters": dict(self.parameters),
-            "ClientToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{document.arn}#{run_id}")),
+            "ClientToken": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{document.arn}#{run_id}{turn}")),
             "Tags": [{"Key": tag, "Value": run_id}],
         }
         look = Call("ssm", "DescribeAutomationExecutions", {"Filters": [{"Key": "TagKey", "Values": [tag]}]}, region)

@@ -19,7 +19,7 @@ from botocore import xform_name
 
 from lab import processes
 from lab.aws.automation_text import select, text_of
-from lab.aws.server import LAB_ACCESS_KEY, AwsServer
+from lab.aws.server import AwsServer
 from lab.clock import LabClock
 
 POLL_S = 5.0
@@ -28,10 +28,16 @@ WAIT_TIMEOUT_S = 3600.0
 SCRIPT_TIMEOUT_S = 600.0
 SCRIPT_FLOOR_WALL_S = 10.0
 """A script gets at least this long (wall seconds): its interpreter does not start faster in a fast lab."""
+SCRIPT_ACCESS_KEY = "AKIASCRIPTSCRIPT0000"
+"""Not the lab's own: a script is part of the system, and meets what an API that misbehaves lets everybody meet."""
+SCRIPT = "aws:executeScript"
 TAIL = "Please refer to Automation Service Troubleshooting Guide for more diagnosis details."
 RUNNER = """
-import json, sys
+import json, sys, time
+import boto3
 task = json.load(sys.stdin)
+real_sleep, speed = time.sleep, task["speed"]
+time.sleep = lambda lab_s: real_sleep(lab_s / speed)
 space = {"__name__": "script"}
 exec(compile(task["script"], "script.py", "exec"), space)
 result = space[task["handler"]](task["payload"], {})
@@ -50,10 +56,40 @@ class StepTimedOut(Exception):
     """The step did not end within its timeoutSeconds."""
 
 
+class Interpreter:
+    """A Python that waits for its script: it starts while its step begins, which is what the service takes for it."""
+
+    def __init__(self, region: str, server: AwsServer) -> None:
+        self._process = subprocess.Popen(
+            processes.python("-c", RUNNER),
+            env=_script_environment(region, server),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, task: Mapping[str, Any], wall_s: float) -> tuple[int, str, str]:
+        """Its exit code, output and errors. StepTimedOut after wall_s wall seconds."""
+        try:
+            said, complaint = self._process.communicate(json.dumps(task), timeout=wall_s)
+        except subprocess.TimeoutExpired:
+            self.drop()
+            raise StepTimedOut("Step timed out while it was executing. " + TAIL) from None
+        return self._process.returncode, said, complaint
+
+    def drop(self) -> None:
+        """End it, whatever it does; nothing when it has ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
 @dataclass(frozen=True)
 class StepContext:
     """What an action may use. deadline_s: lab seconds since the epoch; stop: set when the execution is cancelled;
-    run_child(document, version, parameters) runs another document to its end: its id, status and failure message."""
+    run_child(document, version, parameters) runs another document to its end: its id, status and failure message;
+    interpreter: one that was started with the step, for a script."""
 
     region: str
     server: AwsServer
@@ -61,6 +97,7 @@ class StepContext:
     deadline_s: float
     stop: threading.Event
     run_child: Callable[[str, str | None, Mapping[str, list[str]]], tuple[str, str, str]]
+    interpreter: Interpreter | None = None
 
     def wait(self, lab_s: float) -> None:
         """Wait, at most to the deadline (then StepTimedOut); StepFailed when cancelled."""
@@ -153,38 +190,35 @@ def execute_automation(step: Mapping[str, Any], inputs: Mapping[str, Any], conte
 
 
 def execute_script(step: Mapping[str, Any], inputs: Mapping[str, Any], context: StepContext) -> Outputs:
-    """aws:executeScript: `Handler(events, context)` of an inline Python script; its result is OutputPayload."""
+    """aws:executeScript: `Handler(events, context)` of an inline Python script; its result is OutputPayload.
+
+    What it sleeps is lab time, as are the pauses of its boto3 between two attempts.
+    """
     if not str(inputs["Runtime"]).lower().startswith("python"):
         raise StepFailed(f"this lab runs Python scripts, not {inputs['Runtime']}")
-    task = {"script": inputs["Script"], "handler": inputs["Handler"], "payload": inputs.get("InputPayload", {})}
+    task = {
+        "script": inputs["Script"],
+        "handler": inputs["Handler"],
+        "payload": inputs.get("InputPayload", {}),
+        "speed": context.clock.speed,
+    }
     wall_s = max(SCRIPT_FLOOR_WALL_S, context.clock.wall_s(context.deadline_s - context.clock.now_s()))
-    try:
-        done = subprocess.run(
-            processes.python("-c", RUNNER),
-            input=json.dumps(task),
-            capture_output=True,
-            text=True,
-            timeout=wall_s,
-            env=_script_environment(context),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise StepTimedOut("Step timed out while it was executing. " + TAIL) from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    code, said, complaint = (context.interpreter or Interpreter(context.region, context.server)).run(task, wall_s)
+    if code:
+        last = (complaint.strip().splitlines() or ["no message"])[-1]
         raise StepFailed(f"Failure in the execution of the script: {last}")
-    payload = json.loads(done.stdout.strip().splitlines()[-1])
+    payload = json.loads(said.strip().splitlines()[-1])
     picked = {out["Name"]: select(out["Selector"], {"Payload": payload}) for out in step.get("outputs", ())}
     return {"OutputPayload": {"Payload": payload}} | picked
 
 
-def _script_environment(context: StepContext) -> dict[str, str]:
+def _script_environment(region: str, server: AwsServer) -> dict[str, str]:
     """What a script's boto3 finds: the lab's API, and nothing of the user's own AWS settings."""
     return {
-        "AWS_ENDPOINT_URL": context.server.url,
-        "AWS_DEFAULT_REGION": context.region,
-        "AWS_REGION": context.region,
-        "AWS_ACCESS_KEY_ID": LAB_ACCESS_KEY,
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
+        "AWS_ACCESS_KEY_ID": SCRIPT_ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": "lab",
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -196,16 +230,16 @@ ACTIONS: Mapping[str, Action] = {
     "aws:assertAwsResourceProperty": assert_property,
     "aws:executeAutomation": execute_automation,
     "aws:executeAwsApi": execute_aws_api,
-    "aws:executeScript": execute_script,
+    SCRIPT: execute_script,
     "aws:invokeLambdaFunction": invoke_lambda,
     "aws:sleep": sleep,
     "aws:waitForAwsResourceProperty": wait_for_property,
 }
-START_S: Mapping[str, float] = {"aws:executeScript": 15.0}
+START_S: Mapping[str, float] = {SCRIPT: 15.0}
 """What the service itself takes to begin a step (lab seconds); others START_OTHER_S."""
 START_OTHER_S = 2.0
 TIMEOUT_S: Mapping[str, float] = {
-    "aws:executeScript": SCRIPT_TIMEOUT_S,
+    SCRIPT: SCRIPT_TIMEOUT_S,
     "aws:waitForAwsResourceProperty": WAIT_TIMEOUT_S,
 }
 """Actions with a time-out of their own; the others have none."""

@@ -51,6 +51,10 @@ BOTOCORE_NAME = {
 """Signing names that differ from botocore's service names, by which all other code calls the services."""
 
 
+UNROUTED = ("s3",)
+"""Services whose operations cannot be told by moto's generic routing: paths of their models begin with no slash."""
+
+
 class AwsError(ServiceException):
     """An API error by its code: AwsError("GlobalClusterNotFoundFault", "sentence"). It lives outside the moto
     package because moto looks its own errors up by module name."""
@@ -98,7 +102,9 @@ def scoped(request: HttpRequest, account: str) -> ApiCall:
     http = HttpRequest(request.method, request.target, headers, request.body)
     found = _SCOPE.search(headers.get("authorization", ""))
     if not found:
-        return ApiCall("us-east-1", "", http)
+        # Signing on is not signed itself: nobody has credentials yet.
+        signs_on = headers.get("x-amz-target", "").startswith("AWSCognitoIdentityProviderService.")
+        return ApiCall("us-east-1", "cognito-idp" if signs_on else "", http)
     service = BOTOCORE_NAME.get(found[2], found[2])
     # Classic load balancers share the signing name and differ by the API version in the body.
     if service == "elbv2" and b"Version=2012-06-01" in request.body:
@@ -197,7 +203,7 @@ def _reader(call: ApiCall, parse: bool) -> Any:
 def operation_of(call: ApiCall) -> str:
     """The operation's name, e.g. "DescribeClusters"; the request line when it is none of the service's."""
     name = call.target_operation
-    if not name and _known(call.service):
+    if not name and call.service not in UNROUTED and _known(call.service):
         name = _reader(call, parse=False)._get_action()
     return name or f"{call.http.method} {call.http.path}"
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from moto.core.responses import ActionResult
 from moto.route53.models import HealthCheck, route53_backends
 from moto.route53.responses import Route53 as Route53Response
 
 from lab.aws.arc import Arc
-from lab.aws.elb import Balancers
 from lab.aws.protocol import AwsError
 from lab.aws.route53_rules import ALIAS_TO_BALANCER_TTL_S, SOA_TTL_S, Alias, Question, Record, World, Zone, answer
 from lab.aws.server import AwsServer
@@ -33,6 +32,16 @@ Nearest = Callable[[str], Sequence[str]]
 """Client address -> Regions, nearest first: what latency records choose by."""
 
 
+class Entrances(Protocol):
+    """Where the names that AWS itself gives lead: load balancers (lab.aws.elb), API Gateways."""
+
+    def addresses(self, dns_name: str) -> list[str]:
+        """Addresses of the entrance with that DNS name; empty when unknown."""
+
+    def healthy(self, dns_name: str) -> bool:
+        """For EvaluateTargetHealth."""
+
+
 class Route53(World):
     """Serves Route 53 for `server` and answers for its zones.
 
@@ -44,7 +53,7 @@ class Route53(World):
         self,
         server: AwsServer,
         arc: Arc,
-        balancers: Balancers,
+        balancers: Entrances,
         clock: LabClock,
         truth: Truth,
         propagation_s: float = 5.0,

@@ -21,9 +21,11 @@ from lab.aws import automation, events
 from lab.aws.automation import CANCELLED, FAILED, IN_PROGRESS, OVER, SUCCESS, TIMED_OUT, Execution, StepRun, matches
 from lab.aws.automation_steps import (
     ACTIONS,
+    SCRIPT,
     START_OTHER_S,
     START_S,
     TIMEOUT_S,
+    Interpreter,
     StepContext,
     StepFailed,
     StepTimedOut,
@@ -172,18 +174,23 @@ class Automation:
         step.status, step.started, step.failure = IN_PROGRESS, self._clock.now(), ""
         action = str(step.written["action"])
         self._truth.record("ssm.step", document=execution.document, step=step.name, status=IN_PROGRESS)
+        interpreter = Interpreter(execution.region, self._server) if action == SCRIPT else None
         if self._clock.wait(execution.stop, START_S.get(action, START_OTHER_S)):
             step.status = CANCELLED
-        for _ in range(int(step.written.get("maxAttempts", 1))):
+        for attempt in range(int(step.written.get("maxAttempts", 1))):
             if execution.stop.is_set():
                 break
-            self._attempt(execution, step, action)
+            self._attempt(execution, step, action, None if attempt else interpreter)
             if step.status == SUCCESS:
                 break
+        if interpreter is not None:
+            interpreter.drop()
         step.ended = self._clock.now()
         self._truth.record("ssm.step", document=execution.document, step=step.name, status=step.status)
 
-    def _attempt(self, execution: Execution, step: StepRun, action: str) -> None:
+    def _attempt(
+        self, execution: Execution, step: StepRun, action: str, interpreter: Interpreter | None = None
+    ) -> None:
         limit_s = float(step.written.get("timeoutSeconds") or TIMEOUT_S.get(action, NO_END_S))
         context = StepContext(
             execution.region,
@@ -192,6 +199,7 @@ class Automation:
             self._clock.now_s() + limit_s,
             execution.stop,
             lambda name, version, given: self._child(execution, name, version, given),
+            interpreter,
         )
         try:
             step.inputs = resolve(step.written.get("inputs") or {}, self._known(execution))

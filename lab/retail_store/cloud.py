@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,15 +20,13 @@ from lab.aws.functions import Functions
 from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
-from lab.aws.server import AwsServer
 from lab.aws.ssm import Automation
 from lab.aws.stacks import Stacks
 from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
+from lab.base_cloud import BaseCloud
 from lab.clock import LabClock
-from lab.dns import Authoritative, CachingResolver
-from lab.launch import LabInfo
-from lab.plan import Plan, WorldError
+from lab.plan import Plan
 from lab.postgres import PostgresPair
 from lab.retail_store import canary, infra, names, runbooks
 from lab.retail_store.names import EAST, PLACES, SERVING
@@ -38,31 +34,22 @@ from lab.retail_store.stock import TABLES
 from lab.tasks import Tasks
 from lab.truth import Truth
 
-READY_TIMEOUT_S = 40.0
-"""How long tasks, DNS and the first pages may take to be there (wall seconds)."""
 CANARY_PERIOD_S = 60.0
-ENDED = "the owner of the lab ended while it was starting"
 
 
-class Cloud:
+class Cloud(BaseCloud):
     """Everything that lives in the world process."""
+
+    account, aws_host, dns_host = names.ACCOUNT, names.AWS_HOST, names.DNS_HOST
 
     def __init__(
         self, plan: Plan, settings: Mapping[str, Any], clock: LabClock, truth: Truth, over: threading.Event
     ) -> None:
-        self._plan, self._settings, self._clock, self._truth, self._over = plan, settings, clock, truth, over
-        self._closers = contextlib.ExitStack()
-        self._server = AwsServer(names.AWS_HOST, plan.port(0), clock, names.ACCOUNT)
+        super().__init__(plan, settings, clock, truth, over)
         self._groups: dict[tuple[str, str], str] = {}
         self._registered: dict[str, set[tuple[str, int]]] = {}
-        self._resolvers: dict[str, tuple[str, int]] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
-
-    @property
-    def aws_port(self) -> int:
-        """The API's port."""
-        return int(self._server.url.rpartition(":")[2])
 
     def open(
         self, pairs: Mapping[str, PostgresPair], runner: Tasks, balancers: Mapping[str, BalancerProcess]
@@ -70,35 +57,15 @@ class Cloud:
         """Start the API and its engines and create what the stacks create, services aside."""
         self._runner, self._pairs = runner, pairs
         self._http_port = balancers[EAST].port
-        self._server.start()
-        self._closers.callback(self._server.stop)
-        self._start_names()
+        self._start_server()
+        self._start_routing()
         self._start_engines(runner)
         self._create()
 
     def close(self) -> None:
         """Stop everything, newest first."""
         self._closing.set()
-        self._closers.close()
-
-    def info(self) -> LabInfo:
-        """How to reach this lab."""
-        folder = self._plan.state_dir
-        return LabInfo(
-            system=self._plan.system,
-            speed=self._clock.speed,
-            origin_monotonic_s=self._clock.origin_monotonic_s,
-            origin_epoch_s=self._clock.origin_epoch_s,
-            account=names.ACCOUNT,
-            aws_endpoint=self._server.url,
-            dns_authoritative=(names.DNS_HOST, self._dns_port),
-            resolvers=dict(self._resolvers),
-            http_port=self._http_port,
-            state_dir=folder,
-            truth=folder / "truth.jsonl",
-            overruns=folder / "overruns.jsonl",
-            pid=os.getpid(),
-        )
+        super().close()
 
     def set_health(self, region: str, service: str, states: Mapping[tuple[str, int], str]) -> None:
         """Show in the API what the Region's balancer says of a group's targets."""
@@ -131,22 +98,13 @@ class Cloud:
 
     # -- engines ----------------------------------------------------------------------------------------------
 
-    def _start_names(self) -> None:
-        """The authoritative server and each Region's resolver."""
+    def _start_routing(self) -> None:
+        """ARC, the balancers' names, and who answers for them."""
         self._arc = Arc(self._server, self._truth)
         self._elb = Balancers(self._server)
         delay_s = self._settings["route53.propagation_s"]
-        self._route53 = Route53(self._server, self._arc, self._elb, self._clock, self._truth, delay_s, names.nearest)
-        authoritative = Authoritative(names.DNS_HOST, self._plan.port(1), self._route53.answer)
-        authoritative.start()
-        self._closers.callback(authoritative.stop)
-        self._dns_port = authoritative.port
-        for region, place in PLACES.items():
-            upstream = (names.DNS_HOST, self._dns_port)
-            resolver = CachingResolver(place.resolver, self._plan.port(1), upstream, self._clock)
-            resolver.start()
-            self._closers.callback(resolver.stop)
-            self._resolvers[region] = (place.resolver, resolver.port)
+        route53 = Route53(self._server, self._arc, self._elb, self._clock, self._truth, delay_s, names.nearest)
+        self._start_names(route53.answer, {region: place.resolver for region, place in PLACES.items()})
 
     def _start_engines(self, runner: Tasks) -> None:
         server, clock, truth = self._server, self._clock, self._truth
@@ -211,14 +169,6 @@ class Cloud:
                 return
 
     # -- readiness --------------------------------------------------------------------------------------------
-
-    def _await(self, what: str, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not condition():
-            if self._over.wait(0.1):
-                raise WorldError(ENDED)
-            if time.monotonic() > deadline:
-                raise WorldError(f"the lab is not ready after {READY_TIMEOUT_S:g} s: not yet true that {what}")
 
     def _tasks_up(self) -> bool:
         """Every service has its desired tasks, each of them healthy."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from drill.aws import Aws
-from drill.target import Connection, Target
+from drill.target import BlastRadius, Connection, Resource, Target
 from lab.aws.arc import Arc
 from lab.aws.cloudwatch import AlarmEngine
 from lab.aws.rds import RdsGlobal
+from lab.aws.secrets import Secrets
 from lab.aws.server import AwsServer
 from lab.aws.ssm import Automation
 from lab.aws.states import StateMachines
@@ -36,6 +37,22 @@ PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
 DATA_TABLE, FLAG_TABLE = "SampleMultiRegionAppGlobalTableA1", "SampleMultiRegionAppParamTableB2"
 DOCUMENT = "Rotation"
 ROLE = "arn:aws:iam::111111111111:role/states"
+
+
+SERVERLESS = ("drilled", "other")
+
+
+def account_target() -> Target:
+    """The published target and, so that every kind of resource is in one account, a function, a secret, a stage."""
+    target = published_target()
+    more = {
+        "drilled_function": Resource(region=TOKYO, name="drilled"),
+        "database_secret": Resource(region=TOKYO, name="drilled"),
+        "drilled_stage": Resource(region=TOKYO, within="drilled", name="dev"),
+    }
+    inside = target.blast_radius.resources
+    allowed = BlastRadius(resources={**inside, TOKYO: [*inside[TOKYO], "drilled*", "dev"]})
+    return target.model_copy(update={"resources": {**target.resources, **more}, "blast_radius": allowed})
 
 
 @dataclass
@@ -118,7 +135,8 @@ def cloud(
     server.start()
     arc, alarms = Arc(server, truth), AlarmEngine(server, clock, truth)
     databases = RdsGlobal(server, clock, truth, switchover_s=switchover_s, failover_s=30.0)
-    target = published_target().model_copy(update={"connection": Connection(aws_endpoint=server.url)})
+    Secrets(server)
+    target = account_target().model_copy(update={"connection": Connection(aws_endpoint=server.url)})
     made = Cloud(server, arc, alarms, target)
     canaries = CanaryRunner(server, clock, truth, {f"canary-{r}": _script(made, r) for r in (TOKYO, OSAKA, OREGON)})
     machines = StateMachines(server, clock, truth)
@@ -132,6 +150,7 @@ def cloud(
         _data(made, databases, databases_in)
         _routing(made)
         _tables(made)
+        _serverless(made)
         yield made
     finally:
         for engine in (canaries, machines, alarms, runbooks):
@@ -234,6 +253,31 @@ def _tables(made: Cloud) -> None:
                 BillingMode="PAY_PER_REQUEST",
             )
         dynamodb.put_item(TableName=FLAG_TABLE, Item={"PK": {"S": "stopFlag"}, "value": {"S": stopped}})
+
+
+def _serverless(made: Cloud) -> None:
+    """What no system with services has: a function, an API with a stage, a replicated secret."""
+    made.client("iam", TOKYO).create_role(RoleName="lambda", AssumeRolePolicyDocument="{}")
+    gateway = made.client("apigateway", TOKYO)
+    for name in SERVERLESS:
+        made.client("lambda", TOKYO).create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role="arn:aws:iam::111111111111:role/lambda",
+            Handler="index.handler",
+            Code={"ZipFile": b"-"},
+        )
+        made.client("secretsmanager", TOKYO).create_secret(
+            Name=name, SecretString="{}", AddReplicaRegions=[{"Region": OSAKA}]
+        )
+        api = gateway.create_rest_api(name=name)["id"]
+        root = gateway.get_resources(restApiId=api)["items"][0]["id"]
+        of = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
+        gateway.put_method(**of, authorizationType="NONE")
+        gateway.put_integration(**of, type="MOCK")
+        gateway.create_deployment(restApiId=api, stageName="dev")
+        patch = {"op": "replace", "path": "/*/*/metrics/enabled", "value": "false"}
+        gateway.update_stage(restApiId=api, stageName="dev", patchOperations=[patch])
 
 
 def start_canaries(made: Cloud) -> None:

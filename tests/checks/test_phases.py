@@ -118,3 +118,13 @@ def test_without_an_onset_rows_count_from_the_windows_begin_and_say_so() -> None
     assert bounds(found[0][1]) == (96, 101.2)
     assert "no failure was seen" in found[0][2]
     assert "cloudwatch DescribeAlarms every 5 s" in found[0][2]
+
+
+def test_a_secret_that_names_the_writer_is_rewritten_after_the_promotion() -> None:
+    """The step of a system that has one: another version than before the window; in between it is stale."""
+    story = failover().signal("aws.secret", [(s, "v2" if s > 259 else "v1") for s in range(-4, 296, 5)])
+    found = rows(story)
+    assert list(found)[2:4] == ["data promoted", "secret rewritten"]
+    assert bounds(found["secret rewritten"]) == (256 - 10, 261.2 - 8)
+    unseen = Story().window(0, 300).signal("aws.secret", [(5, "v1"), (10, "v2")])
+    assert rows(unseen)["secret rewritten"] is None

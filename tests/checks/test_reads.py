@@ -22,7 +22,7 @@ from drill.reads import FINDING, finding, things
 from drill.stop import in_aws
 from drill.tags import OF_KIND, require_tags
 from drill.target import Target
-from tests.checks.cloud import Cloud, cloud, start_canaries
+from tests.checks.cloud import Cloud, account_target, cloud, start_canaries
 from tests.checks.worlds import eventually, published_target
 
 Operations = set[tuple[str, str]]
@@ -49,7 +49,7 @@ def declared(needs: list[Need]) -> Operations:
     return {(need.service, need.operation) for need in needs}
 
 
-@pytest.mark.parametrize("key", sorted(published_target().resources))
+@pytest.mark.parametrize("key", sorted(account_target().resources))
 def test_finding_each_kind_of_thing_asks_what_is_declared(made: Cloud, key: str) -> None:
     """The lister of the kind makes exactly the reads in the table."""
     aws = ReadOnlyAws(made.aws)
@@ -78,7 +78,8 @@ def _snapshot(aws: ReadOnlyAws, target: Target) -> None:
 
 
 def _tags(aws: ReadOnlyAws, target: Target) -> None:
-    for key in ("transaction", "auto_failover_rule", "failback_machine"):
+    ours = ("drilled_function", "database_secret", "drilled_stage")
+    for key in ("transaction", "auto_failover_rule", "failback_machine", *ours):
         with suppress(Refused):
             require_tags(aws, target, [guards.exactly_one(aws, target, key).arn])
 
@@ -108,7 +109,7 @@ MISSING_HERE = {
 """Asked only where there are load balancers and a zone, as in the lab: tests/commands/test_policy.py holds them."""
 
 
-@pytest.mark.parametrize("key", sorted(published_target().resources))
+@pytest.mark.parametrize("key", sorted(account_target().resources))
 def test_the_tags_of_each_kind_of_thing_are_read_as_declared(made: Cloud, key: str) -> None:
     """Each is refused by name: with the line that tags it, or because its tags cannot be read."""
     aws, found = ReadOnlyAws(made.aws), find_one(made.aws, kind_of(key), made.target.resources[key])

@@ -41,7 +41,10 @@ def test_every_signal_is_read_with_its_value(made: Cloud) -> None:
     """In the account at rest each probe has its published value, from the Region it lives in."""
     values = {probe: (o.vantage, o.value, o.outcome) for probe, o in seen(made).items()}
     ok = Outcome.OK
+    secrets = made.client("secretsmanager", TOKYO)
+    (version,) = secrets.describe_secret(SecretId="drilled")["VersionIdsToStages"]
     assert values == {
+        "aws.secret": (TOKYO, version, ok),
         "aws.ecs.transaction": (TOKYO, "1/1", ok),
         "aws.rule": (OSAKA, "DISABLED", ok),
         "aws.alarm.standby": (OSAKA, "INSUFFICIENT_DATA", ok),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 
 from drill.call import Call
@@ -83,6 +85,22 @@ def test_an_operation_without_an_action_of_its_name_is_an_error_and_no_guess() -
 def test_a_call_needs_the_resources_that_it_names(call: Call, hints: tuple[str, ...], expected: list[str]) -> None:
     """By ARN, by name, by what is known of the name; "*" only where AWS has no resource level."""
     assert list(resources_of(need_of(call, hints), ACCOUNT)) == expected
+
+
+def test_the_actions_of_api_gateway_are_methods_on_paths() -> None:
+    """The path of an operation, filled with what is known: by name, by ARN, else a wildcard."""
+    stage = f"arn:aws:apigateway:{OSAKA}::/restapis/r1/stages/dev"
+    call = Call("apigateway", "UpdateStage", {"restApiId": "r1", "stageName": "dev", "patchOperations": []}, OSAKA)
+    assert need_of(call).action == "apigateway:PATCH"
+    assert changes_things("apigateway:PATCH")
+    assert resources_of(need_of(call), ACCOUNT) == (stage,)
+    assert resources_of(Need("apigateway", "GetStage", OSAKA, (stage,)), ACCOUNT) == (stage,)
+    tags = Need("apigateway", "GetTags", OSAKA, (stage,))
+    assert resources_of(tags, ACCOUNT) == (f"arn:aws:apigateway:{OSAKA}::/tags/{quote(stage, safe='')}",)
+    named = Need("apigateway", "GetStage", OSAKA, names={"StageName": "dev"})
+    assert resources_of(named, ACCOUNT) == (stage.replace("r1", "*"),)
+    every = Need("apigateway", "GetRestApis", OSAKA, everything=True)
+    assert resources_of(every, ACCOUNT) == (f"arn:aws:apigateway:{OSAKA}::/restapis",)
 
 
 def test_what_an_arn_tells_of_its_container_is_used() -> None:

@@ -151,6 +151,24 @@ def test_the_example_of_the_retail_store_drills_the_same_things() -> None:
     assert (real.objectives, real.timings, real.blast_radius) == (lab.objectives, lab.timings, lab.blast_radius)
 
 
+def test_the_example_of_the_remittance_drills_the_same_things() -> None:
+    """The same resources, limits and writes; who signs on with which password a deployment decides."""
+    lab = load_target(TARGETS / "remittance.toml")
+    real = load_target(TARGETS / "remittance.example.toml")
+    assert (real.kind, real.sign_on and real.sign_on.password) == ("aws", "")
+    assert (real.resources, real.writes, real.load) == (lab.resources, lab.writes, lab.load)
+    assert (real.objectives, real.timings, real.blast_radius) == (lab.objectives, lab.timings, lab.blast_radius)
+
+
+def test_a_password_in_a_file_is_for_a_lab_only(tmp_path: Path) -> None:
+    """A real user's stands in the environment."""
+    real = (TARGETS / "remittance.example.toml").read_text()
+    path = tmp_path / "real.toml"
+    path.write_text(real.replace('password_env = "DRILL_SIGN_ON_PASSWORD"', 'password = "x"'))
+    with pytest.raises(UsageError, match=r"\[sign_on\] password is for a lab"):
+        load_target(path)
+
+
 @pytest.mark.parametrize("setting", ["safety.dead_man_s=120", "safety.lease_wall_s=5"])
 def test_when_a_lost_drill_is_put_back_can_be_set(setting: str) -> None:
     """Sooner or later, for this run."""

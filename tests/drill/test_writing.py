@@ -19,7 +19,7 @@ from drill.ledger import ROOM, LedgerWriter, Write, read_ledger
 from drill.ledger_file import CELL
 from drill.resolver import CachingClient
 from drill.target import WritePath, load_target
-from drill.writing import WriteClient
+from drill.writing import WriteClient, error_named
 from tests.loadgen.loopback import Bank, Handle, answer, http_server
 
 CORE_BANKING = Path(__file__).parents[2] / "targets" / "core-banking.toml"
@@ -248,3 +248,31 @@ def test_the_tests_leave_no_descriptor_behind(writes: WritePath) -> None:
             client.balance("drill-1")
         after = psutil.Process().num_fds()
     assert after <= before + 4
+
+
+def test_a_system_that_tells_no_id_accepts_with_a_whole_200(ledger: LedgerWriter, tmp_path: Path) -> None:
+    """The client's own name of the write is its id then, and finds it again; any other status accepts nothing."""
+    writes = load_target(CORE_BANKING.with_name("remittance.toml")).writes
+    stored: list[str] = []
+
+    def handle(request: BaseHTTPRequestHandler, body: bytes) -> None:
+        if request.command == "POST" and len(stored) < 1:
+            stored.append(json.loads(body)["senderAccount"])
+            answer(request, 200, "")
+        elif request.command == "POST":
+            answer(request, 500, "cannot execute INSERT in a read-only transaction\n")
+        elif request.path == f"/get-remittance/{stored[0]}":
+            answer(request, 200, {"status": "STORED", "copies": 1})
+        else:
+            answer(request, 404, {})
+
+    with http_server(handle) as port:
+        client = writer(writes, ledger, port)
+        first, second = (client.submit("remittance", "drill-1") for _ in range(2))
+        found = client.read(first.id or "", "drill-1")
+        lost = client.read("", "drill-1", key="drill-1-9")
+    assert (first.acked, first.id, second.acked, second.id) == (True, stored[0], False, None)
+    assert (found.state, found.copies, lost.state) == ("settled", 1, "absent")
+    assert [w.result for w in read_ledger(tmp_path.glob("ledger-*.bin"))] == ["acked", "indeterminate"]
+    assert error_named(writes, second.reply) == "read-only transaction"
+    assert error_named(writes, first.reply) == ""

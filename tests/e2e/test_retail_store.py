@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lab.launch import launch
-from tests.e2e.drilling import Drilled, drill
+from tests.e2e.drilling import Drilled, drill, steady
 
 pytestmark = pytest.mark.alone
 
 TARGET = ("--target", "retail-store")
-ATTEMPTS = 3
 LAG_S = 200.0
 """Longer than from the onset to the promotion (decision 60, runbook 6, failover 60): so orders are lost."""
 QUICK = "--lab-speed=20"
@@ -22,20 +20,10 @@ QUICK = "--lab-speed=20"
 SHORT = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=200", "--set", "timings.window_s=260")
 
 
-def steady(attempt: Callable[[], Drilled]) -> Drilled:
-    """The drill, repeated when all that it blames is that this machine stalled."""
-    for _ in range(ATTEMPTS):
-        drilled = attempt()
-        if {str(f["name"]) for f in drilled.verdict["findings"] if f["verdict"] != "PASS"} != {"lab speed"}:
-            break
-    return drilled
-
-
 @pytest.mark.long
 def test_an_evacuation_through_the_runbooks_passes(tmp_path: Path) -> None:
     """Within the objectives there and back, nothing lost, everything as before; the decision is shown apart."""
-    runs = iter(range(ATTEMPTS))
-    passed = steady(lambda: drill(tmp_path / f"{next(runs)}", "-m", "failover and headline", *TARGET))
+    passed = steady(lambda n: drill(tmp_path / f"{n}", "-m", "failover and headline", *TARGET))
     assert passed.code == 0, passed.output
     assert passed.verdict["verdict"] == "PASS"
     assert set(passed.journal().values()) == {"restored", "reached"}
@@ -51,14 +39,14 @@ def test_a_lossy_failover_loses_exactly_the_orders_that_it_names(tmp_path: Path)
 
     The truth also holds orders whose answer no client ever got: nobody was promised those.
     """
-    runs, truths = iter(range(ATTEMPTS)), []
+    truths = []
 
-    def attempt() -> Drilled:
+    def attempt(number: int) -> Drilled:
         with launch("retail-store", 10.0, settings=[f"rds.replication_lag_s={LAG_S}"]) as lab:
             state = tmp_path / "lab.json"
             state.write_text(json.dumps(lab.info.to_json()))
             found = drill(
-                tmp_path / f"{next(runs)}",
+                tmp_path / f"{number}",
                 "-m",
                 "failover",
                 "-k",

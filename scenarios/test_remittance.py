@@ -1,0 +1,91 @@
+"""remittance: one writer, moved by people with one runbook, and back with the same one.
+
+The public system decides nothing by itself. How long people take is an input of the drill
+(`--set timings.decision_s=300`), and the report gives the recovery from the onset and from the decision.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.conditions import served_from
+from checks.guards import before_failover, clusters_connected
+from checks.residue import ABSENT
+from drill.drill import Drill
+from drill.end_state import EndState
+from drill.read_only import OnlyReads
+from drill.target import Target
+from faults.lambda_concurrency import LimitFunction
+from faults.secret_policy import DenySecret
+from faults.ssm_run import RunDocument
+
+pytestmark = pytest.mark.system("remittance")
+
+RUNBOOK_S = 900.0
+"""Five scripts, of which one waits for the switchover for at most 600 s."""
+MOVE_S = 600.0
+
+
+def declare_rotation(drill: Drill) -> None:
+    """The runbook writes the secret anew each time; after two runs all else is where it was."""
+    for state in ("AWSCURRENT", "AWSPREVIOUS", [], ABSENT):
+        drill.declare_end_state(EndState("database_secret", "DescribeSecret/VersionIdsToStages/*", state))
+
+
+def rotate(drill: Drill, target: Target, turn: int = 1) -> None:
+    """The runbook, there and back the same: it turns each control to its opposite and moves the writer."""
+    drill.perform(RunDocument(target.resource("failover_document"), timeout_s=RUNBOOK_S, turn=turn))
+
+
+def whole(drill: Drill, target: Target) -> OnlyReads:
+    """A look that waits until the old writer is a reader again: before, Aurora refuses every further move."""
+    return OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, MOVE_S))
+
+
+@pytest.mark.headline
+@pytest.mark.failover(windows=("failover", "failback"))
+def test_rotation_and_return(drill: Drill, target: Target) -> None:
+    """us-east-1 cannot create remittances any more; the operators run the runbook, us-west-2 serves within the RTO
+    and nothing that was accepted is lost; the same runbook takes it back."""
+    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    declare_rotation(drill)
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(LimitFunction(target.resource("create_function"), concurrency=0)),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        rotate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+    drill.look("clusters connected", whole(drill, target))
+    with drill.window("failback", survivor=primary):
+        rotate(drill, target, turn=2)
+        drill.until(served_from(target, primary), timeout_s=timings.window_s)
+        drill.settle(primary)
+
+
+@pytest.mark.failover
+def test_secrets_and_sign_on_of_the_primary_gone(drill: Drill, target: Target) -> None:
+    """us-east-1's secrets cannot be read and its sign-on is lost: the weak point of this system. us-west-2 serves
+    nobody either, and the runbook stops at its first step, so this drill must FAIL until the system has changed."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(DenySecret(target.resource("cluster_secret"), effect="none")),
+        drill.applied(LimitFunction(target.resource("authorizer_function"), effect="none")),
+        drill.applied(LimitFunction(target.resource("standby_authorizer_function"), effect="none")),
+        drill.applied(DenySecret(target.resource("database_secret"))),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        rotate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)

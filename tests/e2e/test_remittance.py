@@ -1,0 +1,68 @@
+"""The remittance drills, whole: the rotation that passes, the weak points that fail, and what must not pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.drilling import Drilled, drill, steady
+
+pytestmark = pytest.mark.alone
+
+TARGET = ("--target", "remittance")
+QUICK = ("--lab-speed=20", "--set", "timings.baseline_s=120")
+"""Half the time; the baseline keeps the wall seconds that starting a load takes."""
+SHORT = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=200", "--set", "timings.window_s=400")
+TWIN = ("--twin", "tests/twins/remittance.py", "-k")
+
+
+def errors(drilled: Drilled, window: str) -> list[str]:
+    """What failed writes of the window said, in the order of the first."""
+    return [row["error"] for row in drilled.finding(f"recovery time, {window}")["data"]["errors"]]
+
+
+def phase(drilled: Drilled, name: str) -> Any:
+    """The bounds of a step of the recovery."""
+    (found,) = [p["interval"] for p in drilled.verdict["phases"] if p["name"] == name]
+    return found
+
+
+def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
+    """There and back within the objectives, nothing lost; the error windows are told apart, and the traffic moves
+    before the data do: between the promotion and the secret's rewriting the secret is stale."""
+    passed = steady(lambda n: drill(tmp_path / f"{n}", "-m", "failover and headline", *TARGET, *QUICK))
+    assert passed.code == 0, passed.output
+    assert set(passed.journal().values()) == {"restored", "reached"}
+    assert errors(passed, "failover")[0] == "throttled"
+    assert errors(passed, "failback")[:2] == ["writer refused", "read-only transaction"]
+    for window in ("failover", "failback"):
+        promoted, rewritten = phase(passed, f"{window}: data promoted"), phase(passed, f"{window}: secret rewritten")
+        assert promoted["high_s"] < rewritten["high_s"]
+        assert phase(passed, f"{window}: traffic switched")["high_s"] < promoted["high_s"]
+        counts = passed.finding(f"recovery point, {window}")["data"]["counts"]
+        assert (counts["lost"], counts["duplicate"], counts["unknown"]) == (0, 0, 0)
+        assert counts["acknowledged"] > 0
+    assert "eyJ" not in "".join(p.read_text(errors="replace") for p in passed.folder.iterdir() if p.is_file())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((*TWIN, "test_nobody_decides", *SHORT, *QUICK), 1, "never recovered"),
+        ((*TWIN, "test_fault_that_nobody_feels"), 11, "fault without bite"),
+        ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 1, "never recovered"),
+        (("-m", "failover and headline", "--lab-set=arc.first_fails_after=1", *SHORT, *QUICK), 1, "never recovered"),
+        (("-m", "failover and headline", "--lab-set=arc.start=off", *SHORT, *QUICK), 1, "never recovered"),
+        (("-m", "failover", "-k", "test_secrets_and_sign_on", *SHORT, *QUICK), 1, "secret unreadable"),
+    ],
+    ids=["nobody decides", "nobody feels it", "run twice", "both on", "both off", "secrets and sign-on gone"],
+)
+def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    """Nobody runs the runbook, or two do; the fault bites nobody; the runbook says success and the traffic stays;
+    the runbook cannot even begin."""
+    drilled = drill(tmp_path, *arguments, *TARGET)
+    assert drilled.code == code, drilled.output
+    assert words in drilled.output
