@@ -20,7 +20,11 @@ from lab import processes, state_folder
 from lab.keeper import parser
 from lab.plan import Plan, Room, WorldError
 
-SYSTEMS = {"core-banking": "lab.core_banking.room", "retail-store": "lab.retail_store.room"}
+SYSTEMS = {
+    "core-banking": "lab.core_banking.room",
+    "event-bus": "lab.event_bus.room",
+    "retail-store": "lab.retail_store.room",
+}
 """Which module builds which system: it has `open_room(plan) -> Room`."""
 
 HARD_STOP_S = 8.0

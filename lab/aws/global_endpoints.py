@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -42,7 +42,7 @@ class GlobalEndpoints:
     """Serves EventBridge for `server`.
 
     ingress: Region -> the address at which its PutEvents answers. quota: Region -> entries of PutEvents that it takes
-    in a lab second; a Region that is not named takes all.
+    in a lab second; a Region that is not named takes all. id_of: an endpoint's name -> the id that it gets.
     """
 
     def __init__(
@@ -53,8 +53,10 @@ class GlobalEndpoints:
         truth: Truth,
         ingress: Mapping[str, str],
         quota: Mapping[str, float] | None = None,
+        id_of: Callable[[str], str] = lambda name: f"{uuid4().hex[:10]}.veo",
     ) -> None:
         self.account, self.clock, self.truth = server.account, clock, truth
+        self.id_of = id_of
         self._route53, self._ingress, self._quota = route53, ingress, quota or {}
         self.endpoints: dict[tuple[str, str], dict[str, Any]] = {}
         self._taken: dict[str, tuple[int, float]] = {}
@@ -152,7 +154,7 @@ class _Events(EventsHandler):
         found = {"ReplicationConfig": {"State": "ENABLED"}} | asked
         if found["ReplicationConfig"]["State"] == "ENABLED" and not found.get("RoleArn"):
             raise AwsError("ValidationException", "RoleArn is required when event replication is enabled")
-        endpoint_id = f"{uuid4().hex[:10]}.veo"
+        endpoint_id = self.world.id_of(asked["Name"])
         url = f"https://{endpoint_id}{SUFFIX.rstrip('.')}"
         made = {"Arn": arn, "EndpointId": endpoint_id, "EndpointUrl": url, "State": "ACTIVE"}
         dates = dict.fromkeys(("CreationTime", "LastModifiedTime"), self._now())

@@ -187,6 +187,8 @@ class AwsServer:
         self._past.forget()
 
     def _handle(self, request: HttpRequest, home: str = "us-east-1") -> HttpReply | NoReply:
+        if request.path == "/ping":  # every public endpoint of AWS answers it
+            return HttpReply(200, {"Content-Type": "text/plain"}, b"healthy")
         if request.path.startswith(control.PREFIX):
             return self._control.answer(request)
         call = scoped(request, self.account, home)
