@@ -22,6 +22,7 @@ from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.unprocessed import unprocessed_finding
 from checks.vantages import rows_of, vantages_of
 from checks.watched import restored_by_journal, watchdog_findings
 from checks.windows import Settings, Window, announced, settings_of, windows_of
@@ -113,6 +114,8 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     name = measured.window.name
     yield time_finding(measured, settings.limit_s(name, "time"))
     yield point_finding(history, measured, settings)
+    open_s = unprocessed_finding(history, measured.window, measured.time, measured.problems, settings)
+    yield from () if open_s is None else (open_s,)
     yield from integrity_finding(history, measured.window, measured.point, measured.problems)
     if measured.point.balances is not None:
         yield balances_finding(history, measured, measured.point.balances)

@@ -34,6 +34,8 @@ FORMAT = 1
 LIMIT_S = 90.0
 """Wall seconds for one snapshot; what has not been read by then is unknown."""
 MAX_PAGES = 100
+AWS_NAMES = (".endpoint.events.amazonaws.com",)
+"""Endings of names that AWS serves for a resource of ours: there is no zone of the account to compare."""
 READING = ("Describe", "Get", "List")
 COULD_NOT_READ = (DrillError, ClientError, BotoCoreError, LookupError, TypeError, ValueError)
 """What reading may meet: AWS says no or nothing, none or several matches, a reply of another shape."""
@@ -54,6 +56,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         {"ItemCount", "TableSizeBytes", "IndexSizeBytes", "NumberOfDecreasesToday", "WarmThroughput"}
     ),
     "GetHealthCheck": frozenset({"HealthCheckVersion"}),
+    "GetParameter": frozenset({"Version"}),
     "GetHostedZone": frozenset({"ResourceRecordSetCount"}),
 }
 """Fields that change without anybody changing the configuration: states, measured sizes, counters. By operation, at
@@ -274,6 +277,18 @@ def _item(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "dynamodb", "GetItem", Key=key, ConsistentRead=True, **table)
 
 
+def _endpoint(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "events", "DescribeEndpoint", Name=found.name)
+
+
+def _health_check(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "route53", "GetHealthCheck", HealthCheckId=found.extra["id"])
+
+
+def _parameter(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "ssm", "GetParameter", Name=found.name)
+
+
 READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "ecs.service": _ecs_service,
     "events.rule": _rule,
@@ -285,6 +300,9 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "ssm.document": _document,
     "dynamodb.table": _table,
     "dynamodb.item": _item,
+    "events.endpoint": _endpoint,
+    "route53.health_check": _health_check,
+    "ssm.parameter": _parameter,
 }
 """How each kind of drill.find is read; a kind without a reader is unknown, with a KeyError as the reason."""
 
@@ -294,8 +312,8 @@ def _zones(aws: Aws, reader: Reader, target: Target) -> dict[str, Any]:
     region = target.regions.primary  # the service is global; any Region's client reaches it
     reader.require_time(region)
     reads: dict[str, Any] = {}
-    zones = _zones_of(aws, region, target.dns.name)
-    if not zones:
+    zones = [] if target.dns.name.endswith(AWS_NAMES) else _zones_of(aws, region, target.dns.name)
+    if not zones and not target.dns.name.endswith(AWS_NAMES):
         raise LookupError(f"no hosted zone of this account holds {target.dns.name}")
     for zone in zones:
         short = zone.rpartition("/")[2]

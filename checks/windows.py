@@ -34,6 +34,7 @@ LIMITS = {
     (FAILOVER, "point"): "rpo_s",
     (FAILBACK, "time"): "failback_rto_s",
     (FAILBACK, "point"): "failback_rpo_s",
+    (FAILOVER, "unprocessed"): "unprocessed_s",
 }
 
 
@@ -89,7 +90,7 @@ class Settings:
         return max(TIMEOUT_FLOOR_S, self.wall_s(self.timings.probe_timeout_s))
 
     def limit_s(self, window: str, what: str) -> float | None:
-        """The objective in target seconds; what: "time" or "point". None when the target has none."""
+        """The objective in target seconds; what: "time", "point" or "unprocessed". None when the target has none."""
         return self.objectives.get(LIMITS.get((window, what), ""))
 
 
@@ -113,7 +114,7 @@ def settings_of(history: History) -> Settings:
 
 
 def _numbers(table: dict[str, Any]) -> dict[str, float]:
-    numbers = {key: float(value) for key, value in table.items()}
+    numbers = {key: float(value) for key, value in table.items() if value is not None}
     wrong = sorted(key for key, value in numbers.items() if math.isnan(value) or value < 0)
     if wrong:
         raise ValueError(f"objectives {', '.join(wrong)} are not numbers of seconds")

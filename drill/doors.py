@@ -94,7 +94,12 @@ def open_door(target: Target, clock: Clock, timeout_wall_s: float, region: str |
     timeout_wall_s: deadline of each attempt. UsageError: the target names no endpoint for that Region.
     """
     http = HttpClient(CachingClient.for_target(target, clock, region), clock)
-    return HttpDoor(target.writes, http, target.url(_endpoint(target, region)), timeout_wall_s)
+    url = target.url(_endpoint(target, region))
+    if target.writes.protocol == "events":
+        from drill.event_door import EventDoor  # boto3 takes its time to load, and few need it
+
+        return EventDoor(target, http, timeout_wall_s, region)
+    return HttpDoor(target.writes, http, url, timeout_wall_s)
 
 
 def _endpoint(target: Target, region: str | None) -> str:

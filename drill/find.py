@@ -30,7 +30,8 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    dynamodb.item {table, key} (names; arn is the table's); others none.
+    dynamodb.item {table, key} (names; arn is the table's); route53.health_check {id} (its name is its Name tag,
+    or its id); others none.
     """
 
     kind: str
@@ -52,6 +53,9 @@ KIND_OF_KEY = (
     ("arc_cluster", "arc.cluster"),
     ("*_table", "dynamodb.table"),
     ("*_item", "dynamodb.item"),
+    ("*_endpoint", "events.endpoint"),
+    ("*_health_check", "route53.health_check"),
+    ("*_parameter", "ssm.parameter"),
     ("*", "ecs.service"),
 )
 """What kind of thing a key of `[resources]` names; the first pattern that matches decides."""
@@ -242,6 +246,41 @@ def _items(aws: Clients, resource: Resource) -> Iterator[Found]:
                 yield Found("dynamodb.item", resource.region, resource.name, table.arn, extra)
 
 
+def _endpoints(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """EventBridge's global endpoints; the operation pages, and botocore has no paginator for it."""
+    events = aws.client("events", resource.region)
+    token: dict[str, str] = {}
+    for _ in range(MAX_LISTED):
+        page = events.list_endpoints(**token)
+        for endpoint in page["Endpoints"]:
+            yield Found("events.endpoint", resource.region, endpoint["Name"], endpoint["Arn"])
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
+def _health_checks(aws: Clients, resource: Resource) -> Iterator[Found]:
+    route53 = aws.client("route53", resource.region)
+    for page in route53.get_paginator("list_health_checks").paginate():
+        for check in page["HealthChecks"]:
+            told = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=check["Id"])
+            tags = {tag["Key"]: tag["Value"] for tag in told["ResourceTagSet"]["Tags"]}
+            arn = f"arn:aws:route53:::healthcheck/{check['Id']}"
+            name = tags.get("Name", check["Id"])
+            yield Found("route53.health_check", resource.region, name, arn, {"id": check["Id"]})
+
+
+def _parameters(aws: Clients, resource: Resource) -> Iterator[Found]:
+    ssm = aws.client("ssm", resource.region)
+    for page in ssm.get_paginator("describe_parameters").paginate():
+        for parameter in page["Parameters"]:
+            name = parameter["Name"]
+            # Only a name that may match is asked for its ARN, which not every reply carries.
+            if fnmatch.fnmatchcase(name, resource.name):
+                arn = ssm.get_parameter(Name=name)["Parameter"]["ARN"]
+                yield Found("ssm.parameter", resource.region, name, arn)
+
+
 _LISTERS: dict[str, Lister] = {
     "ecs.service": _ecs_services,
     "events.rule": _rules,
@@ -253,4 +292,7 @@ _LISTERS: dict[str, Lister] = {
     "ssm.document": _documents,
     "dynamodb.table": _tables,
     "dynamodb.item": _items,
+    "events.endpoint": _endpoints,
+    "route53.health_check": _health_checks,
+    "ssm.parameter": _parameters,
 }

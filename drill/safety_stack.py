@@ -30,6 +30,9 @@ DIGEST_MARK = '"not filled in"  # drill install: digest'
 PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "ecs.service": (Read("ecs", "DescribeServices"), Read("ecs", "UpdateService")),
     "events.rule": (Read("events", "DescribeRule"), Read("events", "DisableRule"), Read("events", "EnableRule")),
+    "events.endpoint": (Read("events", "DescribeEndpoint"), Read("events", "UpdateEndpoint")),
+    "route53.health_check": (Read("route53", "GetHealthCheck"), Read("route53", "UpdateHealthCheck")),
+    "ssm.parameter": (Read("ssm", "GetParameter"), Read("ssm", "PutParameter")),
 }
 """Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
 BLINDLY: Mapping[str, tuple[Read, ...]] = {"events.rule": (Read("events", "DisableRule"),)}

@@ -137,6 +137,9 @@ class Objectives(_Table):
     rpo_s: NonNegativeFloat
     failback_rto_s: PositiveFloat
     failback_rpo_s: NonNegativeFloat
+    unprocessed_s: PositiveFloat | None = None
+    """For a system that delivers late what it has acknowledged: how far back the survivor's events may end at the
+    instant of recovery. Not judged without it."""
 
 
 class Timings(_Table):

@@ -14,7 +14,7 @@ import copy
 import logging
 import math
 import threading
-from typing import Any, cast
+from typing import Any
 
 from moto.backends import get_backend
 
@@ -107,7 +107,7 @@ class AlarmChecks:
         values = [statistic(backend, alarm, start_s)[0] for start_s in starts]
         if end_s - self._since[check_id] < rule.evaluation_periods * float(alarm.period):
             return True  # a new check: there cannot be enough data yet
-        state = evaluate(rule, values, self._states.get(check_id, cast(State, "OK")))
+        state = evaluate(rule, values, self._states.get(check_id, "OK"))
         self._states[check_id] = state
         if state in HEALTHY:
             return HEALTHY[state]

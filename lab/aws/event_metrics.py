@@ -1,7 +1,7 @@
 """AWS/Events IngestionToInvocationStartLatency, at the level of the service: from every first attempt at a delivery.
 
-A minute's statistics are put to CloudWatch, dated at its begin, a moment after it has ended; a minute in which nothing was
-invoked has no data, as in CloudWatch.
+A minute's statistics are put to CloudWatch, dated at its begin, a moment after it has ended; a minute in which
+nothing was invoked has no data, as in CloudWatch.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ KEPT_FAILURES = 1_000
 DRAINED_PER_S = 15.0
 """Deliveries a lab second with which a Region that was impaired catches up."""
 RETRY_FIRST_S, RETRY_MOST_S, RETRY_FOR_S = 1.0, 60.0, 24 * 3600.0
-"""Pauses between attempts double from the first to the most; attempts end when the event is that old (lab seconds)."""
+"""Pauses between attempts double from the first to the most; attempts end when it is that old (lab seconds)."""
 HTTP_TIMEOUT_WALL_S = 5.0
 """EventBridge gives an API destination 5 s; here wall seconds, for it measures this machine."""
 
@@ -341,10 +341,10 @@ def _to_bus(server: AwsServer, delivery: _Delivery) -> None:
     arn = parse_arn(delivery.target["Arn"])
     if not server.is_available(arn.region, "events"):
         raise ConnectionError(f"events in {arn.region} is unavailable")
-    copied = {**delivery.event, "id": str(uuid4())}
+    message: Any = {**delivery.event, "id": str(uuid4())}
     bus = get_backend("events")[server.account][arn.region].describe_event_bus(arn.resource_id)
     for rule in list(bus.rules.values()):
-        rule.send_to_targets(copy.deepcopy(copied))
+        rule.send_to_targets(copy.deepcopy(message))
 
 
 def _to_http(server: AwsServer, delivery: _Delivery) -> None:

@@ -88,7 +88,7 @@ def scoped(request: HttpRequest, account: str, home: str = "us-east-1") -> ApiCa
     """Read region and service from the Authorization header and name the owning account for moto.
 
     SigV4A (global endpoints) carries no Region in its scope but a set in a header; moto does not know it and
-    would take the call for S3, so the scope is rewritten to the first Region of the set, or to `home` for all Regions.
+    would take the call for S3, so the scope is rewritten to the first Region of the set, or to `home` if it is all.
     """
     headers = {**request.headers, "x-moto-account-id": account}
     if found := _SCOPE_4A.search(headers.get("authorization", "")):

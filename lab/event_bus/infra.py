@@ -20,7 +20,7 @@ def balancer_name(region: str) -> str:
 
 
 def balancing(client: Client, region: str) -> tuple[dict[str, Any], str]:
-    """The Region's load balancer before its consumers (as elbv2 shows it, with what tasks behind it need) and its target group's ARN."""
+    """The load balancer before a Region's consumers (as elbv2 shows it, and what tasks behind it need), its group."""
     ec2, elb = client("ec2", region), client("elbv2", region)
     vpc = ec2.create_vpc(CidrBlock=PLACES[region].cidr)["Vpc"]["VpcId"]
     prefix = PLACES[region].cidr.rsplit(".", 2)[0]
@@ -32,12 +32,15 @@ def balancing(client: Client, region: str) -> tuple[dict[str, Any], str]:
     security = ec2.create_security_group(GroupName="consumers", Description="consumers", VpcId=vpc)["GroupId"]
     made = elb.create_load_balancer(Name=balancer_name(region), Subnets=subnets)["LoadBalancers"][0]
     group = elb.create_target_group(
-        Name=f"event-{names.CONSUMER}", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip", HealthCheckPath="/health"
+        Name=f"event-{names.CONSUMER}",
+        Protocol="HTTP",
+        Port=80,
+        VpcId=vpc,
+        TargetType="ip",
+        HealthCheckPath="/health",
     )["TargetGroups"][0]["TargetGroupArn"]
     forward = {"Type": "forward", "TargetGroupArn": group}
-    elb.create_listener(
-        LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[forward]
-    )
+    elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[forward])
     return {**made, "vpc": {"subnets": subnets, "securityGroups": [security]}}, str(group)
 
 

@@ -48,7 +48,7 @@ class EventBus:
         """Start everything; returns when events are delivered."""
         runner = self._start_tasks()
         addresses = {region: place.consumers for region, place in PLACES.items()}
-        rules = dict.fromkeys(SERVING, [Rule("/", names.CONSUMER)])
+        rules = {region: [Rule("/", names.CONSUMER)] for region in SERVING}
         self._balancers = open_entrances(
             self._plan, self._clock, addresses, rules, self._health_listener, self._closers
         )

@@ -1,0 +1,70 @@
+"""event-bus: EventBridge global endpoint, Tokyo to Osaka, and back by itself.
+
+Follows AWS's own prescription: the template's latency alarm (5 x 60 s above 30 s, missing data breaching), the
+health check on it, replication both ways. Published: recovery time and point 360 s, at most 420 s. The standby must
+be allowed as many PutEvents a second as the primary, or it refuses what it is to take over.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.conditions import served_from
+from checks.guards import before_failover
+from drill.drill import Drill
+from drill.target import Target
+from faults.bus_impaired import ImpairBus
+from faults.endpoint_replication import SetReplication
+from faults.health_check_inverted import InvertHealthCheck
+
+pytestmark = pytest.mark.system("event-bus")
+
+
+@pytest.mark.headline
+@pytest.mark.failover
+def test_impaired_bus(drill: Drill, target: Target) -> None:
+    """Tokyo's bus acknowledges events and falls behind; the alarm trips by its own rules, Osaka takes the next events
+    within the published 420 s, and what was stuck in Tokyo arrives late, not never."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with drill.window("failover", survivor=standby):
+        with drill.applied(ImpairBus(target.resource("impairment_parameter"))):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.look_back(standby)
+        drill.settle(standby)
+
+
+@pytest.mark.failover
+def test_health_check_inverted(drill: Drill, target: Target) -> None:
+    """The endpoint's primary counts as unhealthy although it is well: clients move in seconds and nothing is lost.
+
+    It skips the alarm, so it says nothing of how long detection takes.
+    """
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+    ):
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+
+@pytest.mark.failover
+def test_failover_without_replication(drill: Drill, target: Target) -> None:
+    """Replication was switched off: after a move Osaka has nothing of what Tokyo took."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with drill.applied(SetReplication(target.resource("global_endpoint"), "DISABLED")):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
