@@ -1,8 +1,8 @@
 """An event bus behind an EventBridge global endpoint as a write path: boto3's PutEvents in, HTTP at consumers out.
 
 boto3 builds the request for `EndpointId` and signs it for all Regions (SigV4A, by the AWS CRT), as any producer's
-does; it is sent by this client's own HTTP (drill/client.py), which resolves by itself, tries once, and knows which address
-answered. A write is acknowledged when PutEvents took its one entry (FailedEntryCount 0, an EventId). Event ids differ
+does; it is sent by this client's own HTTP (drill/client.py), which resolves by itself, tries once, and knows which
+address answered. A write is acknowledged when PutEvents took its one entry (FailedEntryCount 0, an EventId). Event ids differ
 from Region to Region, so what is read back is the business id in the event's detail, at the consumers.
 """
 

@@ -1,10 +1,10 @@
 """EventBridge global endpoints, which moto lacks: the endpoint itself, its name in DNS, replication, PutEvents by it.
 
 As published (EventBridge user guide, "Making applications Regional-fault tolerant with global endpoints", and
-API reference): an endpoint belongs to its primary Region and joins two buses of one name in one account; its name leads to
-the primary while the health check is healthy, else to the secondary; replication is a managed rule on each bus that
-sends on what that Region was the first to take, so that nothing goes round; a copy keeps `region` and `resources`,
-and has an id of its own.
+API reference): an endpoint belongs to its primary Region and joins two buses of one name in one account; its name
+leads to the primary while the health check is healthy, else to the secondary; replication is a managed rule on each
+bus that sends on what that Region was the first to take, so that nothing goes round; a copy keeps `region` and
+`resources`, and has an id of its own.
 
 Not published, and chosen here: the managed rules' name, and the TTL of the endpoint's name (see alarm_checks: with
 data and status it makes up the published minute).
