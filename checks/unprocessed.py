@@ -8,6 +8,7 @@ and counts from before it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from checks.recovery_time import RecoveryTime
@@ -34,15 +35,23 @@ def unprocessed_finding(
     name = f"{OPEN} at recovery, {window.name}"
     looks = [r for r in history.readbacks if r.window == window.name and r.pass_ == "recovery"]
     why = [*problems, *(() if looks else ["nobody looked at recovery"])]
-    if why or time.recovery is None:
+    recovery = time.recovery or _moved(window, time)
+    if why or recovery is None:
         reason = "; ".join(why) or "clients did not recover"
         return Finding(name, Verdict.INVALID, f"proves nothing: {reason}", limit_s)
     missing = {r.key for r in looks if r.state in MISSING}
     writes = [w for w in history.writes if w.key in missing and w.result == "acked"]
-    found = _age(writes, time.recovery).scaled(settings.speed)
+    found = _age(writes, recovery).scaled(settings.speed)
     judged = judge_interval(name, found, limit_s)
     reason = f"{len(writes)} acknowledged events were not at {window.survivor} when it took over: {judged.reason}"
     return Finding(name, judged.verdict, reason, limit_s, found, judged.advice, {"events": len(writes)})
+
+
+def _moved(window: Window, time: RecoveryTime) -> Interval | None:
+    """The instant at which the survivor served, where clients moved without a failure."""
+    if time.failures or not math.isfinite(window.settled_by_s):
+        return None
+    return Interval(window.settled_by_s, window.settled_by_s, ("no failure: the first good write there",))
 
 
 def _age(writes: Sequence[Write], recovery: Interval) -> Interval:

@@ -194,7 +194,9 @@ class _Events(EventsHandler):
         if endpoint is None:
             raise AwsError("ResourceNotFoundException", f"Endpoint {endpoint_id} does not exist.")
         buses = {parse_arn(bus["EventBusArn"]).region: bus["EventBusArn"] for bus in endpoint["EventBuses"]}
-        region = self.region if self.region in buses else self.world.serving(endpoint)
+        # By the scope, which names the Region of the address: moto would read one out of the endpoint's host name.
+        signed = self.headers["Authorization"].split("/")[2]
+        region = signed if signed in buses else self.world.serving(endpoint)
         self.world.require_room(region, len(entries))
         name = _bus_name(buses[region])
         if strange := {_bus_name(e.get("EventBusName", "default")) for e in entries} - {name}:

@@ -18,7 +18,7 @@ from lab.aws.arc import Arc
 from lab.aws.elb import Balancers
 from lab.aws.event_metrics import EventMetrics
 from lab.aws.events import Events
-from lab.aws.global_endpoints import TTL_S, GlobalEndpoints
+from lab.aws.global_endpoints import SUFFIX, TTL_S, GlobalEndpoints
 from lab.aws.route53 import Route53
 from lab.aws.server import AwsServer
 from lab.clock import LabClock
@@ -150,13 +150,20 @@ def test_unchanged_boto3_needs_nothing_but_the_address(world: World) -> None:
     producer = boto3.client(
         "events",
         region_name=OSAKA,
-        endpoint_url=f"http://{INGRESS[TOKYO]}:{world.port}",
+        endpoint_url=f"http://{world.endpoint['EndpointId']}.endpoint.events.amazonaws.com:{world.port}",
         aws_access_key_id="any",
         aws_secret_access_key="any",
         config=Config(proxies={}),
     )
     sent: list[str] = []
-    producer.meta.events.register("before-send", lambda request, **_: sent.append(str(request.headers)))
+    world.route53.observe(world.check, False)  # whoever holds an old address is served there all the same
+
+    def to_tokyo(request: Any, **_: Any) -> None:
+        sent.append(str(request.headers))
+        request.url = f"http://{INGRESS[TOKYO]}:{world.port}/"
+        request.headers["Host"] = request.headers.get("Host") or f"{world.endpoint['EndpointId']}{SUFFIX.rstrip('.')}"
+
+    producer.meta.events.register("before-send", to_tokyo)
     assert world.put(3, by=producer)["FailedEntryCount"] == 0
     producer.close()
     assert "AWS4-ECDSA-P256-SHA256" in sent[0]
