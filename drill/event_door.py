@@ -2,8 +2,8 @@
 
 boto3 builds the request for `EndpointId` and signs it for all Regions (SigV4A, by the AWS CRT), as any producer's
 does; it is sent by this client's own HTTP (drill/client.py), which resolves by itself, tries once, and knows which
-address answered. A write is acknowledged when PutEvents took its one entry (FailedEntryCount 0, an EventId). Event ids differ
-from Region to Region, so what is read back is the business id in the event's detail, at the consumers.
+address answered. A write is acknowledged when PutEvents took its one entry (FailedEntryCount 0, an EventId). Event
+ids differ from Region to Region, so what is read back is the business id in the event's detail, at the consumers.
 """
 
 from __future__ import annotations

@@ -14,7 +14,6 @@ from checks.guards import before_failover
 from drill.drill import Drill
 from drill.target import Target
 from faults.bus_impaired import ImpairBus
-from faults.endpoint_replication import SetReplication
 from faults.health_check_inverted import InvertHealthCheck
 
 pytestmark = pytest.mark.system("event-bus")
@@ -52,19 +51,3 @@ def test_health_check_inverted(drill: Drill, target: Target) -> None:
     ):
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
-
-
-@pytest.mark.failover
-def test_failover_without_replication(drill: Drill, target: Target) -> None:
-    """Replication was switched off: after a move Osaka has nothing of what Tokyo took."""
-    standby, timings = target.regions.standby, target.timings
-    drill.look_all(before_failover(drill.aws, target, drill.clock))
-    with drill.applied(SetReplication(target.resource("global_endpoint"), "DISABLED")):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)

@@ -76,6 +76,7 @@ class Cloud:
     arc: Arc
     alarms: AlarmEngine
     target: Target
+    truth: Truth
     failing: set[str] = field(default_factory=set)
     clusters: dict[str, str] = field(default_factory=dict)
     writers: dict[str, str] = field(default_factory=dict)
@@ -119,7 +120,7 @@ def cloud(
     arc, alarms = Arc(server, truth), AlarmEngine(server, clock, truth)
     databases = RdsGlobal(server, clock, truth, switchover_s=switchover_s, failover_s=30.0)
     target = published_target().model_copy(update={"connection": Connection(aws_endpoint=server.url)})
-    made = Cloud(server, arc, alarms, target)
+    made = Cloud(server, arc, alarms, target, truth)
     canaries = CanaryRunner(server, clock, truth, {f"canary-{r}": _script(made, r) for r in (TOKYO, OSAKA, OREGON)})
     machines = StateMachines(server, clock, truth)
     runbooks = Automation(server, clock, truth)

@@ -14,7 +14,7 @@ NAME = "unprocessed at recovery, failover"
 
 
 def story(limit_s: float | None = 300.0, **states: str) -> Story:
-    """Down from 10 to 250; u1-4 was acknowledged at 12, and its state at recovery is as told; it arrives in the end."""
+    """Down from 10 to 250; u1-4 was acknowledged at 12, its state at recovery is as told; it arrives at last."""
     found = good_failover(objectives=OBJECTIVES | ({} if limit_s is None else {"unprocessed_s": limit_s}))
     found.write("u1-4", 11.5, 12.0, account="drill-4")
     found.read(291, {"u1-4": states.get("late", "absent")}, "recovery")

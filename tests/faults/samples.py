@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from drill.target import Resource
+from faults.bus_impaired import ImpairBus
 from faults.ecs_scale import ScaleEcsService
+from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
+from faults.health_check_inverted import InvertHealthCheck
 from faults.rds_global import MoveGlobalCluster
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
+from tests.faults.bus import CHECK, ENDPOINT, SWITCH
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
@@ -26,7 +30,7 @@ FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 class Sample:
     """fault: what is prepared; ready, undo: make the world fit for it, and as it was again.
 
-    started: of an action: how many times it has been started.
+    started: of an action: how many times it has been started. elsewhere: how it is refused in another account.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Sample:
     ready: Callable[[Cloud], None] = lambda made: None
     undo: Callable[[Cloud], None] = lambda made: None
     started: Callable[[Cloud], int] = lambda made: 0
+    elsewhere: str = "is in account 111111111111, target core-banking is 999999999999"
 
 
 def _enable(made: Cloud) -> None:
@@ -87,6 +92,10 @@ CHANGES = (
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
+    Sample("bus impaired", ImpairBus(SWITCH, pause_s=48)),
+    # Its ARN has no account in it: the blast radius keeps it, and the guard that asks whose the credentials are.
+    Sample("check inverted", InvertHealthCheck(CHECK), elsewhere="is outside the blast radius"),
+    Sample("replication off", SetReplication(ENDPOINT, "DISABLED")),
 )
 ACTIONS = (
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),

@@ -36,7 +36,9 @@ class World:
     def client(self, service: str) -> Any:
         return self.server.client(service, TOKYO)
 
-    def alarm(self, period: int = 60, periods: int = 5, threshold: float = 30_000, missing: str = "breaching") -> None:
+    def alarm(
+        self, period: int = 60, periods: int = 5, threshold: float = 30_000, missing: str = "breaching"
+    ) -> None:
         self.client("cloudwatch").put_metric_alarm(
             AlarmName=ALARM, Namespace=NAMESPACE, MetricName=METRIC, Statistic="Average", Period=period,
             EvaluationPeriods=periods, Threshold=threshold, ComparisonOperator="GreaterThanThreshold",

@@ -27,6 +27,7 @@ from lab.truth import Truth
 TOKYO, OSAKA = "ap-northeast-1", "ap-northeast-3"
 ENTRY = {"Source": "shop", "DetailType": "Order", "EventBusName": "orders"}
 INGRESS = {TOKYO: "127.120.5.20", OSAKA: "127.121.5.20"}
+TWO_NAMES = [{"EventBusArn": f"arn:aws:events:{r}:111111111111:event-bus/{r}"} for r in (TOKYO, OSAKA)]
 ROLE = "arn:aws:iam::111111111111:role/replication"
 
 
@@ -90,9 +91,7 @@ def _bus(made: World, region: str) -> str:
     queue = f"arn:aws:sqs:{region}:{made.server.account}:orders"
     assert url
     made.client("events", region).put_rule(Name="all", EventBusName="orders", EventPattern='{"source":["shop"]}')
-    made.client("events", region).put_targets(
-        Rule="all", EventBusName="orders", Targets=[{"Id": "1", "Arn": queue}]
-    )
+    made.client("events", region).put_targets(Rule="all", EventBusName="orders", Targets=[{"Id": "1", "Arn": queue}])
     return str(arn)
 
 
@@ -237,8 +236,7 @@ def test_the_standby_refuses_beyond_its_quota(world: World) -> None:
     [
         ({"Name": "orders"}, "ResourceAlreadyExistsException"),
         ({"Name": "x", "RoleArn": ""}, "ValidationException"),
-        ({"Name": "x", "EventBuses": [{"EventBusArn": f"arn:aws:events:{r}:1:event-bus/{r}"} for r in (TOKYO, OSAKA)]},
-         "ValidationException"),
+        ({"Name": "x", "EventBuses": TWO_NAMES}, "ValidationException"),
     ],
 )  # fmt: skip
 def test_an_endpoint_that_cannot_be_is_refused(world: World, change: dict[str, Any], code: str) -> None:
@@ -260,7 +258,7 @@ def test_unknown_endpoints_and_foreign_buses_are_refused(world: World) -> None:
 
 
 def test_a_replay_is_of_the_time_that_was_asked_for(world: World, clock: LabClock) -> None:
-    """An archive keeps every event; a replay hands on those of its time, marked as replayed, and archives none twice."""
+    """An archive keeps every event; a replay hands on those of its time, marked, and the archive keeps none twice."""
     events = world.client("events")
     bus = f"arn:aws:events:{TOKYO}:{world.server.account}:event-bus/orders"
     archive = events.create_archive(ArchiveName="kept", EventSourceArn=bus)["ArchiveArn"]
