@@ -17,9 +17,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-from botocore.exceptions import BotoCoreError, ClientError
 
-from drill.aws import BEFORE_SEND, Aws, Limits
+from drill.aws import BEFORE_SEND, Aws, AwsFailed, Limits
+from drill.call import Call
 from drill.client import LOOK_TIMEOUT_WALL_S, HttpClient, Reply
 from drill.errors import UsageError
 from drill.filling import filled_path
@@ -84,12 +84,13 @@ def _bytes(body: str | bytes | None) -> bytes:
 
 
 @functools.lru_cache(maxsize=8)
-def _producer(aws_endpoint: str | None, rights: Rights, observer: str, home: str, url: str) -> Any:
-    """A boto3 client that sends by `_send`; one serves all clients of a process (to make one takes a while)."""
+def _producer(aws_endpoint: str | None, rights: Rights, observer: str, home: str, url: str) -> Aws:
+    """Calls that are sent by `_send`; one serves all clients of a process (to make a client takes a while)."""
     aws = Aws(aws_endpoint, ONCE, rights, observer)
-    client = aws.client("events", home, endpoint_url=url)
-    client.meta.events.register_last(f"{BEFORE_SEND}.eventbridge.PutEvents", _send)
-    return client
+    if aws_endpoint is not None:
+        aws.endpoint_url = url  # on AWS boto3 makes the same host out of the endpoint's id
+    aws.client("events", home).meta.events.register_last(f"{BEFORE_SEND}.eventbridge.PutEvents", _send)
+    return aws
 
 
 @dataclass
@@ -109,17 +110,16 @@ class EventDoor:
         """One PutEvents of one entry. The reply is 200 only if the entry was taken; it carries the event's detail."""
         sending = _Sending(self.client, self.timeout_wall_s, fresh)
         token = _sending.set(sending)
+        params = {"EndpointId": self._endpoint_id, "Entries": [self._entry(kind, body)]}
         try:
-            said = self._client().put_events(EndpointId=self._endpoint_id, Entries=[self._entry(kind, body)])
-        except (_Unanswered, ClientError):
-            said = {}
-        except BotoCoreError as error:
+            said = self._producer().run(Call("events", "PutEvents", params, self.target.regions.primary))
+        except (_Unanswered, AwsFailed) as error:
             if sending.reply is None:
                 raise UsageError(f"PutEvents cannot be made: {error}") from error
             said = {}
         finally:
             _sending.reset(token)
-        assert sending.reply is not None
+        assert sending.reply is not None  # whatever was said came in one
         return _told(sending.reply, said, body)
 
     def read(self, store: str, names: Mapping[str, str], *, fresh: bool) -> Reply:
@@ -162,7 +162,7 @@ class EventDoor:
             "EventBusName": events.bus,
         }
 
-    def _client(self) -> Any:
+    def _producer(self) -> Aws:
         target = self.target
         where = target.connection.aws_endpoint, target.access.rights, target.regions.observer
         return _producer(*where, target.regions.primary, target.url(target.endpoint))

@@ -41,7 +41,7 @@ def test_primary_that_never_catches_up(drill: Drill, target: Target) -> None:
 
 
 def test_replication_was_off(drill: Drill, target: Target) -> None:
-    """Somebody had switched replication off: the move is as quick as ever, and Osaka has nothing of what Tokyo took."""
+    """Somebody had switched replication off: the move is as quick as ever, and Osaka has nothing of Tokyo's."""
     standby, timings = target.regions.standby, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
     with drill.applied(SetReplication(target.resource("global_endpoint"), "DISABLED")):

@@ -104,7 +104,7 @@ def test_an_order_is_handled_where_it_was_taken_and_copied_to_the_other_region(l
 
 
 def test_an_impaired_bus_trips_the_alarm_and_moves_by_its_own_rules(lab: Lab) -> None:
-    """Acknowledged and stuck; after the rest of the minute, three periods, and the minute of data and status it moves.
+    """Acknowledged and stuck; after the rest of the minute, three periods, and the wait for data and status it moves.
 
     Nothing in the lab says 180 + 55: the alarm's periods and the health check's two delays do.
     """
@@ -133,8 +133,8 @@ def test_what_was_stuck_arrives_late_and_the_endpoint_returns_by_itself(lab: Lab
 
 
 def test_a_bus_that_nobody_uses_counts_as_unwell(lab: Lab) -> None:
-    """Inverted, the check moves everybody to Osaka at once. Without replication Tokyo's bus is idle then, which counts
-    as unwell, and unwell inverted is well: they come back. Replication is what keeps the data flowing."""
+    """Inverted, the check moves everybody to Osaka at once. Without replication Tokyo's bus is idle then, which is
+    unwell, and unwell inverted is well: they come back. Replication is what keeps the data flowing."""
     route53, events = aws(lab.info, "route53"), aws(lab.info, "events")
     (check,) = route53.list_health_checks()["HealthChecks"]
     events.update_endpoint(Name=names.ENDPOINT, ReplicationConfig={"State": "DISABLED"})
