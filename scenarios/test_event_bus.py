@@ -20,6 +20,7 @@ pytestmark = pytest.mark.system("event-bus")
 
 
 @pytest.mark.headline
+@pytest.mark.needs("impairment_parameter", "AWS has no call that impairs EventBridge, only the lab has a switch")
 @pytest.mark.failover
 def test_impaired_bus(drill: Drill, target: Target) -> None:
     """Tokyo's bus acknowledges events and falls behind; the alarm trips by its own rules, Osaka takes the next events
