@@ -46,6 +46,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         {"events", "deployments", "taskSets", "pendingCount", "currentServiceDeployment", "currentServiceRevisions"}
     ),
     "DescribeScalableTargets": frozenset({"PredictedCapacity"}),
+    "DescribeArchive": frozenset({"EventCount", "SizeBytes", "CreationTime"}),
     "DescribeAlarms": frozenset({"StateValue", "StateReason", "StateReasonData", "EvaluationState"}),
     "DescribeStateMachine": frozenset({"revisionId"}),
     "DescribeGlobalClusters": frozenset({"SynchronizationStatus"}),
@@ -281,6 +282,10 @@ def _endpoint(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "events", "DescribeEndpoint", Name=found.name)
 
 
+def _archive(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "events", "DescribeArchive", ArchiveName=found.name)
+
+
 def _health_check(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "route53", "GetHealthCheck", HealthCheckId=found.extra["id"])
 
@@ -300,6 +305,7 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "ssm.document": _document,
     "dynamodb.table": _table,
     "dynamodb.item": _item,
+    "events.archive": _archive,
     "events.endpoint": _endpoint,
     "route53.health_check": _health_check,
     "ssm.parameter": _parameter,

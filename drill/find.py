@@ -30,8 +30,8 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    dynamodb.item {table, key} (names; arn is the table's); route53.health_check {id} (its name is its Name tag,
-    or its id); others none.
+    dynamodb.item {table, key} (names; arn is the table's); events.archive {bus} (ARN);
+    route53.health_check {id} (its name is its Name tag, or its id); others none.
     """
 
     kind: str
@@ -53,6 +53,7 @@ KIND_OF_KEY = (
     ("arc_cluster", "arc.cluster"),
     ("*_table", "dynamodb.table"),
     ("*_item", "dynamodb.item"),
+    ("*_archive", "events.archive"),
     ("*_endpoint", "events.endpoint"),
     ("*_health_check", "route53.health_check"),
     ("*_parameter", "ssm.parameter"),
@@ -158,8 +159,9 @@ def _services_of(ecs: Any, region: str, cluster: str) -> Iterator[Found]:
 
 
 def _rules(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """Of the bus whose name is `within`, the default one without it."""
     events = aws.client("events", resource.region)
-    for page in events.get_paginator("list_rules").paginate():
+    for page in events.get_paginator("list_rules").paginate(EventBusName=resource.within or "default"):
         for rule in page["Rules"]:
             bus = rule.get("EventBusName", "default")
             yield Found("events.rule", resource.region, rule["Name"], rule["Arn"], {"bus": bus})
@@ -259,6 +261,22 @@ def _endpoints(aws: Clients, resource: Resource) -> Iterator[Found]:
         token = {"NextToken": page["NextToken"]}
 
 
+def _archives(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """EventBridge's archives; botocore has no paginator for them either."""
+    events = aws.client("events", resource.region)
+    token: dict[str, str] = {}
+    for _ in range(MAX_LISTED):
+        page = events.list_archives(**token)
+        for archive in page["Archives"]:
+            name = archive["ArchiveName"]
+            account = archive["EventSourceArn"].split(":")[4]
+            arn = f"arn:aws:events:{resource.region}:{account}:archive/{name}"
+            yield Found("events.archive", resource.region, name, arn, {"bus": archive["EventSourceArn"]})
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
 def _health_checks(aws: Clients, resource: Resource) -> Iterator[Found]:
     route53 = aws.client("route53", resource.region)
     for page in route53.get_paginator("list_health_checks").paginate():
@@ -292,6 +310,7 @@ _LISTERS: dict[str, Lister] = {
     "ssm.document": _documents,
     "dynamodb.table": _tables,
     "dynamodb.item": _items,
+    "events.archive": _archives,
     "events.endpoint": _endpoints,
     "route53.health_check": _health_checks,
     "ssm.parameter": _parameters,

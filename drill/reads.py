@@ -61,6 +61,7 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "GetItem"),
     ),
+    "events.archive": (Read("events", "ListArchives", everything=True),),
     "events.endpoint": (Read("events", "ListEndpoints", everything=True),),
     "route53.health_check": (Read("route53", "ListHealthChecks"), Read("route53", "ListTagsForResource")),
     "ssm.parameter": (Read("ssm", "DescribeParameters", everything=True), Read("ssm", "GetParameter")),
@@ -76,6 +77,7 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "ssm.document": ("DocumentName", ""),
     "dynamodb.table": ("TableName", ""),
     "dynamodb.item": ("", "TableName"),
+    "events.archive": ("ArchiveName", ""),
     "events.endpoint": ("EndpointName", ""),
     "ssm.parameter": ("ParameterNameWithoutLeadingSlash", ""),
 }

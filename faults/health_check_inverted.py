@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from drill.aws import Aws
 from drill.call import Call, Fact
-from drill.change import Change
+from drill.change import Change, Effect
 from drill.errors import Refused
 from drill.find import find_one
 from drill.target import Resource
@@ -19,11 +19,13 @@ from drill.target import Resource
 class InvertHealthCheck:
     """Invert the one health check that `resource` matches, by its Name tag or id.
 
-    Effect: clients are served from the other Region. Refused when it is inverted already. An update of any kind makes
+    Effect: clients are served from the other Region, or not at all where that one cannot. Refused when it is inverted
+    already. An update of any kind makes
     a check on an alarm take over the alarm's settings of that moment, injecting and restoring alike.
     """
 
     resource: Resource
+    effect: Effect = "region_moved"
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Change:
         """See Fault."""
@@ -38,7 +40,7 @@ class InvertHealthCheck:
             target=target,
             run_id=run_id,
             resources=(found.arn,),
-            effect="region_moved",
+            effect=self.effect,
             inject=(Call("route53", "UpdateHealthCheck", {**check, "Inverted": True}, region),),
             restore=(Call("route53", "UpdateHealthCheck", {**check, "Inverted": False}, region),),
             faulted=(Fact(look, inverted, True),),

@@ -7,6 +7,8 @@ be allowed as many PutEvents a second as the primary, or it refuses what it is t
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
 from checks.conditions import served_from
@@ -14,7 +16,9 @@ from checks.guards import before_failover
 from drill.drill import Drill
 from drill.target import Target
 from faults.bus_impaired import ImpairBus
+from faults.events_rule import SetRuleState
 from faults.health_check_inverted import InvertHealthCheck
+from faults.start_replay import ReplayArchive
 
 pytestmark = pytest.mark.system("event-bus")
 
@@ -52,3 +56,25 @@ def test_health_check_inverted(drill: Drill, target: Target) -> None:
     ):
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
+
+
+@pytest.mark.failover
+def test_standby_that_only_archives(drill: Drill, target: Target) -> None:
+    """Osaka takes and archives events that nobody there handles (Active/Archive): after the move people must switch
+    its consumers on and replay the archive; then everything that was acknowledged is handled, late."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with contextlib.ExitStack() as archives_only:
+        for key in ("standby_own_rule", "standby_copy_rule"):
+            archives_only.enter_context(drill.applied(SetRuleState(target.resource(key), "DISABLED")))
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(InvertHealthCheck(target.resource("latency_health_check"), effect="errors")),
+        ):
+            drill.decide(after_s=timings.decision_s)
+            archives_only.close()
+            drill.perform(ReplayArchive(target.resource("standby_archive"), timeout_s=timings.window_s))
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)

@@ -44,7 +44,7 @@ MAX_WAITING = 10_000
 """Deliveries that may wait; beyond that a delivery counts as failed."""
 KEPT_FAILURES = 1_000
 DRAINED_PER_S = 15.0
-"""Deliveries a lab second with which a Region that was impaired catches up."""
+"""Deliveries a lab second with which a Region that was impaired catches up, and a replay goes on."""
 RETRY_FIRST_S, RETRY_MOST_S, RETRY_FOR_S = 1.0, 60.0, 24 * 3600.0
 """Pauses between attempts double from the first to the most; attempts end when it is that old (lab seconds)."""
 HTTP_TIMEOUT_WALL_S = 5.0
@@ -97,7 +97,7 @@ class _Delivery:
 
 @dataclass
 class _Queue:
-    """The deliveries of an impaired Region, one after the other: the n-th is made n x pause_s after `since_s`."""
+    """Deliveries one after the other: the n-th is made n x pause_s after `since_s`."""
 
     since_s: float
     pause_s: float
@@ -154,6 +154,7 @@ class Events:
         self._delivery_s = delivery_s
         self._waiting: DueQueue[_Delivery] = DueQueue(clock, MAX_WAITING)
         self._impaired: dict[str, _Queue] = {}
+        self._replays: dict[tuple[str, str], _Queue] = {}
         self._impaired_lock = threading.Lock()
         self._invoked: list[Invoked] = []
         self._stop = threading.Event()
@@ -197,9 +198,12 @@ class Events:
             elif self._impaired.pop(region, None):
                 self._waiting.redate(lambda delivery: drained.due_s() if delivery.region == region else None)
 
-    def _due_s(self, region: str, taken_s: float) -> float:
+    def _due_s(self, region: str, taken_s: float, replay: str) -> float:
+        """When to deliver: at once, after what waits already in an impaired Region, or in the turn of its replay."""
         with self._impaired_lock:
             queue = self._impaired.get(region)
+            if queue is None and replay:
+                queue = self._replays.setdefault((region, replay), _Queue(taken_s, 1 / DRAINED_PER_S))
             return queue.due_s() if queue else taken_s + self._delivery_s
 
     def route(self, rule: Rule, event: Mapping[str, Any]) -> None:
@@ -213,7 +217,7 @@ class Events:
         taken_s = self._clock.now_s()
         for target in list(rule.targets):
             for _ in range(self.duplicate_deliveries):
-                due_s = self._due_s(str(rule.region_name), taken_s)
+                due_s = self._due_s(str(rule.region_name), taken_s, str(message.get("replay-name", "")))
                 self._enqueue(_Delivery(rule, target, message, taken_s), due_s)
 
     def _enqueue(self, delivery: _Delivery, due_s: float) -> None:

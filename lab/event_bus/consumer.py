@@ -1,6 +1,7 @@
 """The consumer of a Region: an API destination posts events to it, and it tells what it has.
 
-It is idempotent by the event's id, as consumers behind an at-least-once bus must be. `copies` counts different events
+It is idempotent by the event's id, as consumers behind an at-least-once bus must be, and takes from a replay only
+what it does not know. `copies` counts different events
 of one business id: a producer that sent twice, or a loop.
 """
 
@@ -49,6 +50,8 @@ class Consumer:
             return web.json_response(400, {"message": "an event with detail.reference is needed"})
         if len(self._kept) >= MAX_KEPT and reference not in self._kept:
             return web.json_response(503, {"message": f"more than {MAX_KEPT} orders"})
+        if "replay-name" in event and reference in self._kept:
+            return web.json_response(200, {"reference": reference})
         kept = self._kept.setdefault(reference, Kept(str(event.get("region", "")), detail))
         kept.ids.add(str(event.get("id", "")))
         return web.json_response(200, {"reference": reference})
