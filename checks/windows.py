@@ -114,7 +114,7 @@ def settings_of(history: History) -> Settings:
 
 
 def _numbers(table: dict[str, Any]) -> dict[str, float]:
-    numbers = {key: float(value) for key, value in table.items() if value is not None}
+    numbers = {key: float(value) for key, value in table.items()}
     wrong = sorted(key for key, value in numbers.items() if math.isnan(value) or value < 0)
     if wrong:
         raise ValueError(f"objectives {', '.join(wrong)} are not numbers of seconds")

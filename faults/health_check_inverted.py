@@ -20,8 +20,8 @@ class InvertHealthCheck:
     """Invert the one health check that `resource` matches, by its Name tag or id.
 
     Effect: clients are served from the other Region, or not at all where that one cannot. Refused when it is inverted
-    already. An update of any kind makes
-    a check on an alarm take over the alarm's settings of that moment, injecting and restoring alike.
+    already. An update of any kind makes a check on an alarm take over the alarm's settings of that moment, injecting
+    and restoring alike.
     """
 
     resource: Resource

@@ -47,7 +47,7 @@ class ReplayArchive:
             kind="events.replay",
             target=target,
             run_id=run_id,
-            resources=(archive.arn, archive.extra["bus"]),
+            resources=(archive.arn, archive.extra["bus"], archive.arn.rpartition(":")[0] + f":replay/{name}"),
             effect=self.effect,
             calls=(Call("events", "StartReplay", start, region),),
             end_state=(Fact(look, "State", "COMPLETED", absent=none),),

@@ -11,6 +11,7 @@ from tests.checks.worlds import OSAKA, TOKYO
 
 ENDPOINT = Resource(region=TOKYO, name="orders-endpoint")
 CHECK = Resource(region=TOKYO, name="LatencyFailuresHealthCheck")
+ARCHIVE = Resource(region=TOKYO, name="orders-archive")
 SWITCH = Resource(region=TOKYO, name="/lab/event-bus/impaired-pause-s")
 
 
@@ -22,9 +23,17 @@ def add_bus(made: Cloud) -> None:
     for number, name in enumerate((ENDPOINT.name, "other-endpoint")):
         check = _check(made, CHECK.name if number == 0 else "OtherCheck")
         _endpoint(made, name, f"bus-{number}", check)
+    for number, name in enumerate((ARCHIVE.name, "other-archive")):
+        bus = f"arn:aws:events:{TOKYO}:{server.account}:event-bus/bus-{number}"
+        made.client("events", TOKYO).create_archive(ArchiveName=name, EventSourceArn=bus)
     for name in (SWITCH.name, "/lab/other"):
         made.client("ssm", TOKYO).put_parameter(Name=name, Value="0", Type="String")
-    named = {"global_endpoint": ENDPOINT, "latency_health_check": CHECK, "impairment_parameter": SWITCH}
+    named = {
+        "global_endpoint": ENDPOINT,
+        "primary_archive": ARCHIVE,
+        "latency_health_check": CHECK,
+        "impairment_parameter": SWITCH,
+    }
     made.target = made.target.model_copy(update={"resources": {**made.target.resources, **named}})
 
 

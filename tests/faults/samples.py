@@ -15,9 +15,10 @@ from faults.health_check_inverted import InvertHealthCheck
 from faults.rds_global import MoveGlobalCluster
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
+from faults.start_replay import ReplayArchive
 from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
-from tests.faults.bus import CHECK, ENDPOINT, SWITCH
+from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
@@ -56,6 +57,10 @@ def _executions(made: Cloud) -> int:
 
 def _runbooks(made: Cloud) -> int:
     return len(made.client("ssm", OSAKA).describe_automation_executions()["AutomationExecutionMetadataList"])
+
+
+def _replays(made: Cloud) -> int:
+    return len(made.client("events", TOKYO).list_replays()["Replays"])
 
 
 def _cluster(made: Cloud) -> dict[str, Any]:
@@ -100,6 +105,7 @@ CHANGES = (
 ACTIONS = (
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
+    Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
     Sample("database switched over", MoveGlobalCluster(DATABASE, OSAKA, 900.0), undo=_back, started=_moves),
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )
