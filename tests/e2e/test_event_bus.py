@@ -87,6 +87,15 @@ def test_an_inverted_check_is_quick_and_loses_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
+    """Active/Archive: consumers on, archive replayed, nothing lost and nothing twice."""
+    drilled = steady(tmp_path, "-m", "failover", "-k", "test_standby_that_only_archives")
+    assert drilled.code == 0, drilled.output
+    counts = drilled.finding("recovery point, failover")["data"]["counts"]
+    assert (counts["lost"], counts["duplicate"]) == (0, 0)
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -94,9 +103,23 @@ def test_an_inverted_check_is_quick_and_loses_nothing(tmp_path: Path) -> None:
         ((*TWIN, "-k", "test_primary_that_never_catches_up"), 1, "acknowledged writes lost"),
         ((*TWIN, "-k", "test_replication_was_off"), 1, "acknowledged writes lost"),
         (("-m", "failover and headline", "--lab-set=alarm.evaluation_periods=8"), 1, "missed"),
-        (("-m", "failover and headline", "--lab-set=heartbeat_s=0", "--lab-set=alarm.missing=missing"), 11, "OK"),
+        ((*TWIN, "-k", "test_nobody_replays"), 1, "acknowledged writes lost"),
+        (
+            (*TWIN, "-k", "test_idle_bus", "--lab-set=heartbeat_s=0"),
+            11,
+            "clients were not served from ap-northeast-1",
+        ),
+        (("-m", "failover and headline", "--lab-set=events.quota_in_standby_per_s=0.1"), 1, "never recovered"),
     ],
-    ids=["nobody feels it", "never catches up", "replication off", "alarm too slow", "idle before the drill"],
+    ids=[
+        "nobody feels it",
+        "never catches up",
+        "replication off",
+        "alarm too slow",
+        "nobody replays",
+        "an idle bus fails over by itself",
+        "the standby's quota is too small",
+    ],
 )
 def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     """Each is the drill with one thing missing."""
