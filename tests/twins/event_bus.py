@@ -78,7 +78,7 @@ def test_nobody_replays(drill: Drill, target: Target) -> None:
 
 
 def test_idle_bus(drill: Drill, target: Target) -> None:
-    """For ten minutes nobody sends anything: missing data is breaching, so the endpoint fails over with nothing wrong,
+    """For ten minutes nobody sends anything: missing data is breaching, the endpoint fails over with nothing wrong,
     and a drill that begins then finds its clients in Osaka and proves nothing."""
     standby, timings = target.regions.standby, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
