@@ -29,8 +29,8 @@ Where the endpoint leads:
   aws events describe-endpoint --name orders-endpoint
 
 An event by the endpoint (signed for all Regions), and who has it:
-  aws events put-events --endpoint-id {ENDPOINT_ID} --entries '[{{"Source": "shop.orders", "DetailType": "Order Placed",
-    "EventBusName": "orders", "Detail": "{{\\"reference\\": \\"first\\"}}"}}]'
+  aws events put-events --endpoint-id {ENDPOINT_ID} --entries '[{{"Source": "shop.orders", "EventBusName": "orders",
+    "DetailType": "Order Placed", "Detail": "{{\\"reference\\": \\"first\\"}}"}}]'
 {consumers}
 
 Impair Tokyo's bus (one delivery each 48 s) and wait some six minutes of lab time; 0 ends it:
