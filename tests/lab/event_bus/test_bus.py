@@ -28,8 +28,8 @@ MARGIN_S = 30.0
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """One lab, with three evaluation periods in place of five."""
-    with launch("event-bus", SPEED, settings=["alarm.evaluation_periods=3"]) as running:
+    """One lab, with two evaluation periods in place of five."""
+    with launch("event-bus", SPEED, settings=["alarm.evaluation_periods=2"]) as running:
         yield running
 
 
@@ -104,9 +104,9 @@ def test_an_order_is_handled_where_it_was_taken_and_copied_to_the_other_region(l
 
 
 def test_an_impaired_bus_trips_the_alarm_and_moves_by_its_own_rules(lab: Lab) -> None:
-    """Acknowledged and stuck; after the rest of the minute, three periods, and the wait for data and status it moves.
+    """Acknowledged and stuck; after the rest of the minute, two periods, and the wait for data and status it moves.
 
-    Nothing in the lab says 180 + 55: the alarm's periods and the health check's two delays do.
+    Nothing in the lab says 120 + 55: the alarm's periods and the health check's two delays do.
     """
     clock = lab.info.clock
     assert until(lambda: state(lab.info) == "OK")
@@ -116,7 +116,7 @@ def test_an_impaired_bus_trips_the_alarm_and_moves_by_its_own_rules(lab: Lab) ->
     assert serving(lab.info) == PLACES[TOKYO].ingress
     assert until(lambda: serving(lab.info) == PLACES[OSAKA].ingress, 60.0)
     took_s = clock.now_s() - began_s
-    expected_s = 60 - began_s % 60 + 3 * 60 + 50 + 5
+    expected_s = 60 - began_s % 60 + 2 * 60 + 50 + 5
     assert expected_s - 1 <= took_s <= expected_s + MARGIN_S
     assert told(lab.info, OSAKA, "stuck") == {}
     put(lab.info, "after")
