@@ -249,29 +249,25 @@ def _items(aws: Clients, resource: Resource) -> Iterator[Found]:
 
 
 def _endpoints(aws: Clients, resource: Resource) -> Iterator[Found]:
-    """EventBridge's global endpoints; the operation pages, and botocore has no paginator for it."""
-    events = aws.client("events", resource.region)
-    token: dict[str, str] = {}
-    for _ in range(MAX_LISTED):
-        page = events.list_endpoints(**token)
-        for endpoint in page["Endpoints"]:
-            yield Found("events.endpoint", resource.region, endpoint["Name"], endpoint["Arn"])
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
+    """EventBridge's global endpoints."""
+    for endpoint in _paged(aws.client("events", resource.region).list_endpoints, "Endpoints"):
+        yield Found("events.endpoint", resource.region, endpoint["Name"], endpoint["Arn"])
 
 
 def _archives(aws: Clients, resource: Resource) -> Iterator[Found]:
-    """EventBridge's archives; botocore has no paginator for them either."""
-    events = aws.client("events", resource.region)
+    """EventBridge's archives; the list does not say their ARNs."""
+    for archive in _paged(aws.client("events", resource.region).list_archives, "Archives"):
+        name, bus = archive["ArchiveName"], archive["EventSourceArn"]
+        arn = f"arn:aws:events:{resource.region}:{bus.split(':')[4]}:archive/{name}"
+        yield Found("events.archive", resource.region, name, arn, {"bus": bus})
+
+
+def _paged(operation: Callable[..., dict[str, Any]], field: str) -> Iterator[dict[str, Any]]:
+    """All items of an operation that pages, and for which botocore has no paginator."""
     token: dict[str, str] = {}
     for _ in range(MAX_LISTED):
-        page = events.list_archives(**token)
-        for archive in page["Archives"]:
-            name = archive["ArchiveName"]
-            account = archive["EventSourceArn"].split(":")[4]
-            arn = f"arn:aws:events:{resource.region}:{account}:archive/{name}"
-            yield Found("events.archive", resource.region, name, arn, {"bus": archive["EventSourceArn"]})
+        page = operation(**token)
+        yield from page[field]
         if not page.get("NextToken"):
             return
         token = {"NextToken": page["NextToken"]}

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import threading
 from typing import Any
 
 from moto.backends import get_backend
 
 from lab.aws.alarm_rules import State, evaluate
-from lab.aws.cloudwatch import MINUTE_S, period_starts, rule_of, statistic
+from lab.aws.cloudwatch import period_starts, rule_of, statistic
+from lab.aws.minutely import Minutely
 from lab.aws.route53 import Route53
 from lab.aws.server import AwsServer
 from lab.clock import LabClock
@@ -33,7 +33,7 @@ class AlarmChecks:
     """Evaluates every CLOUDWATCH_METRIC check once per lab minute.
 
     stream_s: lab seconds from the end of a minute until Route 53 has its data; status_s: from there until names are
-    answered by the new status.
+    answered by the new status. `start` and `stop` it.
     """
 
     def __init__(
@@ -51,19 +51,9 @@ class AlarmChecks:
         self._since: dict[str, float] = {}
         self._states: dict[str, State] = {}
         self._healthy: dict[str, bool] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="alarm-checks", daemon=True)
+        self._minutes = Minutely("health check data", clock, truth, stream_s, self._look)
+        self.start, self.stop = self._minutes.start, self._minutes.stop
         route53.on_check(self._keep)
-
-    def start(self) -> None:
-        """Begin to evaluate."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5.0)
 
     def _keep(self, check_id: str) -> None:
         """Take the alarm's settings as they are now; without such an alarm, what was kept stays."""
@@ -75,17 +65,11 @@ class AlarmChecks:
             self._kept[check_id] = copy.copy(alarm)
             self._since.setdefault(check_id, self._clock.now_s())
 
-    def _run(self) -> None:
-        delay_s = self._stream_s + self._status_s
-        minute_s = math.floor((self._clock.now_s() - delay_s) / MINUTE_S) * MINUTE_S
-        while True:
-            minute_s += MINUTE_S
-            if self._clock.wait(self._stop, minute_s + self._stream_s - self._clock.now_s()):
-                return
-            found = self.evaluated(minute_s)
-            if self._clock.wait(self._stop, minute_s + delay_s - self._clock.now_s()):
-                return
-            self._truth.took("health check status", delay_s, self._clock.now_s() - minute_s)
+    def _look(self, end_s: float, stop: threading.Event) -> None:
+        found = self.evaluated(end_s)
+        due_s = end_s + self._stream_s + self._status_s
+        if not self._clock.wait(stop, due_s - self._clock.now_s()):
+            self._truth.took("health check status", self._status_s, self._status_s + self._clock.now_s() - due_s)
             self._show(found)
 
     def evaluated(self, end_s: float) -> dict[str, bool]:

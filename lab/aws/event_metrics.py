@@ -14,50 +14,34 @@ from datetime import UTC, datetime
 from moto.backends import get_backend
 
 from lab.aws.events import Events
+from lab.aws.minutely import MINUTE_S, Minutely
 from lab.aws.server import AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
 
-MINUTE_S = 60.0
 NAMESPACE, METRIC = "AWS/Events", "IngestionToInvocationStartLatency"
 
 
 class EventMetrics:
-    """Collects what `events` tells, by Region and minute. delay_s: from a minute's end to its datum (lab seconds)."""
+    """Collects what `events` tells, by Region and minute. delay_s: from a minute's end to its datum (lab seconds).
+
+    `start` and `stop` it.
+    """
 
     def __init__(
         self, server: AwsServer, events: Events, clock: LabClock, truth: Truth, delay_s: float = 1.0
     ) -> None:
-        self._server, self._clock, self._truth, self._delay_s = server, clock, truth, delay_s
+        self._server, self._truth = server, truth
         self._latencies: dict[tuple[str, float], list[float]] = {}
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="event-metrics", daemon=True)
+        self._minutes = Minutely("event metrics", clock, truth, delay_s, lambda end_s, _: self.publish(end_s))
+        self.start, self.stop = self._minutes.start, self._minutes.stop
         events.watch(self._note)
-
-    def start(self) -> None:
-        """Begin to publish."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5.0)
 
     def _note(self, region: str, taken_s: float, latency_s: float) -> None:
         minute_s = math.floor((taken_s + latency_s) / MINUTE_S) * MINUTE_S
         with self._lock:
             self._latencies.setdefault((region, minute_s), []).append(latency_s * 1000)
-
-    def _run(self) -> None:
-        while True:
-            now_s = self._clock.now_s() - self._delay_s
-            end_s = (math.floor(now_s / MINUTE_S) + 1) * MINUTE_S
-            if self._clock.wait(self._stop, end_s + self._delay_s - self._clock.now_s()):
-                return
-            self._truth.took("event metrics", self._delay_s, self._clock.now_s() - end_s)
-            self.publish(end_s)
 
     def publish(self, end_s: float) -> None:
         """Put the minutes that have ended by `end_s` (lab seconds since the epoch)."""

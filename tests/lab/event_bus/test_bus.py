@@ -112,6 +112,8 @@ def test_an_impaired_bus_trips_the_alarm_and_moves_by_its_own_rules(lab: Lab) ->
     assert until(lambda: state(lab.info) == "OK")
     switch(lab.info, 48)
     began_s = clock.now_s()
+    for number in range(5):  # three deliveries each, of which the bus makes five until it moves
+        put(lab.info, f"before-{number}")
     put(lab.info, "stuck")
     assert serving(lab.info) == PLACES[TOKYO].ingress
     assert until(lambda: serving(lab.info) == PLACES[OSAKA].ingress, 60.0)
