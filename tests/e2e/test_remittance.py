@@ -18,9 +18,14 @@ SHORT = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=20
 TWIN = ("--twin", "tests/twins/remittance.py", "-k")
 
 
+WINDOWS = ("writer refused", "read-only transaction")
+"""What a rotation shows: first the old writer is gone, then it is a reader that the secret still names."""
+
+
 def errors(drilled: Drilled, window: str) -> list[str]:
-    """What failed writes of the window said, in the order of the first."""
-    return [row["error"] for row in drilled.finding(f"recovery time, {window}")["data"]["errors"]]
+    """What failed writes of the window said, in the order of the first; a client's own timeouts aside."""
+    rows = drilled.finding(f"recovery time, {window}")["data"]["errors"]
+    return [row["error"] for row in rows if row["error"] != "timeout"]
 
 
 def phase(drilled: Drilled, name: str) -> Any:
@@ -35,8 +40,8 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     passed = steady(lambda n: drill(tmp_path / f"{n}", "-m", "failover and headline", *TARGET, *QUICK))
     assert passed.code == 0, passed.output
     assert set(passed.journal().values()) == {"restored", "reached"}
-    assert errors(passed, "failover")[0] == "throttled"
-    assert errors(passed, "failback")[:2] == ["writer refused", "read-only transaction"]
+    assert errors(passed, "failover") == ["throttled", *WINDOWS]
+    assert errors(passed, "failback") == list(WINDOWS)
     for window in ("failover", "failback"):
         promoted, rewritten = phase(passed, f"{window}: data promoted"), phase(passed, f"{window}: secret rewritten")
         assert promoted["high_s"] < rewritten["high_s"]
