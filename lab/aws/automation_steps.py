@@ -7,6 +7,7 @@ GetAutomationExecution shows. Calls go over HTTP to the lab's own API, scripts r
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ SCRIPT = "aws:executeScript"
 TAIL = "Please refer to Automation Service Troubleshooting Guide for more diagnosis details."
 RUNNER = """
 import json, sys, time
+from lab import processes
+processes.die_with_parent(int(sys.argv[1]))
 import boto3
 task = json.load(sys.stdin)
 real_sleep, speed = time.sleep, task["speed"]
@@ -61,7 +64,8 @@ class Interpreter:
 
     def __init__(self, region: str, server: AwsServer) -> None:
         self._process = subprocess.Popen(
-            processes.python("-c", RUNNER),
+            processes.python("-c", RUNNER, str(os.getpid())),
+            cwd=str(processes.ROOT),
             env=_script_environment(region, server),
             text=True,
             stdin=subprocess.PIPE,

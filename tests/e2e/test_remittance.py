@@ -18,9 +18,17 @@ SHORT = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=20
 TWIN = ("--twin", "tests/twins/remittance.py", "-k")
 
 
+WINDOWS = ("writer refused", "read-only transaction")
+"""What a rotation shows: first the old writer is gone, then it is a reader that the secret still names."""
+
+
 def errors(drilled: Drilled, window: str) -> list[str]:
-    """What failed writes of the window said, in the order of the first."""
-    return [row["error"] for row in drilled.finding(f"recovery time, {window}")["data"]["errors"]]
+    """Which of the named errors failed writes of the window said, in the order of the first.
+
+    A write that is in the air while the old writer stops may also time out, or meet words without a name.
+    """
+    rows = drilled.finding(f"recovery time, {window}")["data"]["errors"]
+    return [row["error"] for row in rows if row["error"] in ("throttled", *WINDOWS)]
 
 
 def phase(drilled: Drilled, name: str) -> Any:
@@ -35,8 +43,8 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     passed = steady(lambda n: drill(tmp_path / f"{n}", "-m", "failover and headline", *TARGET, *QUICK))
     assert passed.code == 0, passed.output
     assert set(passed.journal().values()) == {"restored", "reached"}
-    assert errors(passed, "failover")[0] == "throttled"
-    assert errors(passed, "failback")[:2] == ["writer refused", "read-only transaction"]
+    assert errors(passed, "failover") == ["throttled", *WINDOWS]
+    assert errors(passed, "failback") == list(WINDOWS)
     for window in ("failover", "failback"):
         promoted, rewritten = phase(passed, f"{window}: data promoted"), phase(passed, f"{window}: secret rewritten")
         assert promoted["high_s"] < rewritten["high_s"]
@@ -53,7 +61,7 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     [
         ((*TWIN, "test_nobody_decides", *SHORT, *QUICK), 1, "never recovered"),
         ((*TWIN, "test_fault_that_nobody_feels"), 11, "fault without bite"),
-        ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 1, "never recovered"),
+        ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 11, "shows no sustained recovery"),
         (("-m", "failover and headline", "--lab-set=arc.first_fails_after=1", *SHORT, *QUICK), 1, "never recovered"),
         (("-m", "failover and headline", "--lab-set=arc.start=off", *SHORT, *QUICK), 1, "never recovered"),
         (("-m", "failover", "-k", "test_secrets_and_sign_on", *SHORT, *QUICK), 1, "secret unreadable"),
