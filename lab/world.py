@@ -22,6 +22,7 @@ from lab.plan import Plan, Room, WorldError
 
 SYSTEMS = {
     "core-banking": "lab.core_banking.room",
+    "event-bus": "lab.event_bus.room",
     "remittance": "lab.remittance.room",
     "retail-store": "lab.retail_store.room",
 }

@@ -114,8 +114,8 @@ class AlarmEngine:
 
     def _evaluate(self, backend: CloudWatchBackend, alarm: Alarm, end_s: float) -> None:
         rule = rule_of(alarm)
-        starts = _period_starts(end_s, float(alarm.period), rule.range_periods)
-        stats = [_statistic(backend, alarm, start_s) for start_s in starts]
+        starts = period_starts(end_s, float(alarm.period), rule.range_periods)
+        stats = [statistic(backend, alarm, start_s) for start_s in starts]
         with self._lock:
             state = evaluate(rule, [value for value, _ in stats], cast(State, alarm.state_value))
             if state != alarm.state_value:
@@ -202,12 +202,13 @@ def rule_of(alarm: Alarm) -> AlarmRule:
     )
 
 
-def _period_starts(end_s: float, period_s: float, count: int) -> list[float]:
+def period_starts(end_s: float, period_s: float, count: int) -> list[float]:
+    """The begins of the last `count` whole periods at `end_s`, oldest first (lab seconds since the epoch)."""
     last_end = math.floor(end_s / period_s) * period_s
     return [last_end - period_s * back for back in range(count, 0, -1)]
 
 
-def _statistic(backend: CloudWatchBackend, alarm: Alarm, start_s: float) -> tuple[float | None, int]:
+def statistic(backend: CloudWatchBackend, alarm: Alarm, start_s: float) -> tuple[float | None, int]:
     """The alarm's statistic over the period that begins at `start_s`, and its sample count."""
     end_s = start_s + float(alarm.period)
     found = [

@@ -5,21 +5,24 @@ and answers PutEvents with a 500 when a target's kind is unknown to it. Here mat
 delivery are ours.
 
 Delivery is at least once, as EventBridge promises: `duplicate_deliveries` above 1 shows what that means for a
-target. A delivery that fails is recorded in `failures` and not tried again (AWS retries for up to 24 hours; no
-drill waits for that).
+target. A delivery that fails is recorded in `failures`; to another bus and to an HTTP endpoint it is tried again, for
+up to 24 lab hours (EventBridge's default retry policy), to other targets not: no drill waits for those.
+
+`impair` makes a Region's buses fall behind: they take every event, and deliver it late, later with each.
 """
 
 from __future__ import annotations
 
 import copy
+import http.client
 import json
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -30,7 +33,8 @@ from moto.events.models import Rule
 from moto.events.utils import EventTemplateParser
 from moto.utilities.arns import parse_arn
 
-from lab.aws.patching import replace
+from lab.aws import patching
+from lab.aws.due import DueQueue
 from lab.aws.server import AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
@@ -39,6 +43,12 @@ WORKERS = 4
 MAX_WAITING = 10_000
 """Deliveries that may wait; beyond that a delivery counts as failed."""
 KEPT_FAILURES = 1_000
+DRAINED_PER_S = 15.0
+"""Deliveries a lab second with which a Region that was impaired catches up, and a replay goes on."""
+RETRY_FIRST_S, RETRY_MOST_S, RETRY_FOR_S = 1.0, 60.0, 24 * 3600.0
+"""Pauses between attempts double from the first to the most; attempts end when it is that old (lab seconds)."""
+HTTP_TIMEOUT_WALL_S = 5.0
+"""EventBridge gives an API destination 5 s; here wall seconds, for it measures this machine."""
 
 _moto_send = Rule.send_to_targets
 _live: Events | None = None
@@ -71,7 +81,34 @@ class _Delivery:
     rule: Rule
     target: Mapping[str, Any]
     event: dict[str, Any] = field(repr=False)
-    due_lab_s: float
+    taken_lab_s: float
+    attempt: int = 1
+
+    @property
+    def region(self) -> str:
+        """The Region of the bus."""
+        return str(self.rule.region_name)
+
+    @property
+    def again(self) -> bool:
+        """Whether a failed attempt is followed by another."""
+        return parse_arn(self.target["Arn"]).resource_type in ("event-bus", "api-destination")
+
+
+@dataclass
+class _Queue:
+    """Deliveries one after the other, `pause_s` apart; last_s: when the last one is due, or a first pause begins."""
+
+    last_s: float
+    pause_s: float
+
+    def due_s(self, now_s: float) -> float:
+        self.last_s = max(self.last_s + self.pause_s, now_s)
+        return self.last_s
+
+
+Invoked = Callable[[str, float, float], None]
+"""Told of each first attempt: Region, lab instant at which the bus took the event, lab seconds until the attempt."""
 
 
 def iso(lab_s: float) -> str:
@@ -103,7 +140,7 @@ def publish(account: str, clock: LabClock, event: ServiceEvent) -> str:
 
 
 class Events:
-    """Delivers matched events to Step Functions, Lambda, SNS, SQS and whatever moto itself can deliver to.
+    """Delivers matched events to Step Functions, Lambda, SNS, SQS, other buses, HTTP, and what moto can deliver to.
 
     delivery_s: declared delay (lab seconds) between an event and its delivery.
     duplicate_deliveries: how often each target gets each event.
@@ -114,7 +151,11 @@ class Events:
         self._clock = clock
         self._truth = truth
         self._delivery_s = delivery_s
-        self._waiting: queue.Queue[_Delivery | None] = queue.Queue(MAX_WAITING)
+        self._waiting: DueQueue[_Delivery] = DueQueue(clock, MAX_WAITING)
+        self._impaired: dict[str, _Queue] = {}
+        self._replays: dict[tuple[str, str], _Queue] = {}
+        self._impaired_lock = threading.Lock()
+        self._invoked: list[Invoked] = []
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.duplicate_deliveries = 1
@@ -124,7 +165,7 @@ class Events:
         """Take over the delivery of every bus in this process."""
         global _live  # noqa: PLW0603 (moto's rules are global to the process, so is who serves them)
         _live = self
-        replace(Rule, "send_to_targets", _send_to_targets)
+        patching.replace(Rule, "send_to_targets", _send_to_targets)
         for number in range(WORKERS):
             thread = threading.Thread(target=self._work, name=f"events-{number}", daemon=True)
             thread.start()
@@ -139,6 +180,32 @@ class Events:
         for thread in self._threads:
             thread.join(timeout=2.0)
 
+    def watch(self, invoked: Invoked) -> None:
+        """Tell `invoked` of every first attempt at a delivery; it must be quick."""
+        self._invoked.append(invoked)
+
+    def impair(self, region: str, pause_s: float) -> None:
+        """From now on the Region's buses make one delivery each `pause_s` lab seconds, in order; 0: as ever again.
+
+        What has piled up by then is delivered in the same order, DRAINED_PER_S in a lab second.
+        """
+        self._truth.record("bus.impaired", region=region, pause_s=pause_s)
+        with self._impaired_lock:
+            now_s = self._clock.now_s()
+            drained = _Queue(now_s, 1 / DRAINED_PER_S)
+            if pause_s > 0:
+                self._impaired[region] = _Queue(now_s, pause_s)
+            elif self._impaired.pop(region, None):
+                self._waiting.redate(lambda delivery: drained.due_s(now_s) if delivery.region == region else None)
+
+    def _due_s(self, region: str, taken_s: float, replay: str) -> float:
+        """When to deliver: at once, after what waits already in an impaired Region, or in the turn of its replay."""
+        with self._impaired_lock:
+            queue = self._impaired.get(region)
+            if queue is None and replay:
+                queue = self._replays.setdefault((region, replay), _Queue(taken_s, 1 / DRAINED_PER_S))
+            return queue.due_s(taken_s) if queue else taken_s + self._delivery_s
+
     def route(self, rule: Rule, event: Mapping[str, Any]) -> None:
         """Queue `event` for the targets of `rule` if the rule is enabled and matches; never raises for a target."""
         if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
@@ -147,35 +214,39 @@ class Events:
         if not rule.event_pattern.matches_event(message):
             return
         self._truth.record("rule_matched", rule=rule.name, region=rule.region_name, event_id=message["id"])
-        due = self._clock.now_s() + self._delivery_s
+        taken_s = self._clock.now_s()
         for target in list(rule.targets):
             for _ in range(self.duplicate_deliveries):
-                self._enqueue(_Delivery(rule, target, message, due))
+                due_s = self._due_s(str(rule.region_name), taken_s, str(message.get("replay-name", "")))
+                self._enqueue(_Delivery(rule, target, message, taken_s), due_s)
 
-    def _enqueue(self, delivery: _Delivery) -> None:
-        try:
-            self._waiting.put_nowait(delivery)
-        except queue.Full:
+    def _enqueue(self, delivery: _Delivery, due_s: float) -> None:
+        if not self._waiting.put(due_s, delivery):
             self._failed(delivery, f"more than {MAX_WAITING} deliveries waiting")
 
     def _work(self) -> None:
-        while not self._stop.is_set():
-            try:
-                delivery = self._waiting.get(timeout=0.5)
-            except queue.Empty:
-                continue
-            if delivery is not None:
-                self._deliver(delivery)
+        while (taken := self._waiting.take(self._stop)) is not None:
+            due_s, delivery = taken
+            self._deliver(delivery, due_s)
 
-    def _deliver(self, delivery: _Delivery) -> None:
-        if self._clock.wait(self._stop, delivery.due_lab_s - self._clock.now_s()):
-            return
-        late_s = self._clock.now_s() - delivery.due_lab_s
-        self._truth.took("event delivery", self._delivery_s, self._delivery_s + late_s)
+    def _deliver(self, delivery: _Delivery, due_s: float) -> None:
+        now_s = self._clock.now_s()
+        self._truth.took("event delivery", self._delivery_s, self._delivery_s + now_s - due_s)
+        if delivery.attempt == 1:
+            for invoked in self._invoked:
+                invoked(delivery.region, delivery.taken_lab_s, now_s - delivery.taken_lab_s)
         try:
             _DELIVER.get(parse_arn(delivery.target["Arn"]).service, _by_moto)(self._server, delivery)
-        except (ClientError, BotoCoreError, ServiceException, LookupError, ValueError, NotImplementedError) as error:
+        except DELIVERY_ERRORS as error:
             self._failed(delivery, f"{type(error).__name__}: {error}")
+            self._again(delivery)
+
+    def _again(self, delivery: _Delivery) -> None:
+        """Try a failed delivery once more, later each time, unless its target is none that is tried again."""
+        pause_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2 ** (delivery.attempt - 1))
+        due_s = self._clock.now_s() + pause_s
+        if delivery.again and due_s - delivery.taken_lab_s < RETRY_FOR_S:
+            self._enqueue(replace(delivery, attempt=delivery.attempt + 1), due_s)
 
     def _failed(self, delivery: _Delivery, error: str) -> None:
         arn = delivery.target["Arn"]
@@ -253,7 +324,7 @@ def _to_sqs(server: AwsServer, delivery: _Delivery) -> None:
 
 
 def _by_moto(_server: AwsServer, delivery: _Delivery) -> None:
-    """Logs, archives, other buses, API destinations: moto's own way, one target at a time."""
+    """Logs and archives: moto's own way, one target at a time."""
     rule = copy.copy(delivery.rule)
     rule.targets = [dict(delivery.target)]
     stamp = datetime.fromisoformat(delivery.event["time"]).timestamp()
@@ -261,9 +332,58 @@ def _by_moto(_server: AwsServer, delivery: _Delivery) -> None:
     _moto_send(rule, event)
 
 
+def _to_events(server: AwsServer, delivery: _Delivery) -> None:
+    kind = parse_arn(delivery.target["Arn"]).resource_type
+    {"event-bus": _to_bus, "api-destination": _to_http}.get(kind or "", _by_moto)(server, delivery)
+
+
+def _to_bus(server: AwsServer, delivery: _Delivery) -> None:
+    """Another bus, perhaps in another Region: a copy with an id of its own, which keeps everything else.
+
+    Raises ConnectionError while the API of that Region is unavailable.
+    """
+    arn = parse_arn(delivery.target["Arn"])
+    if not server.is_available(arn.region, "events"):
+        raise ConnectionError(f"events in {arn.region} is unavailable")
+    message: Any = {**delivery.event, "id": str(uuid4())}
+    bus = get_backend("events")[server.account][arn.region].describe_event_bus(arn.resource_id)
+    for rule in list(bus.rules.values()):
+        rule.send_to_targets(copy.deepcopy(message))
+
+
+def _to_http(server: AwsServer, delivery: _Delivery) -> None:
+    """An API destination: its endpoint gets the target's input. A status of 400 and more is an OSError."""
+    arn = parse_arn(delivery.target["Arn"])
+    backend = get_backend("events")[server.account][arn.region]
+    destination = backend.destinations[arn.resource_id.split("/")[0]]
+    url = urlsplit(destination.invocation_endpoint)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=HTTP_TIMEOUT_WALL_S)
+    try:
+        body = target_input(delivery.target, delivery.event)
+        connection.request(destination.http_method, url.path or "/", body, {"Content-Type": "application/json"})
+        status = connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"{destination.invocation_endpoint}: {type(error).__name__}") from error
+    finally:
+        connection.close()
+    if status >= 400:
+        raise ConnectionError(f"{destination.invocation_endpoint}: status {status}")
+
+
+DELIVERY_ERRORS = (
+    ClientError,
+    BotoCoreError,
+    ServiceException,
+    LookupError,
+    ValueError,
+    NotImplementedError,
+    OSError,
+)
+"""What an attempt at a delivery may meet."""
 _DELIVER: dict[str, Callable[[AwsServer, _Delivery], None]] = {
     "states": _to_step_functions,
     "lambda": _to_lambda,
     "sns": _to_sns,
     "sqs": _to_sqs,
+    "events": _to_events,
 }

@@ -88,15 +88,15 @@ Service = Callable[[ApiCall], HttpReply]
 Tap = Callable[[Tapped], None]
 
 
-def scoped(request: HttpRequest, account: str) -> ApiCall:
+def scoped(request: HttpRequest, account: str, home: str = "us-east-1") -> ApiCall:
     """Read region and service from the Authorization header and name the owning account for moto.
 
     SigV4A (global endpoints) carries no Region in its scope but a set in a header; moto does not know it and
-    would take the call for S3, so the scope is rewritten to the first Region of the set.
+    would take the call for S3, so the scope is rewritten to the first Region of the set, or to `home` if it is all.
     """
     headers = {**request.headers, "x-moto-account-id": account}
     if found := _SCOPE_4A.search(headers.get("authorization", "")):
-        region = headers.get("x-amz-region-set", "*").split(",")[0].replace("*", "us-east-1")
+        region = headers.get("x-amz-region-set", "*").split(",")[0].replace("*", home)
         scope = f"{found[1]}/{found[2]}/{region}/{found[3]}/aws4_request"
         headers["authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=x, Signature=x"
     http = HttpRequest(request.method, request.target, headers, request.body)

@@ -68,6 +68,8 @@ class Route53(World):
         self._nearest = nearest
         self._draw = random.Random().random
         self._observed: dict[str, bool] = {}
+        self._services: list[Callable[[str, str], Answer | None]] = []
+        self._changed: list[Callable[[str], None]] = []
         self._last: dict[tuple[str, str], tuple[str, ...]] = {}
         self.kept: dict[str, dict[str, Any]] = {}
         server.serve_class("route53", type("R53", (_Route53,), {"world": self}))
@@ -75,9 +77,29 @@ class Route53(World):
     def answer(self, name: str, rtype: str, client: str) -> Answer:
         """What Route 53 answers that client now (lab.dns.Authority)."""
         question = Question(name.lower(), rtype, tuple(self._nearest(client)), self._draw)
-        found = self._balancer(question) or answer(self.zones(), question, self)
+        found = self._service(question) or self._balancer(question) or answer(self.zones(), question, self)
         self._note(name.lower(), rtype, found)
         return found
+
+    def answer_for(self, service: Callable[[str, str], Answer | None]) -> None:
+        """Let an AWS service answer for names of its own: (name, type) -> the answer, None for others' names."""
+        self._services.append(service)
+
+    def on_check(self, changed: Callable[[str], None]) -> None:
+        """Call `changed` with the id of every health check that is created or updated."""
+        self._changed.append(changed)
+
+    def check_changed(self, check_id: str) -> None:
+        """A health check was created or updated."""
+        for changed in self._changed:
+            changed(check_id)
+
+    def checks(self) -> list[HealthCheck]:
+        """All health checks."""
+        return list(self._backend().health_checks.values())
+
+    def _service(self, question: Question) -> Answer | None:
+        return next((a for service in self._services if (a := service(question.name, question.rtype))), None)
 
     def _balancer(self, question: Question) -> Answer | None:
         """The answer for a load balancer's own name, which is in nobody's zone; None for any other name."""
@@ -220,6 +242,7 @@ class _Route53(Route53Response):
     def _keep(self, check_id: str, config: dict[str, Any]) -> None:
         given = {name: config[name] for name in KEPT if config.get(name)}
         self.world.kept[check_id] = {**self.world.kept.get(check_id, {}), **given}
+        self.world.check_changed(check_id)
 
     def _shown(self, reply: ActionResult) -> ActionResult:
         result: Any = reply.result

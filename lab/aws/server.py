@@ -67,6 +67,7 @@ class AwsServer:
         self._port = port
         self.url = ""
         self._door = Door(self._handle)
+        self._regional: list[Door] = []
         self._moto: Service = MotoDispatcher().answer
         self._services: dict[str, Service] = {}
         self._taps: dict[str, list[tuple[frozenset[str], Tap]]] = {}
@@ -91,7 +92,8 @@ class AwsServer:
 
     def stop(self) -> None:
         """Close all sockets and drop moto's state; in-flight calls see a cut connection."""
-        self._door.stop()
+        for door in (self._door, *self._regional):
+            door.stop()
         with self._client_lock:
             for client in self._clients.values():
                 client.close()
@@ -101,6 +103,12 @@ class AwsServer:
     def listen(self, host: str, port: int = 0) -> tuple[str, int]:
         """A further address of the same API (a Region's own endpoint); returns what was bound."""
         return self._door.open(host, port)
+
+    def listen_in(self, region: str, host: str, port: int) -> tuple[str, int]:
+        """A further address, at which calls that are signed for all Regions (SigV4A) are meant for `region`."""
+        door = Door(lambda request: self._handle(request, region))
+        self._regional.append(door)
+        return door.open(host, port)
 
     def close_listener(self, address: tuple[str, int]) -> None:
         """Take that address away: connections are cut and new ones refused; `listen` brings it back."""
@@ -161,6 +169,10 @@ class AwsServer:
         """Undo `unavailable` with the same arguments."""
         self._unavailable.discard((region, service))
 
+    def is_available(self, region: str, service: str) -> bool:
+        """Whether that service answers in the Region."""
+        return not {(region, ""), (region, service)} & self._unavailable
+
     def misbehave(self, *rules: Rule) -> None:
         """Misbehave from now on, besides what was told before; see lab.aws.misbehave. RuleError for too many."""
         self._misbehaviour.add(*rules)
@@ -174,10 +186,12 @@ class AwsServer:
         self._misbehaviour.clear()
         self._past.forget()
 
-    def _handle(self, request: HttpRequest) -> HttpReply | NoReply:
+    def _handle(self, request: HttpRequest, home: str = "us-east-1") -> HttpReply | NoReply:
+        if request.path == "/ping":  # every public endpoint of AWS answers it
+            return HttpReply(200, {"Content-Type": "text/plain"}, b"healthy")
         if request.path.startswith(control.PREFIX):
             return self._control.answer(request)
-        call = scoped(request, self.account)
+        call = scoped(request, self.account, home)
         return self._misbehaved(call) if self._misbehaviour else self._behaved(call)
 
     def _misbehaved(self, call: ApiCall) -> HttpReply | NoReply:
@@ -201,7 +215,7 @@ class AwsServer:
         return None
 
     def _behaved(self, call: ApiCall) -> HttpReply:
-        if {(call.region, ""), (call.region, call.service)} & self._unavailable:
+        if not self.is_available(call.region, call.service):
             what = f"{call.service or 'the API'} in {call.region} is unavailable"
             reply = error_reply(call, 503, "ServiceUnavailable", what)
         else:

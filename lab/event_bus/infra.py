@@ -1,0 +1,144 @@
+"""Creates the system's resources in the lab's AWS API, as its stacks would, through the API itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lab.event_bus import names
+from lab.event_bus.names import OSAKA, PLACES, SERVING, TOKYO
+
+Client = Callable[[str, str], Any]
+"""client(service, region): a boto3 client of the lab's API."""
+TAGS = [{"Key": "drill", "Value": "allowed"}]
+
+
+def balancer_name(region: str) -> str:
+    """The load balancer before a Region's consumers."""
+    return f"event-consumer-{region}"
+
+
+def balancing(client: Client, region: str) -> tuple[dict[str, Any], str]:
+    """The load balancer before a Region's consumers (as elbv2 shows it, and what tasks behind it need), its group."""
+    ec2, elb = client("ec2", region), client("elbv2", region)
+    vpc = ec2.create_vpc(CidrBlock=PLACES[region].cidr)["Vpc"]["VpcId"]
+    prefix = PLACES[region].cidr.rsplit(".", 2)[0]
+    blocks = [(f"{prefix}.{third}.0/24", f"{region}{zone}") for third, zone in ((4, "a"), (8, "c"))]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for block, zone in blocks
+    ]
+    security = ec2.create_security_group(GroupName="consumers", Description="consumers", VpcId=vpc)["GroupId"]
+    made = elb.create_load_balancer(Name=balancer_name(region), Subnets=subnets)["LoadBalancers"][0]
+    group = elb.create_target_group(
+        Name=f"event-{names.CONSUMER}",
+        Protocol="HTTP",
+        Port=80,
+        VpcId=vpc,
+        TargetType="ip",
+        HealthCheckPath="/health",
+    )["TargetGroups"][0]["TargetGroupArn"]
+    forward = {"Type": "forward", "TargetGroupArn": group}
+    elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[forward])
+    return {**made, "vpc": {"subnets": subnets, "securityGroups": [security]}}, str(group)
+
+
+def service(client: Client, region: str, lb: Mapping[str, Any], group: str) -> None:
+    """The Region's ECS cluster with the consumers."""
+    ecs = client("ecs", region)
+    ecs.create_cluster(clusterName=names.CLUSTER)
+    container = {"name": "app", "image": f"{names.CONSUMER}:latest", "memory": 512, "essential": True}
+    ecs.register_task_definition(
+        family=names.CONSUMER, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
+        containerDefinitions=[container],
+    )  # fmt: skip
+    ecs.create_service(
+        cluster=names.CLUSTER,
+        serviceName=names.CONSUMER,
+        taskDefinition=names.CONSUMER,
+        desiredCount=1,
+        launchType="FARGATE",
+        loadBalancers=[{"targetGroupArn": group, "containerName": "app", "containerPort": 80}],
+        networkConfiguration={"awsvpcConfiguration": lb["vpc"]},
+        tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in TAGS],
+    )
+
+
+def buses(client: Client, http_port: int, consumers: str) -> None:
+    """In both Regions the bus with its archive, and the rules by `region` to the consumers."""
+    for region in SERVING:
+        events = client("events", region)
+        events.create_event_bus(Name=names.BUS)
+        events.create_archive(ArchiveName=names.ARCHIVE, EventSourceArn=names.bus_arn(region))
+        handles = region == TOKYO or consumers == "active-active"
+        _rules(events, region, http_port, "ENABLED" if handles else "DISABLED")
+
+
+def _rules(events: Any, region: str, http_port: int, state: str) -> None:
+    key = {"ApiKeyName": "x-api-key", "ApiKeyValue": "only-in-the-lab"}
+    connection = events.create_connection(
+        Name=names.CONSUMER, AuthorizationType="API_KEY", AuthParameters={"ApiKeyAuthParameters": key}
+    )["ConnectionArn"]
+    destination = events.create_api_destination(
+        Name=names.CONSUMER,
+        ConnectionArn=connection,
+        InvocationEndpoint=f"http://{PLACES[region].consumers[0]}:{http_port}/events",
+        HttpMethod="POST",
+    )["ApiDestinationArn"]
+    for rule, taken_in in ((names.OWN_RULE, region), (names.COPY_RULE, names.other(region))):
+        pattern = {"source": [names.SOURCE], "region": [taken_in]}
+        events.put_rule(Name=rule, EventBusName=names.BUS, EventPattern=json.dumps(pattern), State=state, Tags=TAGS)
+        target = {"Id": names.CONSUMER, "Arn": destination, "RoleArn": names.ROLE}
+        events.put_targets(Rule=rule, EventBusName=names.BUS, Targets=[target])
+
+
+def health_check(client: Client, period_s: float, periods: int, missing: str) -> str:
+    """The published template's alarm and the health check on it; the check's id."""
+    client("cloudwatch", TOKYO).put_metric_alarm(
+        AlarmName=names.ALARM,
+        AlarmDescription="High Latency in Amazon EventBridge",
+        MetricName="IngestionToInvocationStartLatency",
+        Namespace="AWS/Events",
+        Statistic="Average",
+        Period=int(period_s),
+        EvaluationPeriods=periods,
+        Threshold=30000,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData=missing,
+        Tags=TAGS,
+    )
+    route53 = client("route53", TOKYO)
+    made = route53.create_health_check(
+        CallerReference=names.HEALTH_CHECK,
+        HealthCheckConfig={
+            "Type": "CLOUDWATCH_METRIC",
+            "AlarmIdentifier": {"Region": TOKYO, "Name": names.ALARM},
+            "InsufficientDataHealthStatus": "Unhealthy" if missing == "breaching" else "LastKnownStatus",
+        },
+    )["HealthCheck"]["Id"]
+    name = {"Key": "Name", "Value": names.HEALTH_CHECK}
+    route53.change_tags_for_resource(ResourceType="healthcheck", ResourceId=made, AddTags=[name, *TAGS])
+    return str(made)
+
+
+def endpoint(client: Client, check: str, replication: str) -> None:
+    """The global endpoint over both buses."""
+    client("events", TOKYO).create_endpoint(
+        Name=names.ENDPOINT,
+        RoutingConfig={
+            "FailoverConfig": {
+                "Primary": {"HealthCheck": f"arn:aws:route53:::healthcheck/{check}"},
+                "Secondary": {"Route": OSAKA},
+            }
+        },
+        ReplicationConfig={"State": replication},
+        EventBuses=[{"EventBusArn": names.bus_arn(region)} for region in SERVING],
+        RoleArn=names.ROLE,
+    )
+
+
+def impairment(client: Client) -> None:
+    """The lab's switch in each Region, off."""
+    for region in SERVING:
+        client("ssm", region).put_parameter(Name=names.IMPAIRMENT, Value="0", Type="String", Tags=TAGS)
