@@ -101,6 +101,10 @@ def open_door(target: Target, clock: Clock, timeout_wall_s: float, region: str |
     """
     http = HttpClient(CachingClient.for_target(target, clock, region), clock)
     url = target.url(_endpoint(target, region))
+    if target.writes.protocol == "events":
+        from drill.event_door import EventDoor  # boto3 takes its time to load, and few need it
+
+        return EventDoor(target, http, timeout_wall_s, region)
     return HttpDoor(target.writes, http, url, timeout_wall_s, signed_on(target))
 
 

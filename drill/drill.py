@@ -85,6 +85,7 @@ class Drill:
     _injected_s: float = 0.0
     _recovered_s: float | None = None
     _recovering: bool = False
+    _looked_back: bool = False
 
     def __post_init__(self) -> None:
         self._hold = Hold(self.aws, self.clock, self.timeline)
@@ -217,6 +218,7 @@ class Drill:
     def window(self, name: str, survivor: str) -> Iterator[None]:
         """One outage to be judged: from here to recovery at the `survivor` Region. name: failover | failback."""
         self._window, self._recovered_s, self._recovering = name, None, False
+        self._looked_back = False
         self._window_began_s = self.timeline.mark("window.begin", window=name, survivor=survivor).at_s
         try:
             yield
@@ -243,13 +245,24 @@ class Drill:
         self.timeline.phase("recovered")
         self.timeline.mark("window.end", window=self._window, reason="recovered")
 
+    def look_back(self, region: str) -> None:
+        """Read every write acknowledged before recovery back from `region` now, while the fault is still in force.
+
+        What is not there is what the survivor has to do without until the other Region comes back; see `settle`.
+        """
+        assert self._recovered_s is not None, "look_back comes after until"
+        self._pass("recovery", region, self._recovered_s)
+        self._looked_back = True
+
     def settle(self, region: str) -> None:
         """Read every write acknowledged before recovery back from `region`: now, and after `timings.settle_s`.
 
-        What is absent or pending now and there later is late; what is not there later is lost.
+        What is absent or pending now and there later is late; what is not there later is lost. After `look_back` the
+        first of the two is done already.
         """
         assert self._recovered_s is not None, "settle comes after until"
-        self._pass("recovery", region, self._recovered_s)
+        if not self._looked_back:
+            self._pass("recovery", region, self._recovered_s)
         self._wait(self.target.timings.settle_s)
         self._pass("settled", region, self._recovered_s)
         if self._window == "failback":
@@ -384,7 +397,10 @@ class Drill:
         self.timeline.phase("in_force")
 
     def _bitten(self, effect: Effect) -> bool:
-        since = (o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe in SERVED)
+        since = [o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe in SERVED]
+        if effect == "region_moved":
+            survivor = self.target.regions.standby
+            return any(o.outcome is Outcome.OK and self.target.region_of(o.value) == survivor for o in since)
         return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
     def _restore(self, number: int, change: Change, visible: bool, in_force: bool) -> None:

@@ -30,7 +30,8 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id); others none.
+    dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id); events.archive {bus} (ARN);
+    route53.health_check {id} (its name is its Name tag, or its id); others none.
     """
 
     kind: str
@@ -55,6 +56,10 @@ KIND_OF_KEY = (
     ("arc_cluster", "arc.cluster"),
     ("*_table", "dynamodb.table"),
     ("*_item", "dynamodb.item"),
+    ("*_archive", "events.archive"),
+    ("*_endpoint", "events.endpoint"),
+    ("*_health_check", "route53.health_check"),
+    ("*_parameter", "ssm.parameter"),
     ("*", "ecs.service"),
 )
 """What kind of thing a key of `[resources]` names; the first pattern that matches decides."""
@@ -157,8 +162,9 @@ def _services_of(ecs: Any, region: str, cluster: str) -> Iterator[Found]:
 
 
 def _rules(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """Of the bus whose name is `within`, the default one without it."""
     events = aws.client("events", resource.region)
-    for page in events.get_paginator("list_rules").paginate():
+    for page in events.get_paginator("list_rules").paginate(EventBusName=resource.within or "default"):
         for rule in page["Rules"]:
             bus = rule.get("EventBusName", "default")
             yield Found("events.rule", resource.region, rule["Name"], rule["Arn"], {"bus": bus})
@@ -270,6 +276,53 @@ def _items(aws: Clients, resource: Resource) -> Iterator[Found]:
                 yield Found("dynamodb.item", resource.region, resource.name, table.arn, extra)
 
 
+def _endpoints(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """EventBridge's global endpoints."""
+    for endpoint in _paged(aws.client("events", resource.region).list_endpoints, "Endpoints"):
+        yield Found("events.endpoint", resource.region, endpoint["Name"], endpoint["Arn"])
+
+
+def _archives(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """EventBridge's archives; the list does not say their ARNs."""
+    for archive in _paged(aws.client("events", resource.region).list_archives, "Archives"):
+        name, bus = archive["ArchiveName"], archive["EventSourceArn"]
+        arn = f"arn:aws:events:{resource.region}:{bus.split(':')[4]}:archive/{name}"
+        yield Found("events.archive", resource.region, name, arn, {"bus": bus})
+
+
+def _paged(operation: Callable[..., dict[str, Any]], field: str) -> Iterator[dict[str, Any]]:
+    """All items of an operation that pages, and for which botocore has no paginator."""
+    token: dict[str, str] = {}
+    for _ in range(MAX_LISTED):
+        page = operation(**token)
+        yield from page[field]
+        if not page.get("NextToken"):
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
+def _health_checks(aws: Clients, resource: Resource) -> Iterator[Found]:
+    route53 = aws.client("route53", resource.region)
+    for page in route53.get_paginator("list_health_checks").paginate():
+        for check in page["HealthChecks"]:
+            told = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=check["Id"])
+            tags = {tag["Key"]: tag["Value"] for tag in told["ResourceTagSet"]["Tags"]}
+            arn = f"arn:aws:route53:::healthcheck/{check['Id']}"
+            name = tags.get("Name", check["Id"])
+            yield Found("route53.health_check", resource.region, name, arn, {"id": check["Id"]})
+
+
+def _parameters(aws: Clients, resource: Resource) -> Iterator[Found]:
+    ssm = aws.client("ssm", resource.region)
+    for page in ssm.get_paginator("describe_parameters").paginate():
+        for parameter in page["Parameters"]:
+            name = parameter["Name"]
+            # Only a name that may match is asked for its ARN, which not every reply carries.
+            if fnmatch.fnmatchcase(name, resource.name):
+                arn = ssm.get_parameter(Name=name)["Parameter"]["ARN"]
+                yield Found("ssm.parameter", resource.region, name, arn)
+
+
 _LISTERS: dict[str, Lister] = {
     "ecs.service": _ecs_services,
     "events.rule": _rules,
@@ -284,4 +337,8 @@ _LISTERS: dict[str, Lister] = {
     "apigateway.stage": _stages,
     "dynamodb.table": _tables,
     "dynamodb.item": _items,
+    "events.archive": _archives,
+    "events.endpoint": _endpoints,
+    "route53.health_check": _health_checks,
+    "ssm.parameter": _parameters,
 }

@@ -30,6 +30,7 @@ VERSION = "2012-10-17"
 MANAGED_POLICY_MAX = 6144
 """Characters of a managed policy, white space not counted (IAM quotas)."""
 VARIABLE = re.compile(r"\$\{(\w+)\}")
+UNSLASHED = "WithoutLeadingSlash"
 PLACE = ("Partition", "Region", "Account")
 BY_METHOD = ("apigateway",)
 """Services whose IAM actions are the methods of HTTP and whose resources are the paths of their API.
@@ -249,8 +250,9 @@ def _values(kind: Kind, known: Mapping[str, str]) -> dict[str, str]:
     found = {v: known.get(v, stems.get(_stem(v))) for v in kind.variables}
     told = {variable: value for variable, value in found.items() if value is not None}
     unknown = sorted(kind.variables - told.keys())
-    if len(unknown) == 1 and unknown[0].endswith("Name") and "Name" in known:
-        told[unknown[0]] = known["Name"]  # a parameter that is only called Name names the thing itself
+    if len(unknown) == 1 and unknown[0].removesuffix(UNSLASHED).endswith("Name") and "Name" in known:
+        # A parameter that is only called Name names the thing itself.
+        told[unknown[0]] = known["Name"].removeprefix("/" if unknown[0].endswith(UNSLASHED) else "")
     return told
 
 
@@ -280,7 +282,7 @@ def _part(part: str, last: bool) -> str:
     match = VARIABLE.fullmatch(part)
     if match is None:
         return re.escape(part)
-    path = last and ("Path" in match[1] or match[1].endswith("WithoutLeadingSlash"))
+    path = last and ("Path" in match[1] or match[1].endswith(UNSLASHED))
     allowed = "[^:]*" if match[1] in PLACE else "[^:]+" if path else "[^:/]+"
     return f"(?P<{match[1]}>{allowed})"
 

@@ -197,6 +197,11 @@ class PlanningDrill:
         what = f"until {_told(condition)}, else not recovered"
         self._moved_by.append(self._add("wait", what, phase="recovering", at_most_s=timeout_s))
 
+    def look_back(self, region: str) -> None:
+        """Say that every acknowledged write would be read back while the fault is in force."""
+        what = f"every acknowledged write is read back from {region}, while the fault is in force"
+        self._add("wait", what, at_most_s=0.0)
+
     def settle(self, region: str) -> None:
         """Say that every acknowledged write would be read back."""
         what = f"every acknowledged write is read back from {region}, at once and after the wait"

@@ -67,6 +67,10 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "GetItem"),
     ),
+    "events.archive": (Read("events", "ListArchives", everything=True),),
+    "events.endpoint": (Read("events", "ListEndpoints", everything=True),),
+    "route53.health_check": (Read("route53", "ListHealthChecks"), Read("route53", "ListTagsForResource")),
+    "ssm.parameter": (Read("ssm", "DescribeParameters", everything=True), Read("ssm", "GetParameter")),
 }
 """Kind -> the reads of its lister in drill.find."""
 
@@ -82,6 +86,9 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "apigateway.stage": ("StageName", ""),
     "dynamodb.table": ("TableName", ""),
     "dynamodb.item": ("", "TableName"),
+    "events.archive": ("ArchiveName", ""),
+    "events.endpoint": ("EndpointName", ""),
+    "ssm.parameter": ("ParameterNameWithoutLeadingSlash", ""),
 }
 """Kind -> AWS's names, in its ARNs, for the resource itself and for what it lies in; ARC's ARNs carry ids only."""
 
@@ -98,7 +105,7 @@ def _thing(target: Target, key: str, arn: str | None, clusters: tuple[str, ...])
         arns = (arn, *clusters) if kind == "arc.control" else (arn,)  # a control is read through its cluster
         return Thing(key, kind, resource.region, _executions(kind, arn.rpartition(":")[2]), arns)
     own, container = VARIABLES.get(kind, ("", ""))
-    patterns = {own: resource.name, container: resource.within or "*"}
+    patterns = {own: resource.name.removeprefix("/"), container: resource.within or "*"}
     names = {variable: _iam_pattern(pattern) for variable, pattern in patterns.items() if variable}
     if kind == "secretsmanager.secret":
         names[own] += "-*"  # AWS adds six characters of its own to the name

@@ -43,6 +43,9 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
         Read("secretsmanager", "ReplicateSecretToRegions"),
     ),
     "apigateway.stage": (Read("apigateway", "GetStage"), Read("apigateway", "UpdateStage")),
+    "events.endpoint": (Read("events", "DescribeEndpoint"), Read("events", "UpdateEndpoint")),
+    "route53.health_check": (Read("route53", "GetHealthCheck"), Read("route53", "UpdateHealthCheck")),
+    "ssm.parameter": (Read("ssm", "GetParameter"), Read("ssm", "PutParameter")),
 }
 """Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
 BLINDLY: Mapping[str, tuple[Read, ...]] = {"events.rule": (Read("events", "DisableRule"),)}

@@ -21,8 +21,10 @@ from pydantic import (
     Field,
     NonNegativeFloat,
     PositiveFloat,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -138,6 +140,13 @@ class Objectives(_Table):
     rpo_s: NonNegativeFloat
     failback_rto_s: PositiveFloat
     failback_rpo_s: NonNegativeFloat
+    unprocessed_s: PositiveFloat | None = None
+    """For a system that delivers late what it has acknowledged: how far back the survivor's events may end at the
+    instant of recovery. Not judged without it."""
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_promised(self, dump: SerializerFunctionWrapHandler) -> dict[str, float]:
+        return {name: limit_s for name, limit_s in dump(self).items() if limit_s is not None}
 
 
 class Timings(_Table):

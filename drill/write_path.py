@@ -69,8 +69,18 @@ class ReadPath(Table):
         return "{id}" not in self.read_path
 
 
+class EventsPath(Table):
+    """Where events go: bus and source of every entry; a kind's path is its detail type, its body the detail."""
+
+    bus: str
+    source: str
+
+
 class WritePath(Table):
     """How writes are made, identified and read back over HTTP.
+
+    protocol: how writes are made (drill/doors.py). "events": by PutEvents to the global endpoint that the target's
+    endpoint names, and read back at the regional endpoints, where the consumers answer; `events` says the rest.
 
     account_header: request header that carries the synthetic account; id_field: field of the 200 reply that holds
     the system's id, "" for a system that tells none: then a whole 200 accepts, and the client's own name of the
@@ -81,6 +91,8 @@ class WritePath(Table):
     stores: name -> how it is read, for a system that keeps its writes in several.
     """
 
+    protocol: Literal["http", "events"] = "http"
+    events: EventsPath | None = None
     account_header: str
     id_field: str
     read_path: str
@@ -111,6 +123,9 @@ class WritePath(Table):
 
     @model_validator(mode="after")
     def _probe_known(self) -> WritePath:
+        if (self.protocol == "events") != (self.events is not None):
+            missing = self.events is None
+            raise ValueError(f"protocol is {self.protocol!r} and events is {'missing' if missing else 'given'}")
         if self.probe not in self.kinds:
             raise ValueError(f"probe {self.probe!r} is not one of the kinds {sorted(self.kinds)}")
         for kind, spec in sorted(self.kinds.items()):

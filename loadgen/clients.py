@@ -82,9 +82,12 @@ class Client:
 
     def _settles(self, kind: str, id: str, account: str) -> bool:
         store = self.session.target.writes.store_of(kind)
+        due_s = self.session.clock.monotonic_s() + self.session.delivery_wall_s
         for _ in range(self.session.max_polls):
             found = self._writes.read(id, account, fresh=self._fresh(1), store=store)
-            self._report("read", "GET", found.reply, found.terminal or found.state == "pending", found.state)
+            early = found.state == "absent" and found.reply.sent_s < due_s
+            good = found.terminal or found.state == "pending" or early
+            self._report("read", "GET", found.reply, good, found.state)
             if found.terminal:
                 return found.state == "settled"
             self.session.clock.sleep(self.session.poll_s)

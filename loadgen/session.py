@@ -20,6 +20,7 @@ import gevent.socket
 from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
+from drill.client import wall_timeout_s
 from drill.clock import Clock, SystemClock
 from drill.ledger import LedgerWriter, ledger_path
 from drill.target import Target
@@ -80,6 +81,17 @@ class Session:
     def max_polls(self) -> int:
         """How often a user looks at one write before it gives up."""
         return max(MIN_POLLS, math.ceil(PATIENCE_S / self.poll_s))
+
+    @property
+    def delivery_wall_s(self) -> float:
+        """How long an acknowledged write may be absent without anything being wrong, in wall seconds.
+
+        Events are delivered after they were acknowledged, within the time that a probe waits for one; elsewhere what
+        was acknowledged is there.
+        """
+        if self.target.writes.protocol != "events":
+            return 0.0
+        return wall_timeout_s(self.target.timings.probe_timeout_s, self.clock.speed)
 
     def close(self) -> None:
         """Close the files."""

@@ -8,6 +8,7 @@ import pytest
 
 from drill.errors import Refused, UsageError
 from drill.target import load_target
+from drill.write_path import WritePath
 
 TARGETS = Path(__file__).resolve().parents[2] / "targets"
 GOOD = (TARGETS / "core-banking.toml").read_text()
@@ -190,3 +191,21 @@ def test_whether_and_where_it_is_put_back_cannot(setting: str) -> None:
     """Another stack, a longer drill, or a time that no schedule can hold: a usage error."""
     with pytest.raises(UsageError, match="safety"):
         load_target(TARGETS / "core-banking.toml", [setting])
+
+
+def test_the_example_of_the_event_bus_drills_the_same_things() -> None:
+    """It names what the lab's target names, but for what only the lab has: a switch that impairs, its consumers."""
+    lab, real = load_target(TARGETS / "event-bus.toml"), load_target(TARGETS / "event-bus.example.toml")
+    assert (lab.kind, real.kind) == ("lab", "aws")
+    only_here = {"impairment_parameter", "standby_impairment_parameter", "consumer", "standby_consumer"}
+    assert lab.resources.keys() - real.resources.keys() == only_here
+    assert real.resources.keys() <= lab.resources.keys()
+    assert (lab.writes, lab.objectives) == (real.writes, real.objectives)
+
+
+def test_events_need_to_know_their_bus() -> None:
+    """protocol and the table of that name come together or not at all."""
+    writes = load_target(TARGETS / "event-bus.toml").writes.model_dump()
+    for change in ({"events": None}, {"protocol": "http"}):
+        with pytest.raises(ValueError, match="events is"):
+            WritePath.model_validate(writes | change)
