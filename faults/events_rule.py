@@ -15,7 +15,7 @@ from drill.target import Resource
 
 @dataclass(frozen=True)
 class SetRuleState:
-    """Put the one rule that `resource` matches into `state`.
+    """Put the one rule that `resource` matches (of the bus `within`, the default one without it) into `state`.
 
     Effect: none that clients see by itself.
     """
@@ -26,7 +26,8 @@ class SetRuleState:
     def prepare(self, aws: Aws, target: str, run_id: str) -> Change:
         """See Fault. Refused when the rule is in that state already: it would not be ours to put back."""
         found = find_one(aws, "events.rule", self.resource)
-        region, name = self.resource.region, {"Name": found.name}
+        region, bus = self.resource.region, found.extra["bus"]
+        name = {"Name": found.name} if bus == "default" else {"Name": found.name, "EventBusName": bus}
         look = Call("events", "DescribeRule", name, region)
         before = str(aws.run(look)["State"])
         if before == self.state:

@@ -93,6 +93,7 @@ class Cloud:
     arc: Arc
     alarms: AlarmEngine
     target: Target
+    truth: Truth
     failing: set[str] = field(default_factory=set)
     clusters: dict[str, str] = field(default_factory=dict)
     writers: dict[str, str] = field(default_factory=dict)
@@ -137,7 +138,7 @@ def cloud(
     databases = RdsGlobal(server, clock, truth, switchover_s=switchover_s, failover_s=30.0)
     Secrets(server)
     target = account_target().model_copy(update={"connection": Connection(aws_endpoint=server.url)})
-    made = Cloud(server, arc, alarms, target)
+    made = Cloud(server, arc, alarms, target, truth)
     canaries = CanaryRunner(server, clock, truth, {f"canary-{r}": _script(made, r) for r in (TOKYO, OSAKA, OREGON)})
     machines = StateMachines(server, clock, truth)
     runbooks = Automation(server, clock, truth)

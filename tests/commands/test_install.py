@@ -114,7 +114,10 @@ def test_the_rights_are_those_of_the_target(world: DeadWorld) -> None:
 
 
 def test_every_fault_that_is_a_change_can_be_put_back_by_the_function(world: DeadWorld) -> None:
-    """The table of rights holds what the shipped faults' Changes call, and no more."""
+    """The table of rights holds what the shipped faults' Changes call, and no more.
+
+    Of an event bus, tests/faults/test_contract.py says the same.
+    """
     aws = world.aws
     changes = {
         "ecs.service": [ScaleEcsService(SERVICE, desired=0).prepare(aws, "t", "r")],
@@ -122,10 +125,12 @@ def test_every_fault_that_is_a_change_can_be_put_back_by_the_function(world: Dea
     }
     aws.client("events", RULE.region).enable_rule(Name=RULE.name)
     changes["events.rule"].append(SetRuleState(RULE, "DISABLED").prepare(aws, "t", "r"))
-    for kind, reads in PUTTING_BACK.items():
-        calls = [call for c in changes[kind] for call in (*c.restore, *(f.call for f in c.before + c.faulted))]
+    assert PUTTING_BACK.keys() - changes.keys() == {"events.endpoint", "route53.health_check", "ssm.parameter"}
+    for kind, prepared in changes.items():
+        reads = PUTTING_BACK[kind]
+        calls = [call for c in prepared for call in (*c.restore, *(f.call for f in c.before + c.faulted))]
         assert {(call.service, call.operation) for call in calls} == {(r.service, r.operation) for r in reads}
-        blind = {call.operation for c in changes[kind] if c.blind_safe for call in c.restore}
+        blind = {call.operation for c in prepared if c.blind_safe for call in c.restore}
         assert blind == {read.operation for read in BLINDLY.get(kind, ())}
 
 

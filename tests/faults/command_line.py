@@ -38,7 +38,7 @@ def parsed(line: str) -> tuple[Call, str | None]:
 
 
 def _value(kind: str, text: str) -> Any:
-    if kind == "string":
+    if kind in ("string", "timestamp"):
         assert not text.startswith(("file://", "fileb://")), "the CLI would read a file"
         return text
     return json.loads(text)

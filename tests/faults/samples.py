@@ -8,16 +8,21 @@ from typing import Any
 
 from drill.target import Resource
 from faults.api_throttle import ThrottleStage
+from faults.bus_impaired import ImpairBus
 from faults.ecs_scale import ScaleEcsService
+from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
+from faults.health_check_inverted import InvertHealthCheck
 from faults.lambda_concurrency import LimitFunction
 from faults.rds_global import MoveGlobalCluster
 from faults.secret_policy import DenySecret
 from faults.secret_replica import RemoveReplica
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
+from faults.start_replay import ReplayArchive
 from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
+from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
@@ -34,7 +39,7 @@ class Sample:
     """fault: what is prepared; ready, undo: make the world fit for it, and as it was again.
 
     started: of an action: how many times it has been started; in_account: whether its ARNs name the account (those of
-    API Gateway do not: there the account is held by the guard before the drill alone).
+    API Gateway and Route 53 do not: there the account is held by the guard before the drill alone).
     """
 
     name: str
@@ -60,6 +65,10 @@ def _executions(made: Cloud) -> int:
 
 def _runbooks(made: Cloud) -> int:
     return len(made.client("ssm", OSAKA).describe_automation_executions()["AutomationExecutionMetadataList"])
+
+
+def _replays(made: Cloud) -> int:
+    return len(made.client("events", TOKYO).list_replays()["Replays"])
 
 
 def _cluster(made: Cloud) -> dict[str, Any]:
@@ -100,10 +109,14 @@ CHANGES = (
     Sample("stage throttled", ThrottleStage(STAGE), in_account=False),
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
+    Sample("bus impaired", ImpairBus(SWITCH, pause_s=48)),
+    Sample("check inverted", InvertHealthCheck(CHECK), in_account=False),
+    Sample("replication off", SetReplication(ENDPOINT, "DISABLED")),
 )
 ACTIONS = (
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
+    Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
     Sample("database switched over", MoveGlobalCluster(DATABASE, OSAKA, 900.0), undo=_back, started=_moves),
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )

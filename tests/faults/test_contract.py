@@ -21,10 +21,12 @@ from drill.clock import FakeClock
 from drill.drill import Drill
 from drill.errors import DrillError, Refused
 from drill.journal import NO_CHANGE, Journal, interrupted, outstanding
+from drill.safety_stack import PUTTING_BACK
 from drill.timeline import Timeline
 from faults.events_rule import SetRuleState
 from tests.checks.cloud import RULE, Cloud, cloud, store_document
 from tests.checks.worlds import OSAKA, TOKYO
+from tests.faults.bus import add_bus
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
 from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
@@ -43,6 +45,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             GlobalClusterIdentifier="other-global-db", Engine="aurora-postgresql"
         )
         store_document(made, "OtherRunbook")
+        add_bus(made)
         yield made
 
 
@@ -131,6 +134,23 @@ def drill_in(place: Place, target: Any) -> Drill:
     timeline = Timeline.create(place.folder / "drill", clock, {"run_id": "r"})
     journal = Journal(place.folder / "drill" / "journal.jsonl", clock)
     return Drill(target=target, aws=place.aws, clock=clock, timeline=timeline, journal=journal, run_id="r")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("bus impaired", "ssm.parameter"),
+        ("check inverted", "route53.health_check"),
+        ("replication off", "events.endpoint"),
+    ],
+)
+def test_the_dead_mans_function_may_put_it_back(place: Place, name: str, kind: str) -> None:
+    """The table of rights holds what these Changes call, and no more; none of them is put back blindly."""
+    (sample,) = (sample for sample in CHANGES if sample.name == name)
+    change = place.prepare(sample.fault)
+    calls = [*change.restore, *(fact.call for fact in change.before + change.faulted)]
+    assert {(c.service, c.operation) for c in calls} == {(r.service, r.operation) for r in PUTTING_BACK[kind]}
+    assert not change.blind_safe
 
 
 @of(tuple(sample for sample in SAMPLES if sample.in_account))

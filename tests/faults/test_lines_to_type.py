@@ -14,6 +14,7 @@ from drill.errors import RestoreFailed
 from drill.restore import put_back
 from lab.aws.misbehave import parse
 from tests.checks.cloud import cloud
+from tests.faults.bus import add_bus
 from tests.faults.command_line import parsed
 from tests.faults.contract import Place
 from tests.faults.samples import CHANGES, SAMPLES, Sample
@@ -26,6 +27,7 @@ needs_aws = pytest.mark.skipif(not AWS, reason="DRILL_AWS_CLI does not name a st
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One account for this file, with a folder for journals."""
     with cloud(tmp_path_factory.mktemp("cloud")) as made:
+        add_bus(made)
         yield Place(made, made.aws, tmp_path_factory.mktemp("journals"))
 
 
