@@ -145,6 +145,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything starts; a drill session gets its pytest-html page by itself."""
     hide_environment()
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
+    config.addinivalue_line("markers", "needs(key, why): a resource without which a scenario is not applicable")
     _check_markers(config)
     if config.option.drill_dry_run and not _drilling(config):
         config.option.markexpr = "failover"  # a dry run is of drills, whether or not -m says so
@@ -195,6 +196,11 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
         why = f"this scenario drills {wanted.args[0]}, the target is {', '.join(session.targets)}"
         session.not_applicable.append(f"{_scenario(request.node).name}: {why}")
         pytest.skip(f"not applicable: {why}")
+    for needs in request.node.iter_markers("needs"):
+        if needs.args[0] not in target.resources:
+            why = f"target {target.name} has no {needs.args[0]} in its [resources]: {needs.args[1]}"
+            session.not_applicable.append(f"{_scenario(request.node).name}: {why}")
+            pytest.skip(f"not applicable: {why}")
     session.interrupts.install()
     try:
         if session.plans is None:

@@ -18,11 +18,12 @@ from checks.integrity import integrity_finding, side_by_side, strays, torn_findi
 from checks.looks import spoiled_passes
 from checks.names import servers_of
 from checks.phases import phases_of
-from checks.preconditions import problems_of, same_fault
+from checks.preconditions import caused, problems_of, same_fault
 from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.unprocessed import unprocessed_finding
 from checks.vantages import rows_of, vantages_of
 from checks.watched import restored_by_journal, watchdog_findings
 from checks.windows import Settings, Window, announced, settings_of, windows_of
@@ -31,6 +32,8 @@ from drill.errors import Invalid
 from drill.timeline import History, Outcome
 from drill.verdict import Finding, Interval, Judgement, Verdict, conclude, judge_interval
 
+SKIPS_DETECTION = "route53.health_check_inverted"
+"""The kind of fault that says to a health check what it would have to find out."""
 NONSENSE = (TypeError, ValueError, KeyError, AttributeError, LookupError, ArithmeticError)
 """What reading a record of a wrong shape raises: a word where a number belongs, a list where a table does."""
 
@@ -118,6 +121,8 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     name = measured.window.name
     yield time_finding(measured, settings.limit_s(name, "time"))
     yield point_finding(history, measured, settings)
+    open_s = unprocessed_finding(history, measured.window, measured.time, measured.problems, settings)
+    yield from () if open_s is None else (open_s,)
     yield from integrity_finding(history, measured.window, measured.point, measured.problems)
     if measured.point.balances is not None:
         yield balances_finding(history, measured, measured.point.balances)
@@ -327,6 +332,11 @@ def _notes(history: History, measured: Measured) -> Iterator[str]:
     window, time = measured.window, measured.time
     if history.read_only:
         yield f"{window.name}: the recovery time is that of reads; nothing is known of writes"
+    if any(cause.data.get("kind") == SKIPS_DETECTION for cause in caused(history, window)):
+        yield (
+            f"{window.name}: the health check was inverted, so nothing had to be detected: the recovery time is that "
+            "of status and DNS, and nothing is known of how long an alarm would have taken"
+        )
     pinned = sum(r.pinned and window.begin_s <= r.sent_s <= window.end_s for r in history.requests)
     if pinned:
         yield f"{window.name}: {pinned} requests went over connections pinned to an address no longer in DNS"

@@ -17,7 +17,7 @@ from drill.probes import PULSE
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Interval
 
-WRITER, SECRET = "aws.writer", "aws.secret"
+WRITER, SECRET, HEALTH_CHECK = "aws.writer", "aws.secret", "aws.health_check"
 Row = tuple[str, Interval | None, str]
 
 
@@ -117,6 +117,8 @@ def signals_of(history: History, window: Window, settings: Settings) -> tuple[Si
         _count_above(history, window),
         _polled(settings, _executions(history)),
     )
+    if history.of(HEALTH_CHECK):
+        return (*_by_health_check(settings), _switched(history, settings, window.survivor))
     steps = (
         decided,
         *_promoted(history, window, settings),
@@ -124,6 +126,15 @@ def signals_of(history: History, window: Window, settings: Settings) -> tuple[Si
         _switched(history, settings, window.survivor),
     )
     return steps if window.name == FAILBACK else (_detected(settings), *steps)
+
+
+def _by_health_check(settings: Settings) -> tuple[Signal, ...]:
+    """Where no machine decides but a health check; it reads the alarm's data itself, not the alarm."""
+    alarm, check = _polled(settings, "cloudwatch DescribeAlarms"), _polled(settings, "route53 GetHealthCheckStatus")
+    return (
+        Signal("detected", "aws.alarm.latency", None, lambda value: value == "ALARM", alarm),
+        Signal("decided", HEALTH_CHECK, None, lambda value: value == "UNHEALTHY", check),
+    )
 
 
 def _promoted(history: History, window: Window, settings: Settings) -> Iterator[Signal]:

@@ -36,6 +36,7 @@ END_S = 1.0
 COULD_NOT_LOOK = (ClientError, BotoCoreError, DrillError, LookupError, ValueError)
 """What a look may meet: AWS says no, AWS does not answer, no or several matches, a reply of another shape."""
 
+HEALTH_CHECK = "aws.health_check"
 Value = tuple[str, str]
 """(probe, what was seen)."""
 
@@ -82,6 +83,9 @@ def watches(target: Target) -> tuple[Watch, ...]:
         Watch(("aws.rule",), "auto_failover_rule", rule_state),
         Watch(("aws.alarm.standby",), "standby_alarm", alarm_state("aws.alarm.standby")),
         Watch(("aws.alarm.observer",), "observer_alarm", alarm_state("aws.alarm.observer")),
+        Watch(("aws.alarm.latency",), "latency_alarm", alarm_state("aws.alarm.latency")),
+        Watch((HEALTH_CHECK,), "latency_health_check", health_check_status),
+        Watch(("aws.replication",), "global_endpoint", replication_state),
         *(_execution_watch(name) for name in executions),
         *(_runbook_watch(name) for name in executions),
         Watch(("aws.control.primary",), "control_primary", control.of("aws.control.primary")),
@@ -136,6 +140,21 @@ def alarm_state(probe: str) -> Callable[[Clients, Found], Sequence[Value]]:
         return [(probe, reply["MetricAlarms"][0]["StateValue"])]
 
     return read
+
+
+def health_check_status(aws: Clients, found: Found) -> Sequence[Value]:
+    """HEALTHY or UNHEALTHY: what most of Route 53's checkers say of a health check. LookupError when none does."""
+    shown = aws.client("route53", found.region).get_health_check_status(HealthCheckId=found.extra["id"])
+    said = [o["StatusReport"]["Status"].startswith("Success") for o in shown["HealthCheckObservations"]]
+    if not said:
+        raise LookupError(f"no checker says anything of health check {found.name}")
+    return [(HEALTH_CHECK, "HEALTHY" if 2 * sum(said) > len(said) else "UNHEALTHY")]
+
+
+def replication_state(aws: Clients, found: Found) -> Sequence[Value]:
+    """ENABLED or DISABLED: event replication of a global endpoint."""
+    shown = aws.client("events", found.region).describe_endpoint(Name=found.name)
+    return [("aws.replication", shown["ReplicationConfig"]["State"])]
 
 
 def newest_execution(probe: str) -> Callable[[Clients, Found], Sequence[Value]]:

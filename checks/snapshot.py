@@ -34,6 +34,8 @@ FORMAT = 1
 LIMIT_S = 90.0
 """Wall seconds for one snapshot; what has not been read by then is unknown."""
 MAX_PAGES = 100
+AWS_NAMES = (".endpoint.events.amazonaws.com",)
+"""Endings of names that AWS serves for a resource of ours: there is no zone of the account to compare."""
 READING = ("Describe", "Get", "List")
 COULD_NOT_READ = (DrillError, ClientError, BotoCoreError, LookupError, TypeError, ValueError)
 """What reading may meet: AWS says no or nothing, none or several matches, a reply of another shape."""
@@ -44,6 +46,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
         {"events", "deployments", "taskSets", "pendingCount", "currentServiceDeployment", "currentServiceRevisions"}
     ),
     "DescribeScalableTargets": frozenset({"PredictedCapacity"}),
+    "DescribeArchive": frozenset({"EventCount", "SizeBytes", "CreationTime"}),
     "DescribeAlarms": frozenset({"StateValue", "StateReason", "StateReasonData", "EvaluationState"}),
     "DescribeStateMachine": frozenset({"revisionId"}),
     "DescribeGlobalClusters": frozenset({"SynchronizationStatus"}),
@@ -55,6 +58,7 @@ VOLATILE: Mapping[str, frozenset[str]] = {
     ),
     "GetFunctionConfiguration": frozenset({"RevisionId"}),
     "GetHealthCheck": frozenset({"HealthCheckVersion"}),
+    "GetParameter": frozenset({"Version"}),
     "GetHostedZone": frozenset({"ResourceRecordSetCount"}),
 }
 """Fields that change without anybody changing the configuration: states, measured sizes, counters. By operation, at
@@ -294,6 +298,22 @@ def _item(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "dynamodb", "GetItem", Key=key, ConsistentRead=True, **table)
 
 
+def _endpoint(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "events", "DescribeEndpoint", Name=found.name)
+
+
+def _archive(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "events", "DescribeArchive", ArchiveName=found.name)
+
+
+def _health_check(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "route53", "GetHealthCheck", HealthCheckId=found.extra["id"])
+
+
+def _parameter(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "ssm", "GetParameter", Name=found.name)
+
+
 READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "ecs.service": _ecs_service,
     "events.rule": _rule,
@@ -308,6 +328,10 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "apigateway.stage": _stage,
     "dynamodb.table": _table,
     "dynamodb.item": _item,
+    "events.archive": _archive,
+    "events.endpoint": _endpoint,
+    "route53.health_check": _health_check,
+    "ssm.parameter": _parameter,
 }
 """How each kind of drill.find is read; a kind without a reader is unknown, with a KeyError as the reason."""
 
@@ -317,8 +341,8 @@ def _zones(aws: Aws, reader: Reader, target: Target) -> dict[str, Any]:
     region = target.regions.primary  # the service is global; any Region's client reaches it
     reader.require_time(region)
     reads: dict[str, Any] = {}
-    zones = _zones_of(aws, region, target.dns.name)
-    if not zones:
+    zones = [] if target.dns.name.endswith(AWS_NAMES) else _zones_of(aws, region, target.dns.name)
+    if not zones and not target.dns.name.endswith(AWS_NAMES):
         raise LookupError(f"no hosted zone of this account holds {target.dns.name}")
     for zone in zones:
         short = zone.rpartition("/")[2]

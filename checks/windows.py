@@ -34,6 +34,7 @@ LIMITS = {
     (FAILOVER, "point"): "rpo_s",
     (FAILBACK, "time"): "failback_rto_s",
     (FAILBACK, "point"): "failback_rpo_s",
+    (FAILOVER, "unprocessed"): "unprocessed_s",
 }
 
 
@@ -89,7 +90,7 @@ class Settings:
         return max(TIMEOUT_FLOOR_S, self.wall_s(self.timings.probe_timeout_s))
 
     def limit_s(self, window: str, what: str) -> float | None:
-        """The objective in target seconds; what: "time" or "point". None when the target has none."""
+        """The objective in target seconds; what: "time", "point" or "unprocessed". None when the target has none."""
         return self.objectives.get(LIMITS.get((window, what), ""))
 
 

@@ -459,3 +459,12 @@ def test_a_watchdog_that_had_nothing_to_do_is_no_finding() -> None:
 def test_a_watchdogs_record_of_a_wrong_shape_is_invalid(record: dict[str, object]) -> None:
     """Never a traceback, never PASS."""
     assert watched({"why": "hung", **record}).verdict is Verdict.INVALID
+
+
+def test_an_inverted_check_says_nothing_of_detection() -> None:
+    """Whoever reads how quick it was reads beside it that no alarm had to see anything."""
+    story = good_failover()
+    told = next(e for e in story.events if e.name == "fault.injected")
+    told.data["kind"] = "route53.health_check_inverted"
+    assert any("nothing had to be detected" in note for note in judge(story.history()).notes)
+    assert not any("nothing had to be detected" in note for note in judge(good_failover().history()).notes)

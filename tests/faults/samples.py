@@ -121,3 +121,12 @@ ACTIONS = (
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )
 SAMPLES = CHANGES + ACTIONS
+SAMPLES_OF_KIND = {
+    "apigateway.stage": {"stage throttled"},
+    "events.endpoint": {"replication off"},
+    "lambda.function": {"function stopped"},
+    "route53.health_check": {"check inverted"},
+    "secretsmanager.secret": {"secret denied", "replica removed"},
+    "ssm.parameter": {"bus impaired"},
+}
+"""Kind of resource -> the samples of faults that change it and must be put back by the dead-man's function."""

@@ -1,0 +1,63 @@
+"""How far back the survivor's events end at the instant of recovery: the recovery point as event systems publish it.
+
+An event that is acknowledged and stuck in the impaired Region is not lost: it arrives late. But until then the
+survivor has to do without it. EventBridge calls this its recovery point ("the measure of the data that will be left
+unprocessed during a failure"), which begins with the failure; checks/recovery_point.py counts what is lost for good,
+and counts from before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from checks.recovery_time import RecoveryTime
+from checks.windows import Settings, Window
+from drill.ledger import Write
+from drill.timeline import History
+from drill.verdict import Finding, Interval, Verdict, judge_interval
+
+MISSING = ("absent", "pending")
+OPEN = "unprocessed"
+"""The key of its objective, and what the finding's name begins with."""
+
+
+def unprocessed_finding(
+    history: History, window: Window, time: RecoveryTime, problems: Sequence[str], settings: Settings
+) -> Finding | None:
+    """The age, at recovery, of the oldest acknowledged event that the survivor did not have; None without objective.
+
+    What was not there is what the first pass of the read-back says, made while the fault was in force.
+    """
+    limit_s = settings.limit_s(window.name, OPEN)
+    if limit_s is None:
+        return None
+    name = f"{OPEN} at recovery, {window.name}"
+    looks = [r for r in history.readbacks if r.window == window.name and r.pass_ == "recovery"]
+    why = [*problems, *(() if looks else ["nobody looked at recovery"])]
+    recovery = time.recovery or _moved(window, time)
+    if why or recovery is None:
+        reason = "; ".join(why) or "clients did not recover"
+        return Finding(name, Verdict.INVALID, f"proves nothing: {reason}", limit_s)
+    missing = {r.key for r in looks if r.state in MISSING}
+    writes = [w for w in history.writes if w.key in missing and w.result == "acked"]
+    found = _age(writes, recovery).scaled(settings.speed)
+    judged = judge_interval(name, found, limit_s)
+    reason = f"{len(writes)} acknowledged events were not at {window.survivor} when it took over: {judged.reason}"
+    return Finding(name, judged.verdict, reason, limit_s, found, judged.advice, {"events": len(writes)})
+
+
+def _moved(window: Window, time: RecoveryTime) -> Interval | None:
+    """The instant at which the survivor served, where clients moved without a failure."""
+    if time.failures or not math.isfinite(window.settled_by_s):
+        return None
+    return Interval(window.settled_by_s, window.settled_by_s, ("no failure: the first good write there",))
+
+
+def _age(writes: Sequence[Write], recovery: Interval) -> Interval:
+    """[recovery.low - the first's acknowledgement, recovery.high - its send], floor 0 (wall seconds)."""
+    if not writes:
+        return Interval(0.0, 0.0, ("every acknowledged event was there",))
+    known_s, sent_s = min(w.known_s for w in writes), min(w.sent_s for w in writes)
+    low_s = max(0.0, recovery.low_s - known_s)
+    return Interval(low_s, max(low_s, recovery.high_s - sent_s), (f"oldest missing event sent at {sent_s:.3f}",))

@@ -1,0 +1,90 @@
+"""event-bus: EventBridge global endpoint, Tokyo to Osaka, and back by itself.
+
+Follows AWS's own prescription: the template's latency alarm (5 x 60 s above 30 s, missing data breaching), the
+health check on it, replication both ways. Published: recovery time and point 360 s, at most 420 s. The standby must
+be allowed as many PutEvents a second as the primary, or it refuses what it is to take over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from checks.conditions import served_from
+from checks.guards import before_failover
+from checks.periods import seconds_until_phase
+from drill.drill import Drill
+from drill.read_only import OnlyReads
+from drill.target import Target
+from faults.bus_impaired import ImpairBus
+from faults.events_rule import SetRuleState
+from faults.health_check_inverted import InvertHealthCheck
+from faults.start_replay import ReplayArchive
+
+pytestmark = pytest.mark.system("event-bus")
+
+STEADY_UNTIL_S = 15.0
+"""Into a period of the alarm: arming and making sure that nobody else has just changed it take some 15 s more."""
+
+
+@pytest.mark.headline
+@pytest.mark.needs("impairment_parameter", "AWS has no call that impairs EventBridge, only the lab has a switch")
+@pytest.mark.failover
+def test_impaired_bus(drill: Drill, target: Target) -> None:
+    """Tokyo's bus acknowledges events and falls behind; the alarm trips by its own rules, Osaka takes the next events
+    within the published 420 s, and what was stuck in Tokyo arrives late, not never.
+
+    It begins in the middle of an alarm's period: begun elsewhere, the figure is up to half a period more or less.
+    """
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    phase = OnlyReads(lambda: seconds_until_phase(drill.aws, target, "latency_alarm", STEADY_UNTIL_S))
+    wait_s = drill.look("alarm's period", phase) or 0.0
+    drill.steady(for_s=timings.baseline_s + wait_s)
+    with drill.window("failover", survivor=standby):
+        with drill.applied(ImpairBus(target.resource("impairment_parameter"))):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.look_back(standby)
+        drill.settle(standby)
+
+
+@pytest.mark.failover
+def test_health_check_inverted(drill: Drill, target: Target) -> None:
+    """The endpoint's primary counts as unhealthy although it is well: clients move in seconds and nothing is lost.
+
+    It skips the alarm, so it says nothing of how long detection takes.
+    """
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+    ):
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+
+@pytest.mark.failover
+def test_standby_that_only_archives(drill: Drill, target: Target) -> None:
+    """Osaka takes and archives events that nobody there handles (Active/Archive): after the move people must switch
+    its consumers on and replay the archive; then everything that was acknowledged is handled, late."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with contextlib.ExitStack() as archives_only:
+        for key in ("standby_own_rule", "standby_copy_rule"):
+            archives_only.enter_context(drill.applied(SetRuleState(target.resource(key), "DISABLED")))
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(InvertHealthCheck(target.resource("latency_health_check"), effect="errors")),
+        ):
+            drill.decide(after_s=timings.decision_s)
+            archives_only.close()
+            drill.perform(ReplayArchive(target.resource("standby_archive"), timeout_s=timings.window_s))
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)

@@ -1,0 +1,93 @@
+"""Twins of the event-bus drills that must not pass: the same steps with one thing missing.
+
+Not collected by name; tests/e2e runs them with `--twin`, in the lab only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from checks.conditions import served_from
+from checks.guards import before_failover
+from drill.drill import Drill
+from drill.target import Target
+from faults.bus_impaired import ImpairBus
+from faults.endpoint_replication import SetReplication
+from faults.events_rule import SetRuleState
+from faults.health_check_inverted import InvertHealthCheck
+
+
+def test_fault_that_nobody_feels(drill: Drill, target: Target) -> None:
+    """The standby's buses fall behind: in force, yet nobody's event goes there."""
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=target.timings.baseline_s)
+    with (
+        drill.window("failover", survivor=target.regions.standby),
+        drill.applied(ImpairBus(target.resource("standby_impairment_parameter"))),
+    ):
+        drill.until(served_from(target, target.regions.standby), timeout_s=target.timings.window_s)
+
+
+def test_primary_that_never_catches_up(drill: Drill, target: Target) -> None:
+    """Tokyo stays impaired until all is counted: what it has acknowledged since the onset is nowhere to be seen."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ImpairBus(target.resource("impairment_parameter"))),
+    ):
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+
+def test_replication_was_off(drill: Drill, target: Target) -> None:
+    """Somebody had switched replication off: the move is as quick as ever, and Osaka has nothing of Tokyo's."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with drill.applied(SetReplication(target.resource("global_endpoint"), "DISABLED")):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+
+
+def test_nobody_replays(drill: Drill, target: Target) -> None:
+    """Osaka only archives; its consumers are switched on, and what they were not there for stays in the archive."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with contextlib.ExitStack() as archives_only:
+        for key in ("standby_own_rule", "standby_copy_rule"):
+            archives_only.enter_context(drill.applied(SetRuleState(target.resource(key), "DISABLED")))
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(InvertHealthCheck(target.resource("latency_health_check"), effect="errors")),
+        ):
+            drill.decide(after_s=timings.decision_s)
+            archives_only.close()
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+
+
+def test_idle_bus(drill: Drill, target: Target) -> None:
+    """For ten minutes nobody sends anything: missing data is breaching, the endpoint fails over with nothing wrong,
+    and a drill that begins then finds its clients in Osaka and proves nothing."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.decide(after_s=600.0)
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+    ):
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
