@@ -20,7 +20,7 @@ from lab.launch import Lab, LabError, LabInfo, launch
 FIXED_PORT = 5050
 DEFAULT_SPEED = 10.0
 ALIVE_CHECK_S = 0.5
-HOW_TO = {"event-bus": lab_bus.how_to, "retail-store": lab_store.how_to, "remittance": lab_remittance.how_to}
+HOW_TO = {"event-bus": lab_bus.how_to, "remittance": lab_remittance.how_to, "retail-store": lab_store.how_to}
 """What is printed of a system whose operators' procedure differs from core-banking's."""
 
 

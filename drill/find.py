@@ -30,8 +30,8 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    dynamodb.item {table, key} (names; arn is the table's); events.archive {bus} (ARN); apigateway.stage {api}
-    (its id); route53.health_check {id} (its name is its Name tag, or its id); others none.
+    dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id);
+    events.archive {bus} (ARN); route53.health_check {id} (its name is its Name tag, or its id); others none.
     """
 
     kind: str

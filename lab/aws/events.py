@@ -97,15 +97,14 @@ class _Delivery:
 
 @dataclass
 class _Queue:
-    """Deliveries one after the other: the n-th is made n x pause_s after `since_s`."""
+    """Deliveries one after the other, `pause_s` apart; last_s: when the last one is due, or a first pause begins."""
 
-    since_s: float
+    last_s: float
     pause_s: float
-    waiting: int = 0
 
-    def due_s(self) -> float:
-        self.waiting += 1
-        return self.since_s + self.waiting * self.pause_s
+    def due_s(self, now_s: float) -> float:
+        self.last_s = max(self.last_s + self.pause_s, now_s)
+        return self.last_s
 
 
 Invoked = Callable[[str, float, float], None]
@@ -192,11 +191,12 @@ class Events:
         """
         self._truth.record("bus.impaired", region=region, pause_s=pause_s)
         with self._impaired_lock:
-            drained = _Queue(self._clock.now_s(), 1 / DRAINED_PER_S)
+            now_s = self._clock.now_s()
+            drained = _Queue(now_s, 1 / DRAINED_PER_S)
             if pause_s > 0:
-                self._impaired[region] = _Queue(drained.since_s, pause_s)
+                self._impaired[region] = _Queue(now_s, pause_s)
             elif self._impaired.pop(region, None):
-                self._waiting.redate(lambda delivery: drained.due_s() if delivery.region == region else None)
+                self._waiting.redate(lambda delivery: drained.due_s(now_s) if delivery.region == region else None)
 
     def _due_s(self, region: str, taken_s: float, replay: str) -> float:
         """When to deliver: at once, after what waits already in an impaired Region, or in the turn of its replay."""
@@ -204,7 +204,7 @@ class Events:
             queue = self._impaired.get(region)
             if queue is None and replay:
                 queue = self._replays.setdefault((region, replay), _Queue(taken_s, 1 / DRAINED_PER_S))
-            return queue.due_s() if queue else taken_s + self._delivery_s
+            return queue.due_s(taken_s) if queue else taken_s + self._delivery_s
 
     def route(self, rule: Rule, event: Mapping[str, Any]) -> None:
         """Queue `event` for the targets of `rule` if the rule is enabled and matches; never raises for a target."""

@@ -39,8 +39,7 @@ class Sample:
     """fault: what is prepared; ready, undo: make the world fit for it, and as it was again.
 
     started: of an action: how many times it has been started; in_account: whether its ARNs name the account (those of
-    API Gateway do not: there the account is held by the guard before the drill alone); elsewhere: how it is refused
-    in another account.
+    API Gateway and Route 53 do not: there the account is held by the guard before the drill alone).
     """
 
     name: str
@@ -112,8 +111,7 @@ CHANGES = (
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
     Sample("bus impaired", ImpairBus(SWITCH, pause_s=48)),
-    # Its ARN has no account in it: the blast radius keeps it, and the guard that asks whose the credentials are.
-    Sample("check inverted", InvertHealthCheck(CHECK), elsewhere="is outside the blast radius"),
+    Sample("check inverted", InvertHealthCheck(CHECK), in_account=False),
     Sample("replication off", SetReplication(ENDPOINT, "DISABLED")),
 )
 ACTIONS = (
@@ -124,3 +122,12 @@ ACTIONS = (
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )
 SAMPLES = CHANGES + ACTIONS
+SAMPLES_OF_KIND = {
+    "apigateway.stage": {"stage throttled"},
+    "events.endpoint": {"replication off"},
+    "lambda.function": {"function stopped"},
+    "route53.health_check": {"check inverted"},
+    "secretsmanager.secret": {"secret denied", "replica removed"},
+    "ssm.parameter": {"bus impaired"},
+}
+"""Kind of resource -> the samples of faults that change it and must be put back by the dead-man's function."""
