@@ -23,6 +23,7 @@ from lab.plan import Plan, Room, WorldError
 SYSTEMS = {
     "core-banking": "lab.core_banking.room",
     "remittance": "lab.remittance.room",
+    "private-link-replication": "lab.private_link.room",
     "retail-store": "lab.retail_store.room",
 }
 """Which module builds which system: it has `open_room(plan) -> Room`."""
