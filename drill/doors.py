@@ -17,6 +17,7 @@ from drill.errors import UsageError
 from drill.filling import filled_path
 from drill.resolver import CachingClient
 from drill.sign_on import signed_on
+from drill.sql_door import SqlDoor
 from drill.target import Target
 from drill.write_path import WritePath
 
@@ -99,9 +100,12 @@ def open_door(target: Target, clock: Clock, timeout_wall_s: float, region: str |
     timeout_wall_s: deadline of each attempt. UsageError: the target names no endpoint for that Region. What
     drill.sign_on raises passes, of a target that asks for a token.
     """
-    http = HttpClient(CachingClient.for_target(target, clock, region), clock)
+    resolver = CachingClient.for_target(target, clock, region)
+    if target.writes.protocol == "sql":
+        reads = _endpoint(target, region or target.regions.standby)
+        return SqlDoor(target.writes, resolver, target.url(target.endpoint), target.url(reads), timeout_wall_s, clock)
     url = target.url(_endpoint(target, region))
-    return HttpDoor(target.writes, http, url, timeout_wall_s, signed_on(target))
+    return HttpDoor(target.writes, HttpClient(resolver, clock), url, timeout_wall_s, signed_on(target))
 
 
 def _endpoint(target: Target, region: str | None) -> str:

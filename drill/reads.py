@@ -67,6 +67,10 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "GetItem"),
     ),
+    "rds.cluster": (Read("rds", "DescribeDBClusters", everything=True),),
+    "elbv2.target_group": (Read("elbv2", "DescribeTargetGroups", everything=True),),
+    "sns.topic": (Read("sns", "ListTopics", everything=True),),
+    "sns.subscription": (Read("sns", "ListSubscriptions", everything=True),),
 }
 """Kind -> the reads of its lister in drill.find."""
 
@@ -82,6 +86,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "apigateway.stage": ("StageName", ""),
     "dynamodb.table": ("TableName", ""),
     "dynamodb.item": ("", "TableName"),
+    "rds.cluster": ("DbClusterInstanceName", ""),
+    "elbv2.target_group": ("TargetGroupName", ""),
+    "sns.topic": ("TopicName", ""),
+    "sns.subscription": ("", "TopicName"),
 }
 """Kind -> AWS's names, in its ARNs, for the resource itself and for what it lies in; ARC's ARNs carry ids only."""
 

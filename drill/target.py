@@ -52,6 +52,12 @@ def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(cidr)
 
 
+DIFFERENT = {
+    False: "primary, standby and observer must be three different Regions",
+    True: "with single, primary and standby are the same Region and observer another one",
+}
+
+
 class Regions(_Table):
     """The roles of the Regions and the address ranges that tell them apart."""
 
@@ -64,11 +70,13 @@ class Regions(_Table):
     """A copy of AWS's ip-ranges.json, relative to the target file; `load_target` takes from it what is needed."""
     ip_ranges_token: str | None = None
     """Its syncToken, filled in by `load_target`."""
+    single: bool = False
+    """The system lives in one Region: primary and standby are the same, and what moves does so inside it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Regions:
-        if len({self.primary, self.standby, self.observer}) != 3:
-            raise ValueError("primary, standby and observer must be three different Regions")
+        if len({self.primary, self.standby, self.observer}) != (2 if self.single else 3):
+            raise ValueError(DIFFERENT[self.single])
         missing = {self.primary, self.standby} - self.cidrs.keys()
         if missing:
             raise ValueError(f"cidrs has no entry for {', '.join(sorted(missing))}")
@@ -105,6 +113,8 @@ class Dns(_Table):
 
     name: str
     ttl_s: PositiveFloat = 60.0
+    hosted: bool = True
+    """Whether a hosted zone of the account holds it; AWS's own names (a database's endpoint) are in none."""
 
 
 class Connection(_Table):
@@ -194,7 +204,7 @@ class Target(_Table):
     """A production target is drilled only when its name is typed: `--production NAME`."""
     system: str
     account: str = Field(pattern=r"^\d{12}$")
-    endpoint: str = Field(pattern=r"^https?://")
+    endpoint: str = Field(pattern=r"^(https?|postgresql)://")
     """The URL that users use."""
     regional_endpoints: dict[str, str]
     """Region -> URL that bypasses failover (used to read written data back from the survivor)."""

@@ -70,7 +70,9 @@ class ReadPath(Table):
 
 
 class WritePath(Table):
-    """How writes are made, identified and read back over HTTP.
+    """How writes are made, identified and read back.
+
+    protocol: "http", or "sql" (drill/sql_door.py says what these fields are there, and user).
 
     account_header: request header that carries the synthetic account; id_field: field of the 200 reply that holds
     the system's id, "" for a system that tells none: then a whole 200 accepts, and the client's own name of the
@@ -81,7 +83,9 @@ class WritePath(Table):
     stores: name -> how it is read, for a system that keeps its writes in several.
     """
 
-    account_header: str
+    protocol: Literal["http", "sql"] = "http"
+    account_header: str = ""
+    user: str = ""
     id_field: str
     read_path: str
     state_field: str
@@ -108,6 +112,13 @@ class WritePath(Table):
             except re.error as error:
                 raise ValueError(f"errors.{name} is no regular expression: {error}") from None
         return value
+
+    @model_validator(mode="after")
+    def _protocol_told(self) -> WritePath:
+        needed = "account_header" if self.protocol == "http" else "user"
+        if not getattr(self, needed):
+            raise ValueError(f"protocol is {self.protocol!r} and {needed} is missing")
+        return self
 
     @model_validator(mode="after")
     def _probe_known(self) -> WritePath:
