@@ -212,6 +212,8 @@ class Target(_Table):
     dns: Dns
     resources: dict[str, Resource]
     writes: WritePath
+    values: dict[str, str] = Field(default_factory=dict)
+    """Names that only the scenarios of this system need (an instance, an address)."""
     load: Load
     objectives: Objectives
     timings: Timings = Timings()
@@ -259,6 +261,16 @@ class Target(_Table):
         except KeyError:
             known = ", ".join(sorted(self.resources))
             raise UsageError(f"target {self.name}: no resource {key!r}; known: {known}") from None
+
+    def value(self, key: str) -> str:
+        """That one of `[values]`. UsageError names the known ones."""
+        try:
+            return self.values[key]
+        except KeyError:
+            known = ", ".join(sorted(self.values)) or "none"
+            raise UsageError(
+                f"target {self.name}: [values] has no {key!r}, which this scenario needs; known: {known}"
+            ) from None
 
     def region_of(self, address: str) -> str | None:
         """The Region whose CIDRs hold `address` (longest prefix), None when none does."""

@@ -133,6 +133,11 @@ class WritePath(Table):
                     raise ValueError(f"payload of store {store!r} must name every field of the body of {kind!r}")
         return self
 
+    @property
+    def shows_later(self) -> bool:
+        """Whether what was accepted is read back somewhere else, where it arrives later: absent is no failure yet."""
+        return self.protocol != "http"
+
     def store_of(self, kind: str) -> str:
         """The store by which a client follows a write of that kind: the first that holds it."""
         return self.kinds[kind].stores[0]

@@ -1,4 +1,4 @@
-"""SNS: a subscription whose filter lets nothing through, as if the messages had never been sent."""
+"""SNS: a subscription that lets through only what a drill has crafted, as if the true messages were lost."""
 
 from __future__ import annotations
 
@@ -12,29 +12,35 @@ from drill.errors import Refused
 from drill.find import find_one
 from drill.target import Resource
 
-NOTHING = json.dumps({"failover-drill": ["lets nothing through"]})
-POLICY = "Attributes.FilterPolicy"
+CRAFTED = {"failover-drill": ["crafted"]}
+"""The key that crafted messages have (faults/sns_publish.py) and no message of a service."""
 
 
 @dataclass(frozen=True)
-class FilterEverything:
-    """Give the one subscription that `resource` matches a filter policy that no message of this world meets.
+class LoseMessages:
+    """Narrow the filter policy of the one subscription that `resource` matches to messages that are crafted.
 
-    Effect: none that clients see by itself. SNS follows a changed policy only after up to 15 minutes on AWS.
+    What the subscription asks for else stays asked for. Effect: none that clients see by itself. On AWS a changed
+    policy is in force only after up to 15 minutes.
     """
 
     resource: Resource
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Change:
-        """See Fault. Refused when the filter is ours already."""
+        """See Fault. Refused when the filter is ours already, or does not look into the message's body."""
         found = find_one(aws, "sns.subscription", self.resource)
         look = Call("sns", "GetSubscriptionAttributes", {"SubscriptionArn": found.arn}, found.region)
-        before = str(aws.run(look)["Attributes"].get("FilterPolicy", ""))
-        if before == NOTHING:
-            raise Refused(f"the subscription of {found.name} lets nothing through already")
+        attributes = aws.run(look)["Attributes"]
+        before = str(attributes.get("FilterPolicy", ""))
+        policy = json.loads(before or "{}")
+        if attributes.get("FilterPolicyScope") != "MessageBody" or not policy:
+            raise Refused(f"the subscription of {found.name} has no filter on the message's body: nothing to narrow")
+        if policy.keys() & CRAFTED.keys():
+            raise Refused(f"the subscription of {found.name} lets only crafted messages through already")
+        after = json.dumps(policy | CRAFTED)
 
-        def put(policy: str) -> Call:
-            key = {"SubscriptionArn": found.arn, "AttributeName": "FilterPolicy", "AttributeValue": policy}
+        def put(text: str) -> Call:
+            key = {"SubscriptionArn": found.arn, "AttributeName": "FilterPolicy", "AttributeValue": text}
             return Call("sns", "SetSubscriptionAttributes", key, found.region)
 
         return Change(
@@ -43,8 +49,8 @@ class FilterEverything:
             run_id=run_id,
             resources=(found.extra["topic"], found.arn),
             effect="none",
-            inject=(put(NOTHING),),
-            restore=(put(before or "{}"),),
-            faulted=(Fact(look, POLICY, NOTHING),),
-            before=(Fact(look, POLICY, before),),
+            inject=(put(after),),
+            restore=(put(before),),
+            faulted=(Fact(look, "Attributes.FilterPolicy", after),),
+            before=(Fact(look, "Attributes.FilterPolicy", before),),
         )

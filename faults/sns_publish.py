@@ -47,6 +47,7 @@ class PublishRdsEvent:
                 "Source ID": self.source,
                 "Event ID": f"http://{self.page}/AmazonRDS/latest/UserGuide/USER_Events.html#{self.event_id}",
                 "Event Message": self.text,
+                "failover-drill": "crafted",
             }
         )
         noted = hashlib.sha256(message.encode()).hexdigest()
