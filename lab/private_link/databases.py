@@ -88,9 +88,11 @@ class Source:
             "WHERE slot_type = 'logical' AND NOT synced AND NOT active",
         )
         self._shield(self._other(instance))
+        self._copy_slot(instance)
 
     def await_slot(self, instance: str) -> None:
         """Wait until the reader could go on where the replica is; PostgresError when it does not come to that."""
+        self._copy_slot(instance)
         if not until(lambda: self.ready(instance)):
             raise PostgresError(f"the replica's position did not reach {instance}")
 
@@ -100,17 +102,23 @@ class Source:
         It can be once the reader has everything that the replica lacks. psycopg.Error when one does not answer.
         """
         self._execute(self._other(reader), "SELECT pg_log_standby_snapshot()")
-        self._execute(reader, "SELECT pg_sync_replication_slots()")
         ready = f"SELECT FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND synced AND NOT temporary"
         return bool(self._rows(reader, ready))
 
     def _other(self, instance: str) -> str:
         return next(name for name in self._names if name != instance)
 
+    def _copy_slot(self, reader: str) -> None:
+        """Begin to copy the replica's position; begun before there is one, the copier sleeps for long at a time."""
+        self._set(reader, sync_replication_slots="on")
+
     def _shield(self, writer: str) -> None:
-        for name, value in SHIELD.items():
-            self._execute(writer, f"ALTER SYSTEM SET {name} = '{value}'")
-        self._execute(writer, "SELECT pg_reload_conf()")
+        self._set(writer, **SHIELD)
+
+    def _set(self, instance: str, **settings: str) -> None:
+        for name, value in settings.items():
+            self._execute(instance, f"ALTER SYSTEM SET {name} = '{value}'")
+        self._execute(instance, "SELECT pg_reload_conf()")
 
     def _execute(self, instance: str, statement: str) -> None:
         with psycopg.connect(self.pair.conninfo(instance), autocommit=True) as connection:
