@@ -40,6 +40,8 @@ from drill.write_path import Table as _Table
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 GLOBAL = "global"
 """The key of [blast_radius.resources] for what lies in no Region by its ARN (an Aurora global cluster)."""
+NAMED_BEFORE_ID = "targetgroup/"
+"""How the end of an ARN begins in which an id follows the name."""
 SETTABLE = ("objectives", "timings")
 """The tables that `--set` may override: never account, Regions or blast radius."""
 SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")
@@ -307,7 +309,8 @@ def require_breakable(target: Target, arn: str) -> None:
             f"{arn} is in account {account}, target {target.name} is {target.account}: nothing was touched; use the "
             "credentials of the target's account"
         )
-    target.require_inside_blast_radius(region or GLOBAL, rest.rpartition("/")[2].rpartition(":")[2])
+    named = rest.split("/")[1] if rest.startswith(NAMED_BEFORE_ID) else rest.rpartition("/")[2]
+    target.require_inside_blast_radius(region or GLOBAL, named.rpartition(":")[2])
 
 
 def load_target(path: Path, settings: Iterable[str] = ()) -> Target:

@@ -47,7 +47,7 @@ class LoseMessages:
             kind="sns.filter",
             target=target,
             run_id=run_id,
-            resources=(found.extra["topic"], found.arn),
+            resources=(found.extra["topic"],),
             effect="none",
             inject=(put(after),),
             restore=(put(before),),

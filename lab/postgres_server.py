@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 
 from lab import processes
-from lab.postgres import DATABASE, SETTINGS, START_TIMEOUT_S, STOP_TIMEOUT_S, Extra, write_configuration
+from lab.postgres import SETTINGS, START_TIMEOUT_S, STOP_TIMEOUT_S, Extra, write_configuration
 from lab.postgres_programs import PostgresError, Programs
-from lab.postgres_seed import USER, Seed
+from lab.postgres_seed import DATABASE, USER, Seed
 
 
 class PostgresServer:

@@ -109,6 +109,15 @@ class _Elbv2(ELBV2Response):
         self.balancers.require_inside(self._get_param("TargetGroupArn"), (str(t["Id"]) for t in targets))
         return super().register_targets()
 
+    def deregister_targets(self) -> ActionResult:
+        """A target that is not there is no error: "If the specified target does not exist, the action returns
+        successfully" (API reference)."""
+        group = self.elbv2_backend.target_groups.get(self._get_param("TargetGroupArn"))
+        there = [t for t in self._get_param("Targets", []) if group is None or str(t["Id"]) in group.targets]
+        if there:
+            self.elbv2_backend.deregister_targets(self._get_param("TargetGroupArn"), there)
+        return ActionResult({})
+
     def describe_target_health(self) -> ActionResult:
         arn = self._get_param("TargetGroupArn")
         super().describe_target_health()  # raises for an unknown target group

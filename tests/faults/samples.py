@@ -9,15 +9,29 @@ from typing import Any
 from drill.target import Resource
 from faults.api_throttle import ThrottleStage
 from faults.ecs_scale import ScaleEcsService
+from faults.elbv2_target import RegisterTarget
 from faults.events_rule import SetRuleState
 from faults.lambda_concurrency import LimitFunction
+from faults.lambda_variable import ChangeVariable
 from faults.rds_global import MoveGlobalCluster
+from faults.rds_instance import FailOverCluster
 from faults.secret_policy import DenySecret
 from faults.secret_replica import RemoveReplica
+from faults.sns_filter import LoseMessages
+from faults.sns_publish import PublishRdsEvent
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
+from tests.faults.events_source import (
+    INSTANCES,
+    RESOURCES,
+    SOURCE_CLUSTER,
+    fail_back,
+    failed_over,
+    forget_published,
+    published,
+)
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
@@ -91,6 +105,10 @@ def _back(made: Cloud) -> None:
         eventually(lambda: _whole(made) and _writer(made) == made.writers[TOKYO])
 
 
+STALE = {INSTANCES[1]: "10.105.1.254"}
+EVENT = PublishRdsEvent(
+    RESOURCES["events_topic"], SOURCE_CLUSTER, "RDS-EVENT-0073", "Started cross AZ failover to DB instance: i", 1
+)
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
@@ -100,10 +118,20 @@ CHANGES = (
     Sample("stage throttled", ThrottleStage(STAGE), in_account=False),
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
+    Sample("messages lost", LoseMessages(RESOURCES["events_subscription"])),
+    Sample("map stale", ChangeVariable(RESOURCES["switch_function"], "IP_DICT", STALE)),
+    Sample("target too many", RegisterTarget(RESOURCES["source_target_group"], "10.105.1.10")),
 )
 ACTIONS = (
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
+    Sample("event published", EVENT, undo=forget_published, started=published),
+    Sample(
+        "instance failed over",
+        FailOverCluster(RESOURCES["source_db_cluster"], 180.0),
+        undo=fail_back,
+        started=failed_over,
+    ),
     Sample("database switched over", MoveGlobalCluster(DATABASE, OSAKA, 900.0), undo=_back, started=_moves),
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )

@@ -27,6 +27,7 @@ from tests.checks.cloud import RULE, Cloud, cloud, store_document
 from tests.checks.worlds import OSAKA, TOKYO
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
+from tests.faults.events_source import add_events_source
 from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +44,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             GlobalClusterIdentifier="other-global-db", Engine="aurora-postgresql"
         )
         store_document(made, "OtherRunbook")
+        add_events_source(made)
         yield made
 
 
