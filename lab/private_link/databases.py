@@ -41,8 +41,6 @@ SOURCE_SCHEMA = (
     f"CREATE ROLE {REPLICATOR} LOGIN REPLICATION; GRANT SELECT ON {TABLE} TO {REPLICATOR}; "
     f"CREATE PUBLICATION {PUBLICATION} FOR TABLE {TABLE};"
 )
-SHIELD = {"synchronous_standby_names": "*", "synchronized_standby_slots": STANDBY_SLOT}
-"""Nothing is acknowledged, and nothing told to the replica, that the other instance does not have."""
 
 
 class Source:
@@ -113,7 +111,12 @@ class Source:
         self._set(reader, sync_replication_slots="on")
 
     def _shield(self, writer: str) -> None:
-        self._set(writer, **SHIELD)
+        """Nothing is acknowledged, and nothing told to the replica, that the other instance does not have.
+
+        It is named: any other receiver, the replica itself, would pass for it.
+        """
+        reader = f'"{self._other(writer)}"'
+        self._set(writer, synchronous_standby_names=reader, synchronized_standby_slots=STANDBY_SLOT)
 
     def _set(self, instance: str, **settings: str) -> None:
         for name, value in settings.items():
