@@ -123,11 +123,16 @@ def changes_things(action: str) -> bool:
     return _data().actions.get_action_details(prefix, name)["accessLevel"] not in ("Read", "List")
 
 
+def allowed_on(arn: str) -> str:
+    """The ARN by which IAM allows what is done to that resource."""
+    return SUBSCRIPTION.sub(r"\1", arn)
+
+
 def need_of(call: Call, hints: Iterable[str] = ()) -> Need:
     """What a call needs. hints: ARNs; those of its Region that its parameters name by their last part are meant."""
     texts = dict(_named_texts(call.params))
     said = {text for values in texts.values() for text in values}
-    arns = sorted(SUBSCRIPTION.sub(r"\1", text) for text in said if text.startswith("arn:"))
+    arns = sorted(allowed_on(text) for text in said if text.startswith("arn:"))
     here = [arn for arn in hints if region_of_arn(arn) in ("", call.region)]
     meant = [arn for arn in here if last_part(arn) in said]
     names = {key: value for key, values in texts.items() for value in values[:1] if not value.startswith("arn:")}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drill.find import kind_of
-from drill.iam import Need
+from drill.iam import Need, allowed_on
 from drill.target import Target
 
 
@@ -103,7 +103,9 @@ def things(target: Target, found: Mapping[str, str]) -> tuple[Thing, ...]:
 def _thing(target: Target, key: str, arn: str | None, clusters: tuple[str, ...]) -> Thing:
     resource, kind = target.resources[key], kind_of(key)
     if arn is not None:
-        arns = (arn, *clusters) if kind == "arc.control" else (arn,)  # a control is read through its cluster
+        arns = (
+            (arn, *clusters) if kind == "arc.control" else (allowed_on(arn),)
+        )  # a control is read through its cluster
         return Thing(key, kind, resource.region, _executions(kind, arn.rpartition(":")[2]), arns)
     own, container = VARIABLES.get(kind, ("", ""))
     patterns = {own: resource.name, container: resource.within or "*"}

@@ -34,6 +34,8 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
         Read("lambda", "GetFunctionConcurrency"),
         Read("lambda", "PutFunctionConcurrency"),
         Read("lambda", "DeleteFunctionConcurrency"),
+        Read("lambda", "GetFunctionConfiguration"),
+        Read("lambda", "UpdateFunctionConfiguration"),
     ),
     "secretsmanager.secret": (
         Read("secretsmanager", "DescribeSecret"),
@@ -43,6 +45,11 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
         Read("secretsmanager", "ReplicateSecretToRegions"),
     ),
     "apigateway.stage": (Read("apigateway", "GetStage"), Read("apigateway", "UpdateStage")),
+    "elbv2.target_group": (
+        Read("elbv2", "DescribeTargetHealth", everything=True),
+        Read("elbv2", "DeregisterTargets"),
+    ),
+    "sns.subscription": (Read("sns", "GetSubscriptionAttributes"), Read("sns", "SetSubscriptionAttributes")),
 }
 """Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
 BLINDLY: Mapping[str, tuple[Read, ...]] = {"events.rule": (Read("events", "DisableRule"),)}
