@@ -16,6 +16,7 @@ from lab.aws.misbehave import parse
 from tests.checks.cloud import cloud
 from tests.faults.command_line import parsed
 from tests.faults.contract import Place
+from tests.faults.events_source import add_events_source
 from tests.faults.samples import CHANGES, SAMPLES, Sample
 
 AWS = os.environ.get("DRILL_AWS_CLI", "")
@@ -26,6 +27,7 @@ needs_aws = pytest.mark.skipif(not AWS, reason="DRILL_AWS_CLI does not name a st
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One account for this file, with a folder for journals."""
     with cloud(tmp_path_factory.mktemp("cloud")) as made:
+        add_events_source(made)
         yield Place(made, made.aws, tmp_path_factory.mktemp("journals"))
 
 
