@@ -33,8 +33,12 @@ from drill.safety_stack import (
 )
 from drill.target import Target, load_target
 from faults.ecs_scale import ScaleEcsService
+from faults.elbv2_target import RegisterTarget
 from faults.events_rule import SetRuleState
+from faults.lambda_variable import ChangeVariable
+from faults.sns_filter import LoseMessages
 from tests.drill.dead_world import OREGON, RULE, SERVICE, TARGETS, DeadWorld, dead_world
+from tests.faults.events_source import RESOURCES, make_events_source
 
 SHIPPED = load_target(TARGETS / "core-banking.toml")
 
@@ -116,9 +120,16 @@ def test_the_rights_are_those_of_the_target(world: DeadWorld) -> None:
 def test_every_fault_that_is_a_change_can_be_put_back_by_the_function(world: DeadWorld) -> None:
     """The table of rights holds what the shipped faults' Changes call, and no more."""
     aws = world.aws
+    make_events_source(world.server)
+    stale = ChangeVariable(RESOURCES["switch_function"], "IP_DICT", {"one": "10.105.1.254"})
     changes = {
         "ecs.service": [ScaleEcsService(SERVICE, desired=0).prepare(aws, "t", "r")],
         "events.rule": [SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")],
+        "elbv2.target_group": [
+            RegisterTarget(RESOURCES["source_target_group"], "10.105.1.10").prepare(aws, "t", "r")
+        ],
+        "sns.subscription": [LoseMessages(RESOURCES["events_subscription"]).prepare(aws, "t", "r")],
+        "lambda.function": [stale.prepare(aws, "t", "r")],
     }
     aws.client("events", RULE.region).enable_rule(Name=RULE.name)
     changes["events.rule"].append(SetRuleState(RULE, "DISABLED").prepare(aws, "t", "r"))

@@ -7,6 +7,7 @@ import json
 
 from drill.target import Resource
 from lab.aws.elb import Balancers
+from lab.aws.server import AwsServer
 from tests.checks.cloud import Cloud
 from tests.checks.worlds import TOKYO
 
@@ -23,11 +24,17 @@ EMPTY_ZIP = base64.b64decode("UEsFBgAAAAAAAAAAAAAAAAAAAAAAAA==")
 
 
 def add_events_source(made: Cloud) -> None:
-    """Two of each kind, so that "*" is ambiguous; the target names the one."""
-    Balancers(made.server)
-    group_and_topic(made, GROUP, TOPIC, FUNCTION)
-    group_and_topic(made, "other-targets", "other-topic", "other-function")
-    rds = made.client("rds", TOKYO)
+    """Make it; the target names it."""
+    make_events_source(made.server)
+    made.target = made.target.model_copy(update={"resources": made.target.resources | RESOURCES})
+
+
+def make_events_source(server: AwsServer) -> None:
+    """Two of each kind, so that "*" is ambiguous."""
+    Balancers(server)
+    group_and_topic(server, GROUP, TOPIC, FUNCTION)
+    group_and_topic(server, "other-targets", "other-topic", "other-function")
+    rds = server.client("rds", TOKYO)
     admin = {"MasterUsername": "root", "MasterUserPassword": "password"}
     rds.create_db_cluster(DBClusterIdentifier=SOURCE_CLUSTER, Engine="aurora-postgresql", **admin)
     for name in INSTANCES:
@@ -37,16 +44,16 @@ def add_events_source(made: Cloud) -> None:
             DBInstanceClass="db.r6g.large",
             Engine="aurora-postgresql",
         )
-    made.target = made.target.model_copy(update={"resources": made.target.resources | RESOURCES})
 
 
-def group_and_topic(made: Cloud, group: str, topic: str, function: str) -> None:
-    """A target group with one address, a topic, and a function that is subscribed to it."""
-    vpc = made.client("ec2", TOKYO).create_vpc(CidrBlock="10.105.0.0/16")["Vpc"]["VpcId"]
-    elb, sns = made.client("elbv2", TOKYO), made.client("sns", TOKYO)
+def group_and_topic(server: AwsServer, group: str, topic: str, function: str) -> None:
+    """A target group, a topic, and a function that is subscribed to it."""
+    vpc = server.client("ec2", TOKYO).create_vpc(CidrBlock="10.105.0.0/16")["Vpc"]["VpcId"]
+    elb, sns = server.client("elbv2", TOKYO), server.client("sns", TOKYO)
     elb.create_target_group(Name=group, Protocol="TCP", Port=3306, VpcId=vpc, TargetType="ip")
-    arn = str(made.client("iam", TOKYO).create_role(RoleName=function, AssumeRolePolicyDocument="{}")["Role"]["Arn"])
-    subscribed = made.client("lambda", TOKYO).create_function(
+    iam = server.client("iam", TOKYO)
+    arn = str(iam.create_role(RoleName=function, AssumeRolePolicyDocument="{}")["Role"]["Arn"])
+    subscribed = server.client("lambda", TOKYO).create_function(
         FunctionName=function,
         Runtime="python3.12",
         Role=arn,
