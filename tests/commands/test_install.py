@@ -32,13 +32,10 @@ from drill.safety_stack import (
     template,
 )
 from drill.target import Target, load_target
-from faults.ecs_scale import ScaleEcsService
-from faults.elbv2_target import RegisterTarget
-from faults.events_rule import SetRuleState
-from faults.lambda_variable import ChangeVariable
-from faults.sns_filter import LoseMessages
-from tests.drill.dead_world import OREGON, RULE, SERVICE, TARGETS, DeadWorld, dead_world
-from tests.faults.events_source import RESOURCES, make_events_source
+from tests.checks.cloud import cloud
+from tests.drill.dead_world import OREGON, TARGETS, DeadWorld, dead_world
+from tests.faults.events_source import add_events_source
+from tests.faults.samples import CHANGES
 
 SHIPPED = load_target(TARGETS / "core-banking.toml")
 
@@ -117,27 +114,25 @@ def test_the_rights_are_those_of_the_target(world: DeadWorld) -> None:
     assert operations(narrow) == frozenset()
 
 
-def test_every_fault_that_is_a_change_can_be_put_back_by_the_function(world: DeadWorld) -> None:
+ALSO = {("lambda", "PutFunctionConcurrency"), ("secretsmanager", "PutResourcePolicy")}
+"""What puts back where there was a value before, which the samples' account does not have."""
+
+
+def test_every_fault_that_is_a_change_can_be_put_back_by_the_function(tmp_path: Path) -> None:
     """The table of rights holds what the shipped faults' Changes call, and no more."""
-    aws = world.aws
-    make_events_source(world.server)
-    stale = ChangeVariable(RESOURCES["switch_function"], "IP_DICT", {"one": "10.105.1.254"})
-    changes = {
-        "ecs.service": [ScaleEcsService(SERVICE, desired=0).prepare(aws, "t", "r")],
-        "events.rule": [SetRuleState(RULE, "ENABLED").prepare(aws, "t", "r")],
-        "elbv2.target_group": [
-            RegisterTarget(RESOURCES["source_target_group"], "10.105.1.10").prepare(aws, "t", "r")
-        ],
-        "sns.subscription": [LoseMessages(RESOURCES["events_subscription"]).prepare(aws, "t", "r")],
-        "lambda.function": [stale.prepare(aws, "t", "r")],
+    changes = []
+    with cloud(tmp_path) as made:
+        add_events_source(made)
+        for sample in CHANGES:
+            sample.ready(made)
+            changes.append(sample.fault.prepare(made.aws, "t", "r"))
+            sample.undo(made)
+    called = {
+        (c.service, c.operation) for x in changes for c in (*x.restore, *(f.call for f in x.before + x.faulted))
     }
-    aws.client("events", RULE.region).enable_rule(Name=RULE.name)
-    changes["events.rule"].append(SetRuleState(RULE, "DISABLED").prepare(aws, "t", "r"))
-    for kind, reads in PUTTING_BACK.items():
-        calls = [call for c in changes[kind] for call in (*c.restore, *(f.call for f in c.before + c.faulted))]
-        assert {(call.service, call.operation) for call in calls} == {(r.service, r.operation) for r in reads}
-        blind = {call.operation for c in changes[kind] if c.blind_safe for call in c.restore}
-        assert blind == {read.operation for read in BLINDLY.get(kind, ())}
+    assert called | ALSO == {(r.service, r.operation) for reads in PUTTING_BACK.values() for r in reads}
+    blind = {(call.service, call.operation) for x in changes if x.blind_safe for call in x.restore}
+    assert blind == {(r.service, r.operation) for reads in BLINDLY.values() for r in reads}
 
 
 def test_installing_twice_is_installing_once_and_another_target_updates(world: DeadWorld) -> None:
