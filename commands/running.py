@@ -69,7 +69,7 @@ class Scenario:
 
 def witnesses_of(target: Target) -> tuple[Instrument, ...]:
     """The witnesses that have something to look at."""
-    return tuple(w for w in WITNESSES if target.writes.protocol == "http" or w.name not in HTTP_WITNESSES)
+    return tuple(w for w in WITNESSES if target.writes.protocol != "sql" or w.name not in HTTP_WITNESSES)
 
 
 class Run:

@@ -17,7 +17,6 @@ from drill.errors import UsageError
 from drill.filling import filled_path
 from drill.resolver import CachingClient
 from drill.sign_on import signed_on
-from drill.sql_door import SqlDoor
 from drill.target import Target
 from drill.write_path import WritePath
 
@@ -102,6 +101,8 @@ def open_door(target: Target, clock: Clock, timeout_wall_s: float, region: str |
     """
     resolver = CachingClient.for_target(target, clock, region)
     if target.writes.protocol == "sql":
+        from drill.sql_door import SqlDoor  # psycopg takes its time to load, and few need it
+
         reads = _endpoint(target, region or target.regions.standby)
         return SqlDoor(target.writes, resolver, target.url(target.endpoint), target.url(reads), timeout_wall_s, clock)
     url = target.url(_endpoint(target, region))

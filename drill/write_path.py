@@ -136,7 +136,7 @@ class WritePath(Table):
     @property
     def shows_later(self) -> bool:
         """Whether what was accepted is read back somewhere else, where it arrives later: absent is no failure yet."""
-        return self.protocol != "http"
+        return self.protocol == "sql"
 
     def store_of(self, kind: str) -> str:
         """The store by which a client follows a write of that kind: the first that holds it."""

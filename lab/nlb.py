@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import socket
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from lab.clock import LabClock
+from lab.tcp_thread import STOP_WALL_S, TcpThread
 
 CHUNK = 64 * 1024
 CONNECT_WALL_S = 3.0
-STOP_WALL_S = 5.0
 CHECK_FLOOR_WALL_S = 0.2
 
 Address = tuple[str, int]
@@ -45,34 +44,14 @@ class _Target:
     pumps: set[asyncio.Task[None]] = field(default_factory=set)
 
 
-class NetworkBalancer:
-    """Listens from `start` to `stop`, in a thread of its own. told: all targets' states, at every change."""
+class NetworkBalancer(TcpThread):
+    """The balancer. told: all targets' states, at every change."""
 
     def __init__(self, config: NlbConfig, told: Told) -> None:
+        super().__init__(config.host, config.port, "nlb")
         self._config, self._told = config, told
         self._targets: dict[Address, _Target] = {}
         self._turn = itertools.count()
-        self._socket = socket.create_server((config.host, config.port))
-        self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._run, name="nlb", daemon=True)
-
-    @property
-    def address(self) -> Address:
-        """Where it listens."""
-        host, port = self._socket.getsockname()[:2]
-        return str(host), int(port)
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Close everything; bounded, may be called twice."""
-        if self._loop.is_running():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(STOP_WALL_S)
-        self._socket.close()
 
     def register(self, target: Address, at_once: bool = False) -> None:
         """Take a target in; at_once: without the time that a registration takes, for what was there before."""
@@ -98,20 +77,6 @@ class NetworkBalancer:
 
     # -- inside the loop --------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._socket))
-        self._loop.run_forever()
-        server.close()
-        self._loop.run_until_complete(self._end())
-        self._loop.close()
-
-    async def _end(self) -> None:
-        mine = [task for task in self._tasks if not task.done()]
-        for task in mine:
-            task.cancel()
-        await asyncio.gather(*mine, return_exceptions=True)
-
     def _register(self, address: Address, at_once: bool) -> None:
         if address in self._targets:
             return
@@ -130,10 +95,6 @@ class NetworkBalancer:
 
     def _tell(self) -> None:
         self._told(self.states())
-
-    def _keep(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _check_forever(self, target: _Target, registration_s: float) -> None:
         clock = self._config.clock
@@ -163,8 +124,8 @@ class NetworkBalancer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task, target = asyncio.current_task(), self._choose()
-        assert task is not None
         self._keep(task)
+        assert task is not None
         try:
             if target is not None:
                 target.pumps.add(task)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import threading
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import psycopg
 
@@ -22,19 +19,15 @@ from lab.aws.rds import PairError
 from lab.aws.rds_cluster import RdsCluster
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
-from lab.aws.server import AwsServer
 from lab.aws.stacks import Stacks
 from lab.aws.synthetics import CanaryRunner
-from lab.clock import LabClock
-from lab.dns import Answer, Authoritative, CachingResolver
-from lab.launch import LabInfo
+from lab.base_cloud import BaseCloud
+from lab.dns import Answer
 from lab.nlb import NetworkBalancer, NlbConfig
-from lab.plan import Plan, WorldError
 from lab.postgres_programs import PostgresError
 from lab.private_link import infra, names, swap
 from lab.private_link.databases import CLIENT, TABLE, Replica, Source, until
 from lab.private_link.names import TOKYO
-from lab.truth import Truth
 
 
 class SourceInstances:
@@ -70,21 +63,15 @@ class SourceInstances:
             raise PairError(str(error)) from error
 
 
-class Cloud:
+class Cloud(BaseCloud):
     """Everything that lives in the world process."""
 
-    def __init__(
-        self, plan: Plan, settings: Mapping[str, Any], clock: LabClock, truth: Truth, over: threading.Event
-    ) -> None:
-        self._plan, self._settings, self._clock, self._truth, self._over = plan, settings, clock, truth, over
-        self._closers = contextlib.ExitStack()
-        self._server = AwsServer(names.AWS_HOST, plan.port(0), clock, names.ACCOUNT)
+    account, aws_host, dns_host = names.ACCOUNT, names.AWS_HOST, names.DNS_HOST
 
     def open(self, port: int) -> None:
         """Start the API and its engines and create the resources. port: of all databases."""
-        self._port = port
-        self._server.start()
-        self._closers.callback(self._server.stop)
+        self._http_port = port
+        self._start_server()
         self._start_engines()
         infra.cluster(self._server.client)
         self._group = infra.balancing(self._server.client, port)
@@ -98,29 +85,6 @@ class Cloud:
             TOKYO, names.FUNCTION, swap.handler, names.FUNCTION_TIMEOUT_S, environment=environment
         )
         infra.subscriptions(self._server.client, function)
-
-    def close(self) -> None:
-        """Stop everything, newest first."""
-        self._closers.close()
-
-    def info(self) -> LabInfo:
-        """How to reach this lab."""
-        folder = self._plan.state_dir
-        return LabInfo(
-            system=self._plan.system,
-            speed=self._clock.speed,
-            origin_monotonic_s=self._clock.origin_monotonic_s,
-            origin_epoch_s=self._clock.origin_epoch_s,
-            account=names.ACCOUNT,
-            aws_endpoint=self._server.url,
-            dns_authoritative=(names.DNS_HOST, self._dns_port),
-            resolvers={TOKYO: self._resolver},
-            http_port=self._port,
-            state_dir=folder,
-            truth=folder / "truth.jsonl",
-            overruns=folder / "overruns.jsonl",
-            pid=os.getpid(),
-        )
 
     def run(self, source: Source, replica: Replica) -> None:
         """Tie the databases to it: the replica follows through the balancer, and a marker arrives."""
@@ -157,18 +121,7 @@ class Cloud:
         ):
             self._closers.callback(engine.stop)
             engine.start()
-        self._start_names()
-
-    def _start_names(self) -> None:
-        authoritative = Authoritative(names.DNS_HOST, self._plan.port(1), self._answer)
-        authoritative.start()
-        self._closers.callback(authoritative.stop)
-        self._dns_port = authoritative.port
-        upstream = (names.DNS_HOST, self._dns_port)
-        resolver = CachingResolver(names.RESOLVER, self._plan.port(1), upstream, self._clock)
-        resolver.start()
-        self._closers.callback(resolver.stop)
-        self._resolver = (names.RESOLVER, resolver.port)
+        self._start_names(self._answer, {TOKYO: names.RESOLVER})
 
     def _answer(self, name: str, rtype: str, client: str) -> Answer:
         return self._rds.answer(name, rtype) or self._route53.answer(name, rtype, client)
@@ -187,7 +140,7 @@ class Cloud:
         self._nlb.start()
         self._elb.restrict(self._group, names.LOOPBACK_CIDR)
         self._elb.assign(names.BALANCER, TOKYO, [names.BALANCER_ADDRESS])
-        first = (names.INSTANCES[names.WRITER], self._port)
+        first = (names.INSTANCES[names.WRITER], self._http_port)
         self._nlb.register(first, at_once=True)
         elb = self._server.client("elbv2", TOKYO)
         elb.register_targets(TargetGroupArn=self._group, Targets=targets([first]))
@@ -198,7 +151,7 @@ class Cloud:
             return
         act = self._nlb.register if call.operation == "RegisterTargets" else self._nlb.deregister
         for target in call.params.get("Targets", ()):
-            act((str(target["Id"]), int(target.get("Port") or self._port)))
+            act((str(target["Id"]), int(target.get("Port") or self._http_port)))
             self._truth.record(f"nlb.{call.operation}", target=str(target["Id"]))
 
     def _show(self, states: Mapping[tuple[str, int], str]) -> None:
@@ -206,15 +159,11 @@ class Cloud:
 
     # -- readiness --------------------------------------------------------------------------------------------
 
-    def _await(self, what: str, condition: Callable[[], bool]) -> None:
-        if not until(lambda: self._over.is_set() or condition()):
-            raise WorldError(f"the lab is not ready: not yet true that {what}")
-
     def _marked(self, replica: Replica) -> bool:
         """Whether a new marker written at the cluster's endpoint reaches the replica."""
         made, host = f"lab-{uuid.uuid4()}", names.INSTANCES[names.WRITER]
-        conninfo = f"host={host} port={self._port} dbname=postgres user={CLIENT} connect_timeout=2"
-        with psycopg.connect(conninfo, autocommit=True) as connection:
+        conninfo = f"host={host} port={self._http_port} dbname=postgres user={CLIENT} connect_timeout=2"
+        with contextlib.suppress(psycopg.Error), psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute(
                 f"INSERT INTO {TABLE} (id, account, body) VALUES (%s, 'lab', '{{}}')".encode(), (made,)
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import socket
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +11,8 @@ from typing import Any
 from lab import ports
 from lab.clock import LabClock
 from lab.metronome import Metronome
-from lab.plan import Plan, WorldError
-from lab.postgres_programs import PostgresError
+from lab.opening import opened, require_loopback
+from lab.plan import Plan
 from lab.postgres_seed import Seed
 from lab.private_link import names, settings
 from lab.private_link.databases import Replica, Source
@@ -28,33 +27,9 @@ def open_room(plan: Plan, over: threading.Event) -> PrivateLink:
     `over` is set when the owner ended meanwhile: the opening is then given up.
     """
     values = settings.read(plan.settings)
-    _require_loopback(plan)
-    room = PrivateLink(plan, values, over)
-    try:
-        room.open()
-    except PostgresError as error:
-        room.close()
-        raise WorldError(f"the lab did not come up: {error}") from error
-    except BaseException:
-        room.close()
-        raise
-    return room
-
-
-def _require_loopback(plan: Plan) -> None:
-    """WorldError when the machine lacks an address, or a fixed port is taken, before anything is started."""
-    ports.require_addresses(names.addresses())
-    if plan.port_base is None:
-        return
-    tcp, both = (socket.SOCK_STREAM,), (socket.SOCK_STREAM, socket.SOCK_DGRAM)
-    wanted = (
-        ([names.AWS_HOST], tcp),
-        (names.dns_addresses(), both),
-        ([names.BALANCER_ADDRESS], tcp),
-        (names.database_addresses(), tcp),
-    )
-    for offset, (hosts, kinds) in enumerate(wanted):
-        ports.require_free(plan.port(offset), hosts, plan.port_base, kinds)
+    dns, http = names.dns_addresses(), [names.BALANCER_ADDRESS]
+    require_loopback(plan, names.addresses(), names.AWS_HOST, dns, http, names.database_addresses())
+    return opened(PrivateLink(plan, values, over))
 
 
 class PrivateLink:
