@@ -43,9 +43,9 @@ def _sources(aws: Clients, target: Target, since: datetime) -> Iterator[list[Sta
         if key in MACHINES:
             yield _guarded("states execution history", key, lambda key=key: _machine(aws, target, key, since))
     regions = target.regions
-    for region in (regions.primary, regions.standby):
+    for region in dict.fromkeys((regions.primary, regions.standby)):
         yield _guarded("rds events", region, lambda region=region: _rds_events(aws, region, since))
-    for region in (regions.primary, regions.standby, regions.observer):
+    for region in dict.fromkeys((regions.primary, regions.standby, regions.observer)):
         yield _guarded("synthetics canary runs", region, lambda region=region: _canaries(aws, region, since))
     for name, metric in sorted(target.lag_metrics.items()):
         yield _guarded(SOURCE, name, lambda name=name, metric=metric: lag_stamps(aws, name, metric, since))

@@ -23,6 +23,7 @@ from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.switch import switch_findings
 from checks.unprocessed import unprocessed_finding
 from checks.vantages import rows_of, vantages_of
 from checks.watched import restored_by_journal, watchdog_findings
@@ -127,6 +128,7 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     if measured.point.balances is not None:
         yield balances_finding(history, measured, measured.point.balances)
     yield from end_state_findings(history, measured.window)
+    yield from switch_findings(history, measured.window)
     yield evidence_finding(measured)
 
 

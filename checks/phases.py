@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from checks.own_clocks import own_clock_rows
+from checks.signals import INSTANCE, TARGETS
 from checks.windows import FAILBACK, Settings, Window
 from drill.drill import DECIDED
 from drill.probes import PULSE
@@ -110,6 +111,8 @@ def signals_of(history: History, window: Window, settings: Settings) -> tuple[Si
 
     Detection belongs to a failover; a failback is started by an operator and has none.
     """
+    if history.of(TARGETS):
+        return _inside_one_region(history, window, settings)
     decided = Signal(
         "decided",
         f"aws.execution.{window.name}",
@@ -135,6 +138,26 @@ def _by_health_check(settings: Settings) -> tuple[Signal, ...]:
         Signal("detected", "aws.alarm.latency", None, lambda value: value == "ALARM", alarm),
         Signal("decided", HEALTH_CHECK, None, lambda value: value == "UNHEALTHY", check),
     )
+
+
+def _inside_one_region(history: History, window: Window, settings: Settings) -> tuple[Signal, ...]:
+    """The steps where a writer moves between instances and a load balancer is turned to it."""
+    vantage, source = _dns_vantage(history, settings)
+    steps = (
+        ("traffic switched", TARGETS, None, _polled(settings, "elbv2 DescribeTargetHealth")),
+        ("data promoted", INSTANCE, None, _polled(settings, "rds DescribeDBClusters")),
+        ("writer's name moved", "dns", vantage, source),
+    )
+    return tuple(
+        Signal(name, probe, at, _not_as_before(history, window, probe, at), s) for name, probe, at, s in steps
+    )
+
+
+def _not_as_before(history: History, window: Window, probe: str, vantage: str | None) -> Callable[[str], bool]:
+    """Whether a value is another one than the last that was seen before the window began."""
+    looks = [o for o in history.of(probe, vantage) if o.outcome is Outcome.OK and o.done_s < window.begin_s]
+    before = max(looks, key=lambda o: o.done_s).value if looks else None
+    return lambda value: before is not None and value != before
 
 
 def _promoted(history: History, window: Window, settings: Settings) -> Iterator[Signal]:

@@ -56,6 +56,14 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
     ),
     "secretsmanager.secret": (Read("secretsmanager", "DescribeSecret"), Read("secretsmanager", "GetResourcePolicy")),
     "apigateway.stage": (Read("apigateway", "GetStage"),),
+    "rds.cluster": (Read("rds", "DescribeDBClusters"),),
+    "elbv2.target_group": (
+        Read("elbv2", "DescribeTargetGroups", everything=True),
+        Read("elbv2", "DescribeTargetGroupAttributes", everything=True),
+        Read("elbv2", "DescribeTargetHealth", everything=True),
+    ),
+    "sns.topic": (Read("sns", "GetTopicAttributes"),),
+    "sns.subscription": (Read("sns", "GetSubscriptionAttributes"),),
     "dynamodb.table": (
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "DescribeTimeToLive"),
@@ -124,6 +132,8 @@ def readers(target: Target) -> tuple[Reader, ...]:
                 "ssm.document": (Read("ssm", "DescribeAutomationExecutions", everything=True),),
                 "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
                 "secretsmanager.secret": (Read("secretsmanager", "DescribeSecret"),),
+                "rds.cluster": (Read("rds", "DescribeDBClusters"),),
+                "elbv2.target_group": (Read("elbv2", "DescribeTargetHealth", everything=True),),
                 "arc.control": (
                     Read(CONTROL_CONFIG, "DescribeCluster"),
                     Read("route53-recovery-cluster", "GetRoutingControlState"),

@@ -37,6 +37,8 @@ COULD_NOT_LOOK = (ClientError, BotoCoreError, DrillError, LookupError, ValueErro
 """What a look may meet: AWS says no, AWS does not answer, no or several matches, a reply of another shape."""
 
 HEALTH_CHECK = "aws.health_check"
+INSTANCE, TARGETS = "aws.instance.writer", "aws.targets"
+"""The instance that is a cluster's writer; what is registered with a target group."""
 Value = tuple[str, str]
 """(probe, what was seen)."""
 
@@ -92,6 +94,16 @@ def watches(target: Target) -> tuple[Watch, ...]:
         Watch(("aws.control.standby",), "control_standby", control.of("aws.control.standby")),
         Watch(("aws.secret",), "database_secret", secret_version),
         *(_cluster_watch(key) for key in sorted(target.resources) if kind_of(key) == "rds.global_cluster"),
+        *(
+            Watch((INSTANCE,), key, instance_writer)
+            for key in sorted(target.resources)
+            if kind_of(key) == "rds.cluster"
+        ),
+        *(
+            Watch((TARGETS,), key, registered)
+            for key in sorted(target.resources)
+            if kind_of(key) == "elbv2.target_group"
+        ),
     )
 
 
@@ -209,6 +221,22 @@ def global_cluster(ending: str = "") -> Callable[[Clients, Found], Sequence[Valu
         return [(f"aws.writer{ending}", region), (f"aws.global.status{ending}", cluster["Status"])]
 
     return read
+
+
+def instance_writer(aws: Clients, found: Found) -> Sequence[Value]:
+    """The instance that a cluster names as its writer, "-" while there is none, and the cluster's status."""
+    rds = aws.client("rds", found.region)
+    cluster = rds.describe_db_clusters(DBClusterIdentifier=found.name)["DBClusters"][0]
+    writers = [m["DBInstanceIdentifier"] for m in cluster.get("DBClusterMembers", []) if m.get("IsClusterWriter")]
+    return [(INSTANCE, ",".join(writers) or "-")]
+
+
+def registered(aws: Clients, found: Found) -> Sequence[Value]:
+    """What is registered with a target group, without what drains: ids with ",", "-" for nothing."""
+    elb = aws.client("elbv2", found.region)
+    shown = elb.describe_target_health(TargetGroupArn=found.arn)["TargetHealthDescriptions"]
+    ids = sorted(t["Target"]["Id"] for t in shown if t["TargetHealth"]["State"] != "draining")
+    return [(TARGETS, ",".join(ids) or "-")]
 
 
 class ControlReader:
@@ -329,7 +357,7 @@ def reason(error: Exception) -> str:
 
 def lookers(aws: Clients, target: Target, clock: Monotonic) -> list[SignalLooker | CanaryLooker]:
     """One looker per signal that this target has."""
-    regions = (target.regions.primary, target.regions.standby, target.regions.observer)
+    regions = dict.fromkeys((target.regions.primary, target.regions.standby, target.regions.observer))
     named = [SignalLooker(aws, target, watch, clock) for watch in watches(target) if watch.key in target.resources]
     return [*named, *(CanaryLooker(aws, region, clock) for region in regions)]
 

@@ -56,9 +56,11 @@ VOLATILE: Mapping[str, frozenset[str]] = {
     "DescribeTable": frozenset(
         {"ItemCount", "TableSizeBytes", "IndexSizeBytes", "NumberOfDecreasesToday", "WarmThroughput"}
     ),
-    "GetFunctionConfiguration": frozenset({"RevisionId"}),
     "GetHealthCheck": frozenset({"HealthCheckVersion"}),
     "GetParameter": frozenset({"Version"}),
+    "GetFunctionConfiguration": frozenset({"RevisionId", "LastModified", "LastUpdateStatus"}),
+    # How a target stands goes up and down by itself; who is registered does not.
+    "DescribeTargetHealth": frozenset({"TargetHealth"}),
     "GetHostedZone": frozenset({"ResourceRecordSetCount"}),
 }
 """Fields that change without anybody changing the configuration: states, measured sizes, counters. By operation, at
@@ -126,7 +128,7 @@ def take_snapshot(aws: Aws, target: Target, clock: Clock, when: Literal["before"
     reader = Reader(aws, clock)
     resources: dict[str, Any] = {}
     unknown: dict[str, str] = {}
-    for key in (*sorted(target.resources), ZONE):
+    for key in (*sorted(target.resources), *([ZONE] if target.dns.hosted else [])):
         region = target.regions.primary if key == ZONE else target.resource(key).region
         try:
             resources[key] = _zones(aws, reader, target) if key == ZONE else _resource(aws, reader, target, key)
@@ -314,6 +316,24 @@ def _parameter(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "ssm", "GetParameter", Name=found.name)
 
 
+def _db_cluster(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "rds", "DescribeDBClusters", DBClusterIdentifier=found.name)
+
+
+def _target_group(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "elbv2", "DescribeTargetGroups", TargetGroupArns=[found.arn])
+    yield _read(reader, found, "elbv2", "DescribeTargetGroupAttributes", TargetGroupArn=found.arn)
+    yield _read(reader, found, "elbv2", "DescribeTargetHealth", TargetGroupArn=found.arn)
+
+
+def _topic(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "sns", "GetTopicAttributes", TopicArn=found.arn)
+
+
+def _subscription(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "sns", "GetSubscriptionAttributes", SubscriptionArn=found.arn)
+
+
 READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "ecs.service": _ecs_service,
     "events.rule": _rule,
@@ -332,6 +352,10 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "events.endpoint": _endpoint,
     "route53.health_check": _health_check,
     "ssm.parameter": _parameter,
+    "rds.cluster": _db_cluster,
+    "elbv2.target_group": _target_group,
+    "sns.topic": _topic,
+    "sns.subscription": _subscription,
 }
 """How each kind of drill.find is read; a kind without a reader is unknown, with a KeyError as the reason."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from commands.running import LOAD, WITNESSES, Scenario
+from commands.running import LOAD, Scenario, witnesses_of
 from commands.world import World
 from drill.errors import DrillError, Refused, UsageError
 from drill.plan import Plan
@@ -79,7 +79,9 @@ class Plans:
 
     def begin(self, scenario: Scenario, world: World) -> Planned:
         """A walk through one scenario."""
-        drill = PlanningDrill(world.target, ReadOnlyAws(world.aws), world.clock, witnesses=WITNESSES, load=LOAD)
+        drill = PlanningDrill(
+            world.target, ReadOnlyAws(world.aws), world.clock, witnesses=witnesses_of(world.target), load=LOAD
+        )
         planned = Planned(scenario, drill)
         self.made.append(planned)
         return planned

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from commands import lab_bus, lab_remittance, lab_store, misbehave
+from commands import lab_bus, lab_link, lab_remittance, lab_store, misbehave
 from commands.say import say
 from commands.world import MAX_SPEED
 from drill.errors import UsageError
@@ -20,7 +20,12 @@ from lab.launch import Lab, LabError, LabInfo, launch
 FIXED_PORT = 5050
 DEFAULT_SPEED = 10.0
 ALIVE_CHECK_S = 0.5
-HOW_TO = {"event-bus": lab_bus.how_to, "remittance": lab_remittance.how_to, "retail-store": lab_store.how_to}
+HOW_TO = {
+    "event-bus": lab_bus.how_to,
+    "private-link-replication": lab_link.how_to,
+    "remittance": lab_remittance.how_to,
+    "retail-store": lab_store.how_to,
+}
 """What is printed of a system whose operators' procedure differs from core-banking's."""
 
 
@@ -29,7 +34,7 @@ def register(verbs: Any) -> None:
     parser = verbs.add_parser("lab", help="keep the embedded lab running, to try things by hand")
     actions = parser.add_subparsers(dest="action", required=True, metavar="up|misbehave")
     up = actions.add_parser("up", help="start it; Ctrl-C stops it and leaves nothing behind")
-    up.add_argument("system", help="core-banking, event-bus, remittance or retail-store")
+    up.add_argument("system", help="core-banking, event-bus, private-link-replication, remittance or retail-store")
     up.add_argument("--lab-speed", type=float, default=DEFAULT_SPEED, help="lab seconds per wall second (default 10)")
     up.add_argument("--lab-port", type=int, default=FIXED_PORT, help="AWS API here, DNS one higher, HTTP two higher")
     up.add_argument("--lab-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the world")

@@ -37,6 +37,7 @@ from drill.reach import Reach
 from drill.redact import redact
 from drill.rehearsal import Rehearsal
 from drill.stamps import CLOCK
+from drill.target import Target
 from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
 from drill.verdict import Finding, Judgement, Verdict, conclude, worst
 from reports.page import render
@@ -47,6 +48,8 @@ WITNESSES = (
     Instrument("pulse", "checks.pulse"),
     Instrument("signals", "checks.signals"),
 )
+HTTP_WITNESSES = ("pulse",)
+"""Those that look at what only a target of HTTP has."""
 LOAD = (Instrument("load-0", "loadgen.run"),)
 CLOCK_DOUBT_S = 1.0
 """How far this host's date may be from AWS's, when it is kept by NTP (seconds)."""
@@ -62,6 +65,11 @@ class Scenario:
     name: str
     docstring: str
     windows: tuple[str, ...] = ("failover",)
+
+
+def witnesses_of(target: Target) -> tuple[Instrument, ...]:
+    """The witnesses that have something to look at."""
+    return tuple(w for w in WITNESSES if target.writes.protocol != "sql" or w.name not in HTTP_WITNESSES)
 
 
 class Run:
@@ -111,7 +119,7 @@ class Run:
             timeline=self.timeline,
             journal=self.journal,
             run_id=run_id,
-            witnesses=WITNESSES,
+            witnesses=witnesses_of(world.target),
             load=LOAD,
             read_back=self._read_back,
             interrupts=interrupts,

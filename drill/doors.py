@@ -99,8 +99,14 @@ def open_door(target: Target, clock: Clock, timeout_wall_s: float, region: str |
     timeout_wall_s: deadline of each attempt. UsageError: the target names no endpoint for that Region. What
     drill.sign_on raises passes, of a target that asks for a token.
     """
-    http = HttpClient(CachingClient.for_target(target, clock, region), clock)
+    resolver = CachingClient.for_target(target, clock, region)
+    if target.writes.protocol == "sql":
+        from drill.sql_door import SqlDoor  # psycopg takes its time to load, and few need it
+
+        reads = _endpoint(target, region or target.regions.standby)
+        return SqlDoor(target.writes, resolver, target.url(target.endpoint), target.url(reads), timeout_wall_s, clock)
     url = target.url(_endpoint(target, region))
+    http = HttpClient(resolver, clock)
     if target.writes.protocol == "events":
         from drill.event_door import EventDoor  # boto3 takes its time to load, and few need it
 

@@ -204,6 +204,10 @@ class Drill:
             raise
         return action
 
+    def elapse(self, for_s: float) -> None:
+        """Let `for_s` target seconds pass, on watch."""
+        self._wait(for_s)
+
     def decide(self, after_s: float) -> None:
         """Let the system's operators take `after_s` target seconds, from here, until they act; the end is marked.
 

@@ -30,8 +30,9 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id);
-    events.archive {bus} (ARN); route53.health_check {id} (its name is its Name tag, or its id); others none.
+    dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id); events.archive {bus}
+    (ARN); route53.health_check {id} (its name is its Name tag, or its id); sns.subscription {topic} (an ARN; its name
+    is the last part of what is subscribed); others none.
     """
 
     kind: str
@@ -60,6 +61,10 @@ KIND_OF_KEY = (
     ("*_endpoint", "events.endpoint"),
     ("*_health_check", "route53.health_check"),
     ("*_parameter", "ssm.parameter"),
+    ("*_db_cluster", "rds.cluster"),
+    ("*_target_group", "elbv2.target_group"),
+    ("*_topic", "sns.topic"),
+    ("*_subscription", "sns.subscription"),
     ("*", "ecs.service"),
 )
 """What kind of thing a key of `[resources]` names; the first pattern that matches decides."""
@@ -323,6 +328,37 @@ def _parameters(aws: Clients, resource: Resource) -> Iterator[Found]:
                 yield Found("ssm.parameter", resource.region, name, arn)
 
 
+def _db_clusters(aws: Clients, resource: Resource) -> Iterator[Found]:
+    rds = aws.client("rds", resource.region)
+    for page in rds.get_paginator("describe_db_clusters").paginate():
+        for cluster in page["DBClusters"]:
+            yield Found("rds.cluster", resource.region, cluster["DBClusterIdentifier"], cluster["DBClusterArn"])
+
+
+def _target_groups(aws: Clients, resource: Resource) -> Iterator[Found]:
+    elb = aws.client("elbv2", resource.region)
+    for page in elb.get_paginator("describe_target_groups").paginate():
+        for group in page["TargetGroups"]:
+            yield Found("elbv2.target_group", resource.region, group["TargetGroupName"], group["TargetGroupArn"])
+
+
+def _topics(aws: Clients, resource: Resource) -> Iterator[Found]:
+    sns = aws.client("sns", resource.region)
+    for page in sns.get_paginator("list_topics").paginate():
+        for topic in page["Topics"]:
+            yield Found("sns.topic", resource.region, last_part(topic["TopicArn"]), topic["TopicArn"])
+
+
+def _subscriptions(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """Those of the topics that `within` matches; one that nobody has confirmed has no ARN yet."""
+    sns = aws.client("sns", resource.region)
+    for page in sns.get_paginator("list_subscriptions").paginate():
+        for item in page["Subscriptions"]:
+            arn, topic = item["SubscriptionArn"], item["TopicArn"]
+            if arn.startswith("arn:") and _within(resource, last_part(topic)):
+                yield Found("sns.subscription", resource.region, last_part(item["Endpoint"]), arn, {"topic": topic})
+
+
 _LISTERS: dict[str, Lister] = {
     "ecs.service": _ecs_services,
     "events.rule": _rules,
@@ -341,4 +377,8 @@ _LISTERS: dict[str, Lister] = {
     "events.endpoint": _endpoints,
     "route53.health_check": _health_checks,
     "ssm.parameter": _parameters,
+    "rds.cluster": _db_clusters,
+    "elbv2.target_group": _target_groups,
+    "sns.topic": _topics,
+    "sns.subscription": _subscriptions,
 }

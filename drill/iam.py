@@ -29,6 +29,8 @@ from drill.models import known, partition_of, service_model
 VERSION = "2012-10-17"
 MANAGED_POLICY_MAX = 6144
 """Characters of a managed policy, white space not counted (IAM quotas)."""
+SUBSCRIPTION = re.compile(r"(arn:[^:]+:sns:[^:]*:[^:]*:[^:]+):[0-9a-f-]{36}")
+"""IAM knows no subscriptions: what a call may do to one is allowed on its topic, which its ARN begins with."""
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 UNSLASHED = "WithoutLeadingSlash"
 PLACE = ("Partition", "Region", "Account")
@@ -122,11 +124,16 @@ def changes_things(action: str) -> bool:
     return _data().actions.get_action_details(prefix, name)["accessLevel"] not in ("Read", "List")
 
 
+def allowed_on(arn: str) -> str:
+    """The ARN by which IAM allows what is done to that resource."""
+    return SUBSCRIPTION.sub(r"\1", arn)
+
+
 def need_of(call: Call, hints: Iterable[str] = ()) -> Need:
     """What a call needs. hints: ARNs; those of its Region that its parameters name by their last part are meant."""
     texts = dict(_named_texts(call.params))
     said = {text for values in texts.values() for text in values}
-    arns = sorted(text for text in said if text.startswith("arn:"))
+    arns = sorted(allowed_on(text) for text in said if text.startswith("arn:"))
     here = [arn for arn in hints if region_of_arn(arn) in ("", call.region)]
     meant = [arn for arn in here if last_part(arn) in said]
     names = {key: value for key, values in texts.items() for value in values[:1] if not value.startswith("arn:")}

@@ -174,6 +174,10 @@ class PlanningDrill:
         self._moved_by.append(number)
         return action
 
+    def elapse(self, for_s: float) -> None:
+        """Say how long nothing would be done."""
+        self._add("wait", f"{for_s:g} s pass", at_most_s=for_s)
+
     def decide(self, after_s: float) -> None:
         """Say how long the operators would take."""
         self._add("wait", f"the operators decide within {after_s:g} s", at_most_s=after_s)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from drill.find import kind_of
-from drill.iam import Need
+from drill.iam import Need, allowed_on
 from drill.target import Target
 
 
@@ -71,6 +71,10 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
     "events.endpoint": (Read("events", "ListEndpoints", everything=True),),
     "route53.health_check": (Read("route53", "ListHealthChecks"), Read("route53", "ListTagsForResource")),
     "ssm.parameter": (Read("ssm", "DescribeParameters", everything=True), Read("ssm", "GetParameter")),
+    "rds.cluster": (Read("rds", "DescribeDBClusters", everything=True),),
+    "elbv2.target_group": (Read("elbv2", "DescribeTargetGroups", everything=True),),
+    "sns.topic": (Read("sns", "ListTopics", everything=True),),
+    "sns.subscription": (Read("sns", "ListSubscriptions", everything=True),),
 }
 """Kind -> the reads of its lister in drill.find."""
 
@@ -89,6 +93,10 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "events.archive": ("ArchiveName", ""),
     "events.endpoint": ("EndpointName", ""),
     "ssm.parameter": ("ParameterNameWithoutLeadingSlash", ""),
+    "rds.cluster": ("DbClusterInstanceName", ""),
+    "elbv2.target_group": ("TargetGroupName", ""),
+    "sns.topic": ("TopicName", ""),
+    "sns.subscription": ("", "TopicName"),
 }
 """Kind -> AWS's names, in its ARNs, for the resource itself and for what it lies in; ARC's ARNs carry ids only."""
 
@@ -102,7 +110,9 @@ def things(target: Target, found: Mapping[str, str]) -> tuple[Thing, ...]:
 def _thing(target: Target, key: str, arn: str | None, clusters: tuple[str, ...]) -> Thing:
     resource, kind = target.resources[key], kind_of(key)
     if arn is not None:
-        arns = (arn, *clusters) if kind == "arc.control" else (arn,)  # a control is read through its cluster
+        arns = (
+            (arn, *clusters) if kind == "arc.control" else (allowed_on(arn),)
+        )  # a control is read through its cluster
         return Thing(key, kind, resource.region, _executions(kind, arn.rpartition(":")[2]), arns)
     own, container = VARIABLES.get(kind, ("", ""))
     patterns = {own: resource.name.removeprefix("/"), container: resource.within or "*"}

@@ -34,6 +34,8 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
         Read("lambda", "GetFunctionConcurrency"),
         Read("lambda", "PutFunctionConcurrency"),
         Read("lambda", "DeleteFunctionConcurrency"),
+        Read("lambda", "GetFunctionConfiguration"),
+        Read("lambda", "UpdateFunctionConfiguration"),
     ),
     "secretsmanager.secret": (
         Read("secretsmanager", "DescribeSecret"),
@@ -46,6 +48,11 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "events.endpoint": (Read("events", "DescribeEndpoint"), Read("events", "UpdateEndpoint")),
     "route53.health_check": (Read("route53", "GetHealthCheck"), Read("route53", "UpdateHealthCheck")),
     "ssm.parameter": (Read("ssm", "GetParameter"), Read("ssm", "PutParameter")),
+    "elbv2.target_group": (
+        Read("elbv2", "DescribeTargetHealth", everything=True),
+        Read("elbv2", "DeregisterTargets"),
+    ),
+    "sns.subscription": (Read("sns", "GetSubscriptionAttributes"), Read("sns", "SetSubscriptionAttributes")),
 }
 """Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
 BLINDLY: Mapping[str, tuple[Read, ...]] = {"events.rule": (Read("events", "DisableRule"),)}

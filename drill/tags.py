@@ -61,6 +61,7 @@ APIS: Mapping[str, TagApi] = {
     "lambda": TagApi("lambda", "ListTags", "TagResource", "Resource", "Tags", "map"),
     "secretsmanager": TagApi("secretsmanager", "DescribeSecret", "TagResource", "SecretId", "Tags"),
     "apigateway": TagApi("apigateway", "GetTags", "TagResource", "resourceArn", "tags", "map"),
+    "sns": TagApi("sns", "ListTagsForResource", "TagResource", "ResourceArn", "Tags"),
     "route53-recovery-control": TagApi(
         CONTROL_CONFIG, "ListTagsForResource", "TagResource", "ResourceArn", "Tags", "map"
     ),
@@ -72,6 +73,8 @@ OF_KIND: Mapping[str, tuple[Read, ...]] = {
     "states.machine": (Read("stepfunctions", "ListTagsForResource"),),
     "cloudwatch.alarm": (Read("cloudwatch", "ListTagsForResource"),),
     "rds.global_cluster": (Read("rds", "ListTagsForResource"),),
+    "rds.cluster": (Read("rds", "ListTagsForResource"),),
+    "sns.topic": (Read("sns", "ListTagsForResource"),),
     "arc.cluster": (Read(CONTROL_CONFIG, "ListTagsForResource"),),
     "arc.control": (Read(CONTROL_CONFIG, "ListTagsForResource"),),
     "lambda.function": (Read("lambda", "ListTags"),),

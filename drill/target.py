@@ -42,6 +42,8 @@ from drill.write_path import Table as _Table
 REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
 GLOBAL = "global"
 """The key of [blast_radius.resources] for what lies in no Region by its ARN (an Aurora global cluster)."""
+NAMED_BEFORE_ID = "targetgroup/"
+"""How the end of an ARN begins in which an id follows the name."""
 SETTABLE = ("objectives", "timings")
 """The tables that `--set` may override: never account, Regions or blast radius."""
 SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")
@@ -52,6 +54,12 @@ SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")
 def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     # Every look of every witness is classified: parsing the ranges anew each time would be most of the cost.
     return ipaddress.ip_network(cidr)
+
+
+DIFFERENT = {
+    False: "primary, standby and observer must be three different Regions",
+    True: "with single, primary and standby are the same Region and observer another one",
+}
 
 
 class Regions(_Table):
@@ -66,11 +74,13 @@ class Regions(_Table):
     """A copy of AWS's ip-ranges.json, relative to the target file; `load_target` takes from it what is needed."""
     ip_ranges_token: str | None = None
     """Its syncToken, filled in by `load_target`."""
+    single: bool = False
+    """The system lives in one Region: primary and standby are the same, and what moves does so inside it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Regions:
-        if len({self.primary, self.standby, self.observer}) != 3:
-            raise ValueError("primary, standby and observer must be three different Regions")
+        if len({self.primary, self.standby, self.observer}) != (2 if self.single else 3):
+            raise ValueError(DIFFERENT[self.single])
         missing = {self.primary, self.standby} - self.cidrs.keys()
         if missing:
             raise ValueError(f"cidrs has no entry for {', '.join(sorted(missing))}")
@@ -107,6 +117,8 @@ class Dns(_Table):
 
     name: str
     ttl_s: PositiveFloat = 60.0
+    hosted: bool = True
+    """Whether a hosted zone of the account holds it; AWS's own names (a database's endpoint) are in none."""
 
 
 class Connection(_Table):
@@ -203,7 +215,7 @@ class Target(_Table):
     """A production target is drilled only when its name is typed: `--production NAME`."""
     system: str
     account: str = Field(pattern=r"^\d{12}$")
-    endpoint: str = Field(pattern=r"^https?://")
+    endpoint: str = Field(pattern=r"^(https?|postgresql)://")
     """The URL that users use."""
     regional_endpoints: dict[str, str]
     """Region -> URL that bypasses failover (used to read written data back from the survivor)."""
@@ -211,6 +223,8 @@ class Target(_Table):
     dns: Dns
     resources: dict[str, Resource]
     writes: WritePath
+    values: dict[str, str] = Field(default_factory=dict)
+    """Names that only the scenarios of this system need (an instance, an address)."""
     load: Load
     objectives: Objectives
     timings: Timings = Timings()
@@ -259,6 +273,16 @@ class Target(_Table):
             known = ", ".join(sorted(self.resources))
             raise UsageError(f"target {self.name}: no resource {key!r}; known: {known}") from None
 
+    def value(self, key: str) -> str:
+        """That one of `[values]`. UsageError names the known ones."""
+        try:
+            return self.values[key]
+        except KeyError:
+            known = ", ".join(sorted(self.values)) or "none"
+            raise UsageError(
+                f"target {self.name}: [values] has no {key!r}, which this scenario needs; known: {known}"
+            ) from None
+
     def region_of(self, address: str) -> str | None:
         """The Region whose CIDRs hold `address` (longest prefix), None when none does."""
         return self.regions.region_of(address)
@@ -294,7 +318,8 @@ def require_breakable(target: Target, arn: str) -> None:
             f"{arn} is in account {account}, target {target.name} is {target.account}: nothing was touched; use the "
             "credentials of the target's account"
         )
-    target.require_inside_blast_radius(region or GLOBAL, rest.rpartition("/")[2].rpartition(":")[2])
+    named = rest.split("/")[1] if rest.startswith(NAMED_BEFORE_ID) else rest.rpartition("/")[2]
+    target.require_inside_blast_radius(region or GLOBAL, named.rpartition(":")[2])
 
 
 def load_target(path: Path, settings: Iterable[str] = ()) -> Target:

@@ -77,9 +77,10 @@ class EventsPath(Table):
 
 
 class WritePath(Table):
-    """How writes are made, identified and read back over HTTP.
+    """How writes are made, identified and read back.
 
-    protocol: how writes are made (drill/doors.py). "events": by PutEvents to the global endpoint that the target's
+    protocol: how writes are made (drill/doors.py). "http"; "sql": drill/sql_door.py says what these fields are there,
+    and user. "events": by PutEvents to the global endpoint that the target's
     endpoint names, and read back at the regional endpoints, where the consumers answer; `events` says the rest.
 
     account_header: request header that carries the synthetic account; id_field: field of the 200 reply that holds
@@ -91,9 +92,10 @@ class WritePath(Table):
     stores: name -> how it is read, for a system that keeps its writes in several.
     """
 
-    protocol: Literal["http", "events"] = "http"
+    protocol: Literal["http", "events", "sql"] = "http"
     events: EventsPath | None = None
-    account_header: str
+    account_header: str = ""
+    user: str = ""
     id_field: str
     read_path: str
     state_field: str
@@ -122,6 +124,13 @@ class WritePath(Table):
         return value
 
     @model_validator(mode="after")
+    def _protocol_told(self) -> WritePath:
+        needed = "user" if self.protocol == "sql" else "account_header"
+        if not getattr(self, needed):
+            raise ValueError(f"protocol is {self.protocol!r} and {needed} is missing")
+        return self
+
+    @model_validator(mode="after")
     def _probe_known(self) -> WritePath:
         if (self.protocol == "events") != (self.events is not None):
             missing = self.events is None
@@ -136,6 +145,11 @@ class WritePath(Table):
                 if payload and payload.keys() != spec.body.keys():
                     raise ValueError(f"payload of store {store!r} must name every field of the body of {kind!r}")
         return self
+
+    @property
+    def shows_later(self) -> bool:
+        """Whether what was accepted is read back somewhere else, where it arrives later: absent is no failure yet."""
+        return self.protocol == "sql"
 
     def store_of(self, kind: str) -> str:
         """The store by which a client follows a write of that kind: the first that holds it."""

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -60,6 +60,27 @@ class Server:
     data: Path
 
 
+@dataclass(frozen=True)
+class Extra:
+    """What a server has besides the lab's usual configuration.
+
+    settings: of postgresql.conf; hba: lines of pg_hba.conf; standby_slot: the replication slot by which a standby
+    follows ("" for none), to be made by whoever runs the pair.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    hba: tuple[str, ...] = ()
+    standby_slot: str = ""
+
+
+def write_configuration(data: Path, settings: Mapping[str, str], hba: tuple[str, ...] = ()) -> None:
+    """The configuration of the server in folder `data`. hba: lines besides the lab's own."""
+    lines = [f"{name} = '{value}'" for name, value in settings.items()]
+    (data / "postgresql.auto.conf").write_text("\n".join(lines) + "\n")
+    ours = [f"host {what} {USER} 127.0.0.0/8 scram-sha-256" for what in ("all", "replication")]
+    (data / "pg_hba.conf").write_text("\n".join([*ours, *hba]) + "\n")
+
+
 def free_port(host: str) -> int:
     """A TCP port that is free on `host` now."""
     with socket.socket() as sock:
@@ -72,8 +93,8 @@ class PostgresPair:
 
     `addresses` maps the two Regions to the hosts they listen on, the first Region is the writer at start.
     `ports` gives fixed ports. `lag_wall_s` delays what the standby gets (wall seconds); it can be set only if it was
-    above 0 at the start. `seed`: a cluster to copy instead of making one. All methods block and may be called from
-    any thread, one at a time.
+    above 0 at the start. `seed`: a cluster to copy instead of making one. `extra`: what its servers have besides. All
+    methods block and may be called from any thread, one at a time.
     """
 
     def __init__(
@@ -84,13 +105,14 @@ class PostgresPair:
         user: str | None = None,
         lag_wall_s: float = 0.0,
         seed: Seed | None = None,
+        extra: Extra = Extra(),
     ) -> None:
         if len(addresses) != 2:
             raise PostgresError(f"a pair is in two Regions, not in {len(addresses)}")
         work.mkdir(parents=True, exist_ok=True)
         self._work = work
         self._programs = Programs(work, user)
-        self._seed = seed or Seed(work / "seed", user)
+        self._seed, self._extra = seed or Seed(work / "seed", user), extra
         self._servers = {
             region: Server(region, host, (ports or {}).get(region) or free_port(host), work / region)
             for region, host in addresses.items()
@@ -266,19 +288,18 @@ class PostgresPair:
     def _configure(self, server: Server, source: Server | None = None) -> None:
         """Write the settings; with a `source` the server is a standby of it."""
         slow = SLOW_SETTINGS if self._links else {}
-        settings = {**SETTINGS, **slow, "listen_addresses": server.host, "port": str(server.port)}
+        settings = {**SETTINGS, **slow, **self._extra.settings, "listen_addresses": server.host}
+        settings["port"] = str(server.port)
         if source is not None:
             link = self._links.get(server.region)
             host, port = link.address if link else (source.host, source.port)
             settings["primary_conninfo"] = (
                 f"host={host} port={port} user={USER} password={self._seed.password} "
-                f"connect_timeout=2 application_name={server.region}"
+                f"dbname={DATABASE} connect_timeout=2 application_name={server.region}"
             )
+            settings["primary_slot_name"] = self._extra.standby_slot
             (server.data / "standby.signal").touch()
-        lines = [f"{name} = '{value}'" for name, value in settings.items()]
-        (server.data / "postgresql.auto.conf").write_text("\n".join(lines) + "\n")
-        hba = f"host all {USER} 127.0.0.0/8 scram-sha-256\nhost replication {USER} 127.0.0.0/8 scram-sha-256\n"
-        (server.data / "pg_hba.conf").write_text(hba)
+        write_configuration(server.data, settings, self._extra.hba)
         self._programs.own(server.data)
 
     def _launch(self, server: Server) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
-import threading
 import time
 from collections import deque
+
+from lab.tcp_thread import TcpThread
 
 STEP_S = 0.02
 """How finely the delay is kept (wall seconds)."""
@@ -23,34 +23,14 @@ MAX_HELD_BYTES = 256 * 1024 * 1024
 START_TIMEOUT_S = 5.0
 
 
-class SlowLink:
+class SlowLink(TcpThread):
     """Listens on `host` and hands on to `target` (host, port). delay_s: wall seconds, may be set at any time."""
 
     def __init__(self, host: str, target: tuple[str, int], delay_s: float = 0.0) -> None:
+        super().__init__(host, 0, "slow-link")
         self._target = target
         self.delay_s = delay_s
         self._open = True
-        self._socket = socket.create_server((host, 0))
-        self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._thread = threading.Thread(target=self._run, name="slow-link", daemon=True)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where the link listens."""
-        host, port = self._socket.getsockname()[:2]
-        return str(host), int(port)
-
-    def start(self) -> None:
-        """Begin to serve."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Close everything; bounded, may be called twice."""
-        if self._loop.is_running():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(START_TIMEOUT_S)
-        self._socket.close()
 
     def cut(self) -> None:
         """Drop what is under way and refuse new connections; returns when that holds."""
@@ -62,33 +42,16 @@ class SlowLink:
         """Let connections through again."""
         self._open = True
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, sock=self._socket))
-        self._loop.run_forever()
-        server.close()
-        self._loop.run_until_complete(self._drop())
-        self._loop.close()
-
-    async def _drop(self) -> None:
-        mine = [task for task in self._tasks if not task.done()]
-        for task in mine:
-            task.cancel()
-        await asyncio.gather(*mine, return_exceptions=True)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._open:
             writer.transport.abort()
             return
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+        self._keep(asyncio.current_task())
         try:
             await _Connection(self).run(reader, writer)
         except (OSError, asyncio.CancelledError):
             pass  # cut, or an end of it is gone; to re-raise would only make asyncio log it
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
 
     @property

@@ -24,6 +24,7 @@ SYSTEMS = {
     "core-banking": "lab.core_banking.room",
     "event-bus": "lab.event_bus.room",
     "remittance": "lab.remittance.room",
+    "private-link-replication": "lab.private_link.room",
     "retail-store": "lab.retail_store.room",
 }
 """Which module builds which system: it has `open_room(plan) -> Room`."""

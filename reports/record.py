@@ -156,7 +156,7 @@ class DrillRecord(_Record):
         return tuple(f for f in self.judgement.findings if f.limit_s is not None)
 
 
-RANGES = ("cidrs", "ip_ranges", "ip_ranges_token")
+RANGES = ("cidrs", "ip_ranges", "ip_ranges_token", "single")
 """What a target's table of Regions has beside the roles."""
 
 

@@ -6,15 +6,16 @@ their addresses (`assign`) and what their health checks see (`set_health`).
 
 from __future__ import annotations
 
+import ipaddress
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.elbv2.models import elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
-from lab.aws.server import AwsServer
+from lab.aws.server import AwsError, AwsServer
 
 REASONS = {
     "initial": ("Elb.RegistrationInProgress", "Target registration is in progress"),
@@ -34,6 +35,7 @@ class Balancers:
         self._lock = threading.Lock()
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._health: dict[str, dict[str, str]] = {}
+        self._networks: dict[str, ipaddress.IPv4Network] = {}
         server.serve_class("elbv2", type("Elbv2", (_Elbv2,), {"balancers": self}))
 
     def assign(self, load_balancer_name: str, region: str, addresses: Sequence[str]) -> str:
@@ -47,6 +49,18 @@ class Balancers:
     def addresses(self, dns_name: str) -> list[str]:
         """Addresses of the balancer with that DNS name, with or without `dualstack.`; empty when unknown."""
         return list(self._addresses.get(_plain(dns_name), ()))
+
+    def restrict(self, target_group_arn: str, cidr: str) -> None:
+        """Let the group take addresses of that network only, as a group of IP targets takes its VPC's."""
+        self._networks[target_group_arn] = ipaddress.ip_network(cidr)  # type: ignore[assignment]
+
+    def require_inside(self, target_group_arn: str, addresses: Iterable[str]) -> None:
+        """AwsError InvalidTarget, as RegisterTargets names it, for an address that the group cannot have."""
+        network = self._networks.get(target_group_arn)
+        for address in addresses if network else ():
+            if ipaddress.ip_address(address) not in network:  # type: ignore[operator]
+                what = f"The IP address '{address}' is not within the address ranges of the target group's VPC"
+                raise AwsError("InvalidTarget", what)
 
     def set_health(self, target_group_arn: str, states: Mapping[str, str]) -> None:
         """What the balancer sees, replacing what it saw before: target ("address:port" or id) -> state.
@@ -89,6 +103,20 @@ class _Elbv2(ELBV2Response):
     """moto's elbv2 with the true health of targets; `balancers` is set by Balancers on a subclass."""
 
     balancers: Balancers
+
+    def register_targets(self) -> ActionResult:
+        targets = self._get_param("Targets", [])
+        self.balancers.require_inside(self._get_param("TargetGroupArn"), (str(t["Id"]) for t in targets))
+        return super().register_targets()
+
+    def deregister_targets(self) -> ActionResult:
+        """A target that is not there is no error: "If the specified target does not exist, the action returns
+        successfully" (API reference)."""
+        group = self.elbv2_backend.target_groups.get(self._get_param("TargetGroupArn"))
+        there = [t for t in self._get_param("Targets", []) if group is None or str(t["Id"]) in group.targets]
+        if there:
+            self.elbv2_backend.deregister_targets(self._get_param("TargetGroupArn"), there)
+        return ActionResult({})
 
     def describe_target_health(self) -> ActionResult:
         arn = self._get_param("TargetGroupArn")

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.utils import get_backend
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.config import default_user_config
+from moto.core.utils import iso_8601_datetime_with_milliseconds
 
 from lab import processes
 from lab.aws.patching import replace
@@ -57,6 +58,7 @@ class FunctionContext:
     region: str
     request_id: str
     deadline_lab_s: float
+    environment: Mapping[str, str]
     _functions: Functions
 
     def client(
@@ -110,6 +112,7 @@ class Functions:
         _live = self
         default_user_config["lambda"] = {"use_docker": False}
         replace(LambdaSimpleBackend, "invoke", _invoke)
+        replace(LambdaBackend, "send_sns_message", _from_sns)
 
     def stop(self) -> None:
         """Stop serving and close the clients; running handlers end by themselves, uploaded code is killed."""
@@ -131,11 +134,13 @@ class Functions:
         handler: Handler,
         timeout_s: float = 3.0,
         floor_wall_s: float = TIMEOUT_FLOOR_WALL_S,
+        environment: Mapping[str, str] | None = None,
     ) -> str:
         """Create the function `name` in `region` and run `handler` for it; returns its ARN.
 
-        timeout_s: lab seconds, Lambda's default is 3; floor_wall_s: wall seconds that it gets at least. Raises
-        botocore's ClientError when the name is taken.
+        timeout_s: lab seconds, Lambda's default is 3; floor_wall_s: wall seconds that it gets at least; environment:
+        its variables, as they are until somebody updates the function's configuration. Raises botocore's ClientError
+        when the name is taken.
         """
         created = self._server.client("lambda", region).create_function(
             FunctionName=name,
@@ -144,6 +149,7 @@ class Functions:
             Handler="index.handler",
             Code={"ZipFile": _empty_package()},
             Timeout=max(1, round(timeout_s)),
+            Environment={"Variables": dict(environment or {})},
         )
         self._handlers[region, name] = _Registered(handler, timeout_s, floor_wall_s)
         return str(created["FunctionArn"])
@@ -226,7 +232,9 @@ class Functions:
 
     def _run_bounded(self, registered: _Registered, region: str, name: str, event: Any) -> Outcome:
         started_s, request_id = self._clock.now_s(), str(uuid4())
-        context = FunctionContext(name, region, request_id, started_s + registered.timeout_s, self)
+        variables = get_backend(self._server.account, region).get_function(name).environment_vars
+        environment = {key: str(value) for key, value in variables.items()}
+        context = FunctionContext(name, region, request_id, started_s + registered.timeout_s, environment, self)
         outcomes: list[Outcome] = []
         target = _call_into(outcomes, registered.handler, event, context)
         thread = threading.Thread(target=target, name=f"lambda-{name}", daemon=True)
@@ -298,6 +306,25 @@ def _invoke(
     if outcome.function_error:
         response_headers["x-amz-function-error"] = outcome.function_error
     return outcome.payload.encode()
+
+
+def _from_sns(
+    backend: LambdaBackend, function_name: str, message: str, subject: str | None = None, qualifier: str | None = None
+) -> None:
+    """Replaces moto's delivery of a notification; the signature is moto's. The function is invoked asynchronously."""
+    if _live is None:
+        return
+    notification: dict[str, Any] = {
+        "Type": "Notification",
+        "MessageId": str(uuid4()),
+        "Subject": subject,
+        "Message": message,
+        "Timestamp": iso_8601_datetime_with_milliseconds(),
+        "MessageAttributes": {},
+    }
+    event = {"Records": [{"EventVersion": "1.0", "EventSource": "aws:sns", "Sns": notification}]}
+    args = (backend.region_name, backend.get_function(function_name, qualifier).function_name, event)
+    threading.Thread(target=_live.run_later, args=args, name=f"lambda-sns-{function_name}", daemon=True).start()
 
 
 def _empty_package() -> bytes:

@@ -20,7 +20,7 @@ from moto.rds.models import DBCluster, GlobalCluster, rds_backends
 from moto.rds.responses import RDSResponse
 
 from lab.aws.protocol import AwsError
-from lab.aws.rds_events import MAX_EVENTS, make_event, select
+from lab.aws.rds_events import MAX_EVENTS, described, make_event
 from lab.aws.server import AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
@@ -349,9 +349,4 @@ class _Rds(RDSResponse):
         return ActionResult({"GlobalCluster": self.world.shown(cluster)})
 
     def describe_events(self) -> ActionResult:
-        if self.params.get("SourceIdentifier") and not self.params.get("SourceType"):
-            what = "Cannot specify source identifier without source type"
-            raise AwsError("InvalidParameterCombination", what)
-        names = ("StartTime", "EndTime", "Duration", "SourceIdentifier", "SourceType", "EventCategories")
-        wanted = {name: self.params.get(name) for name in names}
-        return ActionResult({"Events": select(self.backend.events, self.world.now(), wanted)})
+        return described(self, self.world.now())

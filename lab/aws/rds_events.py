@@ -1,4 +1,4 @@
-"""RDS events of global switchover and failover: texts, categories, and what DescribeEvents returns.
+"""RDS events of failovers, inside a Region and global: texts, categories, and what DescribeEvents returns.
 
 Texts and ids: Aurora user guide, "Amazon RDS event categories and event messages". The messages that the
 service really sends carry no final full stop, so these have none. DescribeEvents shows no id, only the text.
@@ -6,10 +6,15 @@ service really sends carry no final full stop, so these have none. DescribeEvent
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from moto.core.responses import ActionResult
+
+from lab.aws.protocol import AwsError
 
 MAX_EVENTS = 1000
 """Events kept for each Region (AWS keeps 14 days)."""
@@ -19,9 +24,14 @@ DEFAULT_MINUTES = 60
 TEXTS = {
     "RDS-EVENT-0004": ("availability", "DB instance shutdown"),
     "RDS-EVENT-0006": ("availability", "DB instance restarted"),
+    "RDS-EVENT-0069": (
+        "failover",
+        "Cluster failover failed, check the health of your cluster instances and try again",
+    ),
     "RDS-EVENT-0070": ("failover", "Promoting previous primary again: {name}"),
     "RDS-EVENT-0071": ("failover", "Completed failover to DB instance: {name}"),
     "RDS-EVENT-0072": ("failover", "Started same AZ failover to DB instance: {name}"),
+    "RDS-EVENT-0073": ("failover", "Started cross AZ failover to DB instance: {name}"),
     "RDS-EVENT-0181": (
         "global-failover",
         "Global switchover to DB cluster {name} in Region {region} started",
@@ -90,6 +100,35 @@ def select(events: Sequence[Any], now: datetime, wanted: dict[str, Any]) -> list
         and wanted.get("SourceType") in {None, event.source_type}
         and (not categories or categories & set(event.event_categories))
     ]
+
+
+def described(response: Any, now: datetime) -> ActionResult:
+    """DescribeEvents, of whatever answers for RDS."""
+    if response.params.get("SourceIdentifier") and not response.params.get("SourceType"):
+        raise AwsError("InvalidParameterCombination", "Cannot specify source identifier without source type")
+    names = ("StartTime", "EndTime", "Duration", "SourceIdentifier", "SourceType", "EventCategories")
+    wanted = {name: response.params.get(name) for name in names}
+    return ActionResult({"Events": select(response.backend.events, now, wanted)})
+
+
+EVENT_PAGE = "http://docs.amazonwebservices.com/AmazonRDS/latest/UserGuide/USER_Events.html#"
+"""What an event's id is in a notification: a link (of two hosts over the years)."""
+
+
+def notification(event: RdsEvent) -> str:
+    """The event as the message that an event subscription publishes to its topic."""
+    console = f"https://console.aws.amazon.com/rds/home#{event.source_type}:id={event.source_identifier}"
+    return json.dumps(
+        {
+            "Event Source": event.source_type,
+            "Event Time": event.date.strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+            "Identifier Link": console,
+            "Source ID": event.source_identifier,
+            "Source ARN": event.source_arn,
+            "Event ID": EVENT_PAGE + event.event_id,
+            "Event Message": event.message,
+        }
+    )
 
 
 def _naive(moment: datetime) -> datetime:

@@ -24,6 +24,7 @@ from drill.tags import OF_KIND, require_tags
 from drill.target import Target
 from tests.checks.cloud import Cloud, account_target, cloud, start_canaries
 from tests.checks.worlds import eventually, published_target
+from tests.faults.events_source import RESOURCES, add_events_source
 
 Operations = set[tuple[str, str]]
 
@@ -32,6 +33,7 @@ Operations = set[tuple[str, str]]
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """The account with everything in place, an execution to look at and canaries that have run."""
     with cloud(tmp_path_factory.mktemp("cloud")) as account:
+        add_events_source(account)
         account.start_execution("FailbackStateMachineE5", "one")
         start_canaries(account)
         synthetics = account.client("synthetics", "us-west-2")
@@ -49,7 +51,7 @@ def declared(needs: list[Need]) -> Operations:
     return {(need.service, need.operation) for need in needs}
 
 
-@pytest.mark.parametrize("key", sorted(account_target().resources))
+@pytest.mark.parametrize("key", sorted({**account_target().resources, **RESOURCES}))
 def test_finding_each_kind_of_thing_asks_what_is_declared(made: Cloud, key: str) -> None:
     """The lister of the kind makes exactly the reads in the table."""
     aws = ReadOnlyAws(made.aws)
@@ -100,13 +102,11 @@ READERS: dict[str, Callable[[ReadOnlyAws, Target], None]] = {
 
 
 MISSING_HERE = {
-    ("elbv2", "DescribeTargetGroups"),
-    ("elbv2", "DescribeTargetGroupAttributes"),
     ("route53", "GetHostedZone"),
     ("route53", "ListResourceRecordSets"),
     ("route53", "GetHealthCheck"),
 }
-"""Asked only where there are load balancers and a zone, as in the lab: tests/commands/test_policy.py holds them."""
+"""Asked only where there is a zone, as in the lab: tests/commands/test_policy.py holds them."""
 
 
 @pytest.mark.parametrize("key", sorted(account_target().resources))

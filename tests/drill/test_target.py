@@ -170,6 +170,45 @@ def test_a_password_in_a_file_is_for_a_lab_only(tmp_path: Path) -> None:
         load_target(path)
 
 
+def test_the_example_of_the_private_link_drills_the_same_things() -> None:
+    """The same resources, rows and limits; addresses are the deployment's own."""
+    lab = load_target(TARGETS / "private-link-replication.toml")
+    real = load_target(TARGETS / "private-link-replication.example.toml")
+    assert (real.kind, real.regions.single) == ("aws", True)
+    assert real.region_of("10.105.1.10") == "ap-northeast-1"
+    assert (real.resources, real.writes, real.objectives) == (lab.resources, lab.writes, lab.objectives)
+    assert (real.timings, real.blast_radius, real.values.keys()) == (lab.timings, lab.blast_radius, lab.values.keys())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("single = true", "single = false", "must be three different Regions"),
+        ('standby = "ap-northeast-1"', 'standby = "ap-northeast-3"', "with single, primary and standby are the same"),
+        ('observer = "us-west-2"', 'observer = "ap-northeast-1"', "with single, primary and standby are the same"),
+        ('user = "drill"\n', "", "protocol is 'sql' and user is missing"),
+        ('protocol = "sql"', 'protocol = "http"', "protocol is 'http' and account_header is missing"),
+    ],
+    ids=["three Regions", "another standby", "no observer", "nobody", "HTTP without a header"],
+)
+def test_one_region_and_sql_must_both_be_meant(tmp_path: Path, old: str, new: str, words: str) -> None:
+    """Two roles of one Region by accident, and a write path without what it needs, are refused."""
+    text = (TARGETS / "private-link-replication.toml").read_text()
+    assert old in text
+    path = tmp_path / "changed.toml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UsageError, match=words):
+        load_target(path)
+
+
+def test_a_value_that_is_missing_is_named() -> None:
+    """A scenario that needs one says which, and which there are."""
+    target = load_target(TARGETS / "private-link-replication.toml")
+    assert target.value("reader_instance") == "source-instance-2"
+    with pytest.raises(UsageError, match=r"\[values\] has no 'nobody'.*known: foreign_address"):
+        target.value("nobody")
+
+
 @pytest.mark.parametrize("setting", ["safety.dead_man_s=120", "safety.lease_wall_s=5"])
 def test_when_a_lost_drill_is_put_back_can_be_set(setting: str) -> None:
     """Sooner or later, for this run."""

@@ -10,19 +10,33 @@ from drill.target import Resource
 from faults.api_throttle import ThrottleStage
 from faults.bus_impaired import ImpairBus
 from faults.ecs_scale import ScaleEcsService
+from faults.elbv2_target import RegisterTarget
 from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
 from faults.health_check_inverted import InvertHealthCheck
 from faults.lambda_concurrency import LimitFunction
+from faults.lambda_variable import ChangeVariable
 from faults.rds_global import MoveGlobalCluster
+from faults.rds_instance import FailOverCluster
 from faults.secret_policy import DenySecret
 from faults.secret_replica import RemoveReplica
+from faults.sns_filter import LoseMessages
+from faults.sns_publish import PublishRdsEvent
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from faults.start_replay import ReplayArchive
 from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
 from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
+from tests.faults.events_source import (
+    INSTANCES,
+    RESOURCES,
+    SOURCE_CLUSTER,
+    fail_back,
+    failed_over,
+    forget_published,
+    published,
+)
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
@@ -48,7 +62,6 @@ class Sample:
     undo: Callable[[Cloud], None] = lambda made: None
     started: Callable[[Cloud], int] = lambda made: 0
     in_account: bool = True
-    elsewhere: str = "is in account 111111111111, target core-banking is 999999999999"
 
 
 def _enable(made: Cloud) -> None:
@@ -101,6 +114,10 @@ def _back(made: Cloud) -> None:
         eventually(lambda: _whole(made) and _writer(made) == made.writers[TOKYO])
 
 
+STALE = {INSTANCES[1]: "10.105.1.254"}
+EVENT = PublishRdsEvent(
+    RESOURCES["events_topic"], SOURCE_CLUSTER, "RDS-EVENT-0073", "Started cross AZ failover to DB instance: i", 1
+)
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
@@ -113,21 +130,22 @@ CHANGES = (
     Sample("bus impaired", ImpairBus(SWITCH, pause_s=48)),
     Sample("check inverted", InvertHealthCheck(CHECK), in_account=False),
     Sample("replication off", SetReplication(ENDPOINT, "DISABLED")),
+    Sample("messages lost", LoseMessages(RESOURCES["events_subscription"])),
+    Sample("map stale", ChangeVariable(RESOURCES["switch_function"], "IP_DICT", STALE)),
+    Sample("target too many", RegisterTarget(RESOURCES["source_target_group"], "10.105.1.10")),
 )
 ACTIONS = (
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
+    Sample("event published", EVENT, undo=forget_published, started=published),
+    Sample(
+        "instance failed over",
+        FailOverCluster(RESOURCES["source_db_cluster"], 180.0),
+        undo=fail_back,
+        started=failed_over,
+    ),
     Sample("database switched over", MoveGlobalCluster(DATABASE, OSAKA, 900.0), undo=_back, started=_moves),
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )
 SAMPLES = CHANGES + ACTIONS
-SAMPLES_OF_KIND = {
-    "apigateway.stage": {"stage throttled"},
-    "events.endpoint": {"replication off"},
-    "lambda.function": {"function stopped"},
-    "route53.health_check": {"check inverted"},
-    "secretsmanager.secret": {"secret denied", "replica removed"},
-    "ssm.parameter": {"bus impaired"},
-}
-"""Kind of resource -> the samples of faults that change it and must be put back by the dead-man's function."""

@@ -18,6 +18,7 @@ from drill.iam import need_of
 from drill.read_only import ReadOnlyAws
 from tests.checks.cloud import Cloud, cloud
 from tests.faults.bus import add_bus
+from tests.faults.events_source import add_events_source
 from tests.faults.samples import SAMPLES, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,6 +107,7 @@ def _naming(kind: type[Any], folder: str) -> list[str]:
 def _main() -> None:
     with tempfile.TemporaryDirectory() as folder, cloud(Path(folder)) as made:
         add_bus(made)
+        add_events_source(made)
         PAGE.write_text(page(made))
 
 

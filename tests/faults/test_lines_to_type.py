@@ -17,6 +17,7 @@ from tests.checks.cloud import cloud
 from tests.faults.bus import add_bus
 from tests.faults.command_line import parsed
 from tests.faults.contract import Place
+from tests.faults.events_source import add_events_source
 from tests.faults.samples import CHANGES, SAMPLES, Sample
 
 AWS = os.environ.get("DRILL_AWS_CLI", "")
@@ -28,6 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """One account for this file, with a folder for journals."""
     with cloud(tmp_path_factory.mktemp("cloud")) as made:
         add_bus(made)
+        add_events_source(made)
         yield Place(made, made.aws, tmp_path_factory.mktemp("journals"))
 
 

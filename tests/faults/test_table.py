@@ -10,6 +10,7 @@ import faults
 from commands.main import main
 from tests.checks.cloud import cloud
 from tests.faults.bus import add_bus
+from tests.faults.events_source import add_events_source
 from tests.faults.table import PAGE, page
 
 
@@ -17,6 +18,7 @@ def test_the_page_is_up_to_date(tmp_path: Path) -> None:
     """Made anew from the faults, it is the one that is committed."""
     with cloud(tmp_path) as made:
         add_bus(made)
+        add_events_source(made)
         assert PAGE.read_text() == page(made), "docs/faults.md is old: python -m tests.faults.table"
 
 

@@ -1,0 +1,71 @@
+"""Whether the load balancer points at the writer that the cluster really has, at the end of a window.
+
+The writer is where the last write was acknowledged (its address is in the ledger); what is registered is what
+DescribeTargetHealth said last. No status of a replication channel is asked: it says that something is connected, and
+not that a row arrives. Only for targets with a target group of their own ("*_target_group" in [resources]).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checks.signals import TARGETS
+from checks.windows import Window
+from drill.find import kind_of
+from drill.timeline import History, Observation, Outcome
+from drill.verdict import Finding, Verdict
+
+RECONCILE = "a periodic reconciliation that registers the writer which DescribeDBClusters names, and nothing else"
+EMPTY = (
+    "the target group is empty, and a function that starts from what is registered does nothing from now on",
+    f"registering the new target before the old one is taken out would have prevented it, and so would {RECONCILE}",
+)
+SEVERAL = (
+    "several targets are registered: connections go to all of them in turn",
+    f"{RECONCILE} would have prevented it",
+)
+STALE = (
+    "the one registered target is not the writer",
+    f"acting on the completed event (RDS-EVENT-0071) as well as on the start would have helped where it arrives and "
+    f"the map of addresses is true; {RECONCILE} would have prevented it in every case",
+)
+
+
+def switch_findings(history: History, window: Window) -> Iterator[Finding]:
+    """PASS: exactly the writer is registered. FAIL names the stuck state, and as advice what prevents it."""
+    keys = (history.header.get("target") or {}).get("resources") or {}
+    if not any(kind_of(key) == "elbv2.target_group" for key in keys):
+        return
+    name = f"switch, {window.name}"
+    looks = [o for o in history.of(TARGETS) if o.outcome is Outcome.OK and window.begin_s <= o.done_s <= window.end_s]
+    writer = _writer(history, window)
+    if not looks or not writer:
+        missing = "what is registered was not seen" if not looks else "no write was acknowledged"
+        yield Finding(
+            name, Verdict.INVALID, f"nobody knows whether the writer is registered: {missing} in the window"
+        )
+        return
+    registered = "" if looks[-1].value == "-" else looks[-1].value
+    data = {"writer": writer, "registered": registered, "course": _course(looks, window, history.speed)}
+    if registered == writer:
+        yield Finding(name, Verdict.PASS, f"the one registered target is the writer, {writer}", data=data)
+        return
+    stuck, advice = EMPTY if not registered else SEVERAL if "," in registered else STALE
+    why = f"stuck: {stuck} (writer {writer}, registered {registered or 'nothing'})"
+    yield Finding(name, Verdict.FAIL, why, advice=advice, data=data)
+
+
+def _writer(history: History, window: Window) -> str:
+    """The address of the last write acknowledged in the window, "" without one."""
+    acked = [w for w in history.writes if w.result == "acked" and w.result_s is not None]
+    during = [w for w in acked if window.begin_s <= (w.result_s or 0.0) <= window.end_s]
+    return max(during, key=lambda w: w.sent_s).peer if during else ""
+
+
+def _course(looks: list[Observation], window: Window, speed: float) -> list[dict[str, object]]:
+    """What was registered when: {"after_s" (target seconds from the window's begin), "registered"}."""
+    found: list[dict[str, object]] = []
+    for look in looks:
+        if not found or found[-1]["registered"] != look.value:
+            found.append({"after_s": round((look.done_s - window.begin_s) * speed, 1), "registered": look.value})
+    return found

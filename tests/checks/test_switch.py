@@ -1,0 +1,79 @@
+"""Whether the balancer points at the true writer: told histories, and what each is judged to be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checks.signals import TARGETS
+from checks.switch import switch_findings
+from checks.windows import Window
+from drill.ledger import Write
+from drill.timeline import History, Observation, Outcome
+from drill.verdict import Verdict
+
+WRITER, READER = "127.105.1.10", "127.105.2.20"
+HEADER: dict[str, Any] = {
+    "speed": 10.0,
+    "target": {"resources": {"source_target_group": {"region": "ap-northeast-1", "name": "source-targets"}}},
+}
+WINDOW = Window("failover", "ap-northeast-1", 100.0, 140.0, "timeout", 0.0)
+
+
+def seen(at_s: float, value: str, outcome: Outcome = Outcome.OK) -> Observation:
+    """A look at what is registered."""
+    return Observation(at_s - 0.1, at_s, TARGETS, "ap-northeast-1", outcome, value)
+
+
+def acked(at_s: float, peer: str) -> Write:
+    """A write acknowledged at that address."""
+    key = f"p-{at_s:g}"
+    return Write(key, "marker", "a", 1.0, at_s, at_s + 0.1, "acked", key, 200, peer)
+
+
+WRITES = (acked(90.0, READER), acked(101.0, READER), acked(130.0, WRITER))
+CASES = {
+    "the writer": (WRITER, Verdict.PASS, "the one registered target is the writer"),
+    "the old writer": (READER, Verdict.FAIL, "stuck: the one registered target is not the writer"),
+    "nothing": ("-", Verdict.FAIL, "stuck: the target group is empty"),
+    "both": (f"{WRITER},{READER}", Verdict.FAIL, "stuck: several targets are registered"),
+}
+
+
+@pytest.mark.parametrize(("value", "verdict", "words"), CASES.values(), ids=CASES.keys())
+def test_each_end_is_named(value: str, verdict: Verdict, words: str) -> None:
+    """What was registered last in the window, against where the last write was acknowledged."""
+    history = History(
+        HEADER, observations=(seen(99.0, READER), seen(105.0, READER), seen(139.0, value)), writes=WRITES
+    )
+    (found,) = switch_findings(history, WINDOW)
+    assert (found.verdict, found.name) == (verdict, "switch, failover")
+    assert words in found.reason
+    assert ("reconciliation" in found.advice) == (verdict is Verdict.FAIL)
+    course = [("registered", row["registered"]) for row in found.data["course"]]
+    assert course == [("registered", v) for v in dict.fromkeys((READER, value))]
+
+
+@pytest.mark.parametrize(
+    ("looks", "writes", "words"),
+    [
+        ((seen(99.0, WRITER), seen(150.0, WRITER)), WRITES, "what is registered was not seen"),
+        ((seen(120.0, "", Outcome.UNKNOWN),), WRITES, "what is registered was not seen"),
+        ((seen(120.0, WRITER),), WRITES[:1], "no write was acknowledged"),
+    ],
+    ids=["looked outside of the window only", "could not look", "nobody could write"],
+)
+def test_what_nobody_has_seen_is_not_in_order(
+    looks: tuple[Observation, ...], writes: tuple[Write, ...], words: str
+) -> None:
+    """INVALID, never PASS."""
+    (found,) = switch_findings(History(HEADER, observations=looks, writes=writes), WINDOW)
+    assert found.verdict is Verdict.INVALID
+    assert words in found.reason
+
+
+def test_a_system_without_such_a_balancer_is_not_asked() -> None:
+    """No finding."""
+    header = {**HEADER, "target": {"resources": {"transaction": {}}}}
+    assert list(switch_findings(History(header, observations=(seen(120.0, WRITER),), writes=WRITES), WINDOW)) == []

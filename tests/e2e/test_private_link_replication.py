@@ -1,0 +1,82 @@
+"""The private-link-replication drills, whole: the failover that passes, and the states that the system sticks in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.drilling import drill
+
+pytestmark = pytest.mark.alone
+
+TARGET = ("--target", "private-link-replication")
+QUICK = ("--lab-speed=20", "--set", "timings.baseline_s=120")
+"""For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL."""
+ONCE = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=200", "--set", "timings.window_s=240")
+TWINS = ("--twin", "tests/twins/private_link_replication.py")
+STUCK = {
+    "event_is_missing": "the one registered target is not the writer",
+    "ends_with_a_full_stop": "the one registered target is not the writer",
+    "failover_is_cancelled": "the one registered target is not the writer",
+    "another_order": "the one registered target is not the writer",
+    "instance_was_replaced": "the one registered target is not the writer",
+    "registration_fails": "the target group is empty",
+    "two_targets": "several targets are registered",
+}
+
+
+def test_the_replica_follows_a_failover_there_and_back(tmp_path: Path) -> None:
+    """Within the objectives both times, nothing lost, the true writer registered, everything as before."""
+    passed = drill(tmp_path, "-m", "failover and headline", *TARGET)
+    assert passed.code == 0, passed.output
+    assert set(passed.journal().values()) == {"reached"}
+    for window in ("failover", "failback"):
+        assert passed.finding(f"switch, {window}")["verdict"] == "PASS"
+        assert passed.finding(f"recovery time, {window}")["interval"]["low_s"] > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scenario", ["twice", "other_link"])
+def test_what_the_system_bears_passes(tmp_path: Path, scenario: str) -> None:
+    """Events that come more than once, or with the other link."""
+    passed = drill(tmp_path, "-m", "failover", "-k", scenario, *TARGET)
+    assert passed.code == 0, passed.output
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("scenario", "state"), STUCK.items(), ids=STUCK.keys())
+def test_the_report_names_the_state_that_it_is_stuck_in(tmp_path: Path, scenario: str, state: str) -> None:
+    """FAIL, with the state in words and what would have prevented it."""
+    failed = drill(tmp_path, "-m", "failover", "-k", scenario, *TARGET, *QUICK, *ONCE)
+    assert failed.code == 1, failed.output
+    window = "failback" if scenario == "another_order" else "failover"
+    found = failed.finding(f"switch, {window}")
+    assert found["verdict"] == "FAIL"
+    assert state in found["reason"]
+    assert "reconciliation" in found["advice"]
+
+
+@pytest.mark.long
+def test_a_late_event_misses_the_objective_and_is_no_stuck_state(tmp_path: Path) -> None:
+    """It recovers in the end, later than promised."""
+    failed = drill(tmp_path, "-m", "failover", "-k", "event_is_late", *TARGET, *QUICK)
+    assert failed.code == 1, failed.output
+    assert failed.finding("recovery time, failover")["verdict"] == "FAIL"
+    assert failed.finding("switch, failover")["verdict"] == "PASS"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("twin", "code", "words"),
+    [
+        ("test_nothing_fails_over", 11, "did not bite"),
+        ("test_no_load", 11, "load"),
+        ("test_automation_disarmed", 1, "never recovered"),
+    ],
+)
+def test_what_has_not_worked_does_not_pass(tmp_path: Path, twin: str, code: int, words: str) -> None:
+    """No failover, no load, no automation."""
+    drilled = drill(tmp_path, *TWINS, "-k", twin, *TARGET, *QUICK, *ONCE)
+    assert drilled.code == code, drilled.output
+    assert words in drilled.output
