@@ -28,7 +28,7 @@ from tests.checks.worlds import OSAKA, TOKYO
 from tests.faults.bus import add_bus
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
-from tests.faults.events_source import add_events_source
+from tests.faults.events_source import RESOURCES, make_events_source
 from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         )
         store_document(made, "OtherRunbook")
         add_bus(made)
-        add_events_source(made)
+        make_events_source(made.server)
         yield made
 
 
@@ -66,9 +66,13 @@ def place(account: Cloud, aws: Aws, tmp_path: Path) -> Place:
 def sample(request: pytest.FixtureRequest, account: Cloud) -> Iterator[Sample]:
     """The sample of the parameter, its world made ready."""
     given: Sample = request.param
+    whole = account.target
+    if given.fault.resource in RESOURCES.values():  # a part of the account that nothing else has to do with
+        account.target = whole.model_copy(update={"resources": RESOURCES})
     given.ready(account)
     yield given
     given.undo(account)
+    account.target = whole
 
 
 def of(samples: tuple[Sample, ...]) -> Any:
