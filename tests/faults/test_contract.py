@@ -29,6 +29,7 @@ from tests.faults.bus import add_bus
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
 from tests.faults.events_source import add_events_source
+from tests.faults.furniture import furnish
 from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         store_document(made, "OtherRunbook")
         add_bus(made)
         add_events_source(made)
+        furnish(made)
         yield made
 
 
