@@ -90,7 +90,7 @@ def test_every_fault_and_action_has_a_sample() -> None:
 @of(CHANGES)
 def test_a_change_keeps_the_contract(place: Place, sample: Sample, part: Part) -> None:
     """See the part."""
-    part(place, sample.fault)
+    part(place.around(sample.keys), sample.fault)
 
 
 @pytest.mark.parametrize("part", ACTION_CONTRACT, ids=lambda part: part.__name__)
