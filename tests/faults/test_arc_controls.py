@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
@@ -12,7 +14,7 @@ from drill.aws import Aws, AwsFailed
 from drill.change import Change
 from drill.errors import Refused
 from drill.iam import need_of, resources_of
-from drill.safety_stack import template
+from drill.safety_stack import FOLDER, template
 from drill.tags import require_tags
 from faults.arc_controls import SetRoutingControls
 from lab.aws.arc import ENDPOINT_REGIONS
@@ -207,3 +209,18 @@ def test_the_stored_change_says_where_it_is_put_back(made: Cloud) -> None:
     (line,) = [call.cli("http://elsewhere") for call in change.restore]
     assert line.count(" --endpoint-url http://127.") == len(ENDPOINT_REGIONS) == line.count(" || ") + 1
     assert "elsewhere" not in line
+
+
+def test_the_dead_man_passes_over_an_endpoint_that_is_down(made: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own code puts the stored Change back, and reads it back, with the first endpoint gone."""
+    for name, value in (("TABLE", "t"), ("AWS_ACCESS_KEY_ID", "me"), ("AWS_SECRET_ACCESS_KEY", "me")):
+        monkeypatch.setenv(name, value)
+    function = runpy.run_path(str(FOLDER / "dead_man.py"))
+    change = moved(made)
+    run(made, *change.inject)
+    made.arc.endpoint_down(ENDPOINT_REGIONS[0])
+    try:
+        outcome, _ = function["_put_back"](json.loads(json.dumps(change.to_json())))
+    finally:
+        made.arc.endpoint_up(ENDPOINT_REGIONS[0])
+    assert (outcome, states(made)) == ("restored", ["On", "Off"])
