@@ -36,6 +36,13 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
         Read("events", "ListTargetsByRule"),
         Read("events", "ListTagsForResource"),
     ),
+    "events.targets": (
+        Read("events", "DescribeRule"),
+        Read("events", "ListTargetsByRule"),
+        Read("events", "ListTagsForResource"),
+    ),
+    "route53.record": (Read("route53", "ListResourceRecordSets"),),
+    "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"),),
     "states.machine": (
         Read("stepfunctions", "DescribeStateMachine"),
         Read("stepfunctions", "ListTagsForResource"),

@@ -223,6 +223,19 @@ def _rule(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "events", "ListTagsForResource", ResourceARN=found.arn)
 
 
+def _record(aws: Aws, reader: Reader, found: Found) -> Replies:
+    """That record alone: the others of its name are read with the target's zones."""
+    start = {"StartRecordName": found.extra["record"], "StartRecordType": found.extra["type"]}
+    call = Call("route53", "ListResourceRecordSets", {"HostedZoneId": found.extra["zone"], **start}, found.region)
+    shown = reader.read(call)["ResourceRecordSets"]
+    mine = [r for r in shown if (r["Name"], r.get("SetIdentifier")) == (found.extra["record"], found.name)]
+    yield call.operation, {"ResourceRecordSets": mine}
+
+
+def _network_acl(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "ec2", "DescribeNetworkAcls", NetworkAclIds=[found.extra["id"]])
+
+
 def _machine(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "stepfunctions", "DescribeStateMachine", stateMachineArn=found.arn)
     yield _read(reader, found, "stepfunctions", "ListTagsForResource", resourceArn=found.arn)
@@ -337,6 +350,9 @@ def _subscription(aws: Aws, reader: Reader, found: Found) -> Replies:
 READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "ecs.service": _ecs_service,
     "events.rule": _rule,
+    "events.targets": _rule,
+    "route53.record": _record,
+    "ec2.network_acl": _network_acl,
     "states.machine": _machine,
     "cloudwatch.alarm": _alarm,
     "rds.global_cluster": _global_cluster,

@@ -30,6 +30,9 @@ BUSY = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)
 """The error codes that botocore itself takes for throttling."""
 
 
+ENDPOINT_READ_S = 6.0
+"""Wall seconds for an answer of one of several endpoints, tried once each: five of them take no longer than one call
+elsewhere with all its attempts."""
 GLANCE = Limits(connect_s=1.0, read_s=2.0, attempts=1)
 """For looks whose failure means nothing by itself: they must not hold up what is waiting."""
 BEFORE_SEND = "before-send"
@@ -88,19 +91,37 @@ class Aws:
         return self._session
 
     def client(self, service: str, region: str, endpoint_url: str | None = None) -> Any:
-        """A boto3 client; cached per service, Region and endpoint."""
+        """A boto3 client; cached per service, Region and endpoint.
+
+        endpoint_url: of a data plane that has several, so it tries once: the next endpoint is the second attempt.
+        """
         url = endpoint_url or self.endpoint_url
         with self._lock:
             key = (service, region, url)
             if key not in self._clients:
-                client = self._session.client(service, region, endpoint_url=url, config=self._config())
+                config = _once(self._config()) if endpoint_url else self._config()
+                client = self._session.client(service, region, endpoint_url=url, config=config)
                 client.meta.events.register(BEFORE_SEND, self._gate(service, region))
                 self._clients[key] = client
             return self._clients[key]
 
     def run(self, call: Call) -> dict[str, Any]:
-        """Make the call. AwsFailed carries what AWS said; Fenced when this process may not change anything more."""
-        method = getattr(self.client(call.service, call.region), xform_name(call.operation))
+        """Make the call. AwsFailed carries what AWS said; Fenced when this process may not change anything more.
+
+        One with endpoints is made at each in turn until one answers, as AWS prescribes for ARC; what one refuses,
+        all refuse.
+        """
+        *others, (region, url) = call.endpoints.items() or [(call.region, None)]
+        for other, other_url in others:
+            try:
+                return self._made_at(call, other, other_url)
+            except AwsFailed as error:
+                if error.cause == "refused":
+                    raise
+        return self._made_at(call, region, url)
+
+    def _made_at(self, call: Call, region: str, url: str | None) -> dict[str, Any]:
+        method = getattr(self.client(call.service, region, url), xform_name(call.operation))
         try:
             reply = method(**call.params)
         except (ClientError, BotoCoreError) as error:
@@ -163,6 +184,12 @@ class Aws:
             retries={"total_max_attempts": self.limits.attempts, "mode": "standard"},
             inject_host_prefix=self.endpoint_url is None,
         )
+
+
+def _once(config: Any) -> Config:
+    read_s = min(config.read_timeout, ENDPOINT_READ_S)
+    once: Config = config.merge(Config(read_timeout=read_s, retries={"total_max_attempts": 1, "mode": "standard"}))
+    return once
 
 
 def _failed(call: Call, error: ClientError | BotoCoreError) -> AwsFailed:

@@ -31,12 +31,15 @@ class Call:
     """One AWS API call.
 
     service: botocore's name ("ecs"); operation: the API's name ("UpdateService"); params: JSON; region: where.
+    endpoints: Region -> URL, for a data plane that has addresses of its own of which any one may be down (ARC's
+    five); the call is made at the first that answers. Empty: at the service's own address in `region`.
     """
 
     service: str
     operation: str
     params: dict[str, Any]
     region: str
+    endpoints: dict[str, str] = field(default_factory=dict)
 
     @property
     def mutates(self) -> bool:
@@ -56,7 +59,11 @@ class Call:
             raise UsageError(f"{self.service}:{self.operation}: {report.generate_report()}")
 
     def cli(self, endpoint_url: str | None = None) -> str:
-        """The stock aws-cli line that makes this call."""
+        """The stock aws-cli line that makes this call; with endpoints of its own, at the first that answers."""
+        places = self.endpoints.items() or [(self.region, endpoint_url)]
+        return " || ".join(self._line(region, url) for region, url in places)
+
+    def _line(self, region: str, url: str | None) -> str:
         words = ["aws", self.service, xform_name(self.operation, "-")]
         for name, value in self.params.items():
             option = "--" + xform_name(name, "-")
@@ -64,9 +71,9 @@ class Call:
                 words.append(option if value else option.replace("--", "--no-", 1))
             else:
                 words += [option, value if isinstance(value, str) else json.dumps(value)]
-        words += ["--region", self.region]
-        if endpoint_url:
-            words += ["--endpoint-url", endpoint_url]
+        words += ["--region", region]
+        if url:
+            words += ["--endpoint-url", url]
         return shlex.join(words)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from drill.errors import Refused
+from drill.models import partition_of
 from drill.target import Resource, Target
 
 MAX_LISTED = 5000
@@ -30,9 +31,10 @@ class Found:
     """One resource. name: its own; arn: as AWS gives it; region: where; extra: what its calls need besides.
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
-    dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id); events.archive {bus}
-    (ARN); route53.health_check {id} (its name is its Name tag, or its id); sns.subscription {topic} (an ARN; its name
-    is the last part of what is subscribed); others none.
+    events.targets {bus}; dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id);
+    events.archive {bus} (ARN); route53.health_check and ec2.network_acl {id} (their names are their Name tags, or
+    their ids); route53.record {zone (id), record (its name, as Route 53 writes it), type} (name is its SetIdentifier,
+    arn the zone's); sns.subscription {topic} (an ARN; its name is the last part of what is subscribed); others none.
     """
 
     kind: str
@@ -46,6 +48,9 @@ Lister = Callable[[Clients, Resource], Iterator[Found]]
 
 KIND_OF_KEY = (
     ("*_rule", "events.rule"),
+    ("*_targets", "events.targets"),
+    ("*_record", "route53.record"),
+    ("*_network_acl", "ec2.network_acl"),
     ("*_machine", "states.machine"),
     ("*_alarm", "cloudwatch.alarm"),
     ("*global_cluster", "rds.global_cluster"),
@@ -164,6 +169,11 @@ def _services_of(ecs: Any, region: str, cluster: str) -> Iterator[Found]:
     for page in ecs.get_paginator("list_services").paginate(cluster=cluster):
         for arn in page["serviceArns"]:
             yield Found("ecs.service", region, last_part(arn), arn, {"cluster": cluster})
+
+
+def _targets(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """The rules, as that which has targets: what may change these is another right than what may switch a rule."""
+    return (replace(found, kind="events.targets") for found in _rules(aws, resource))
 
 
 def _rules(aws: Clients, resource: Resource) -> Iterator[Found]:
@@ -359,9 +369,41 @@ def _subscriptions(aws: Clients, resource: Resource) -> Iterator[Found]:
                 yield Found("sns.subscription", resource.region, last_part(item["Endpoint"]), arn, {"topic": topic})
 
 
+def _records(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """The records with a SetIdentifier whose name `within` matches, of every hosted zone."""
+    route53 = aws.client("route53", resource.region)
+    for zones in route53.get_paginator("list_hosted_zones").paginate():
+        for zone in zones["HostedZones"]:
+            number = last_part(zone["Id"])
+            for page in route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=number):
+                yield from _records_of(page["ResourceRecordSets"], resource, number)
+
+
+def _records_of(records: list[dict[str, Any]], resource: Resource, zone: str) -> Iterator[Found]:
+    for record in records:
+        if "SetIdentifier" in record and _within(resource, record["Name"].rstrip(".")):
+            extra = {"zone": zone, "record": record["Name"], "type": record["Type"]}
+            arn = f"arn:{partition_of(resource.region)}:route53:::hostedzone/{zone}"
+            yield Found("route53.record", resource.region, record["SetIdentifier"], arn, extra)
+
+
+def _network_acls(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """By their tag Name, or by their ids when they have none."""
+    ec2 = aws.client("ec2", resource.region)
+    for page in ec2.get_paginator("describe_network_acls").paginate():
+        for acl in page["NetworkAcls"]:
+            number = acl["NetworkAclId"]
+            name = next((tag["Value"] for tag in acl.get("Tags", ()) if tag["Key"] == "Name"), number)
+            arn = f"arn:{partition_of(resource.region)}:ec2:{resource.region}:{acl['OwnerId']}:network-acl/{number}"
+            yield Found("ec2.network_acl", resource.region, name, arn, {"id": number})
+
+
 _LISTERS: dict[str, Lister] = {
     "ecs.service": _ecs_services,
     "events.rule": _rules,
+    "events.targets": _targets,
+    "route53.record": _records,
+    "ec2.network_acl": _network_acls,
     "states.machine": _machines,
     "cloudwatch.alarm": _alarms,
     "rds.global_cluster": _global_clusters,

@@ -270,9 +270,15 @@ def _stem(name: str) -> str:
 
 
 def _named_texts(params: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """Each parameter with the strings that it is or lists (resources are named by these, not deeper down)."""
+    """Each parameter with the strings that it is or lists, and with the ARNs in the entries of a batch.
+
+    Resources are named by these, not deeper down.
+    """
     for name, value in params.items():
-        texts = [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
+        listed = value if isinstance(value, list) else [value]
+        entries = [text for entry in listed if isinstance(entry, dict) and listed is value for text in entry.values()]
+        texts = [v for v in listed if isinstance(v, str)]
+        texts += [v for v in entries if isinstance(v, str) and v.startswith("arn:")]
         if texts:
             yield name, texts
 

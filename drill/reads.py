@@ -45,6 +45,12 @@ CONTROL_CONFIG = "route53-recovery-control-config"
 FINDING: Mapping[str, tuple[Read, ...]] = {
     "ecs.service": (Read("ecs", "ListClusters"), Read("ecs", "ListServices")),
     "events.rule": (Read("events", "ListRules"),),
+    "events.targets": (Read("events", "ListRules"),),
+    "route53.record": (
+        Read("route53", "ListHostedZones"),
+        Read("route53", "ListResourceRecordSets", everything=True),
+    ),
+    "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"),),
     "states.machine": (Read("stepfunctions", "ListStateMachines"),),
     "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms", everything=True),),
     "rds.global_cluster": (Read("rds", "DescribeGlobalClusters", everything=True),),
@@ -81,6 +87,7 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "ecs.service": ("ServiceName", "ClusterName"),
     "events.rule": ("RuleName", ""),
+    "events.targets": ("RuleName", ""),
     "states.machine": ("StateMachineName", ""),
     "cloudwatch.alarm": ("AlarmName", ""),
     "rds.global_cluster": ("GlobalCluster", ""),

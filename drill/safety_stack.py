@@ -11,13 +11,13 @@ import fnmatch
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drill.child import REPOSITORY
 from drill.iam import Need, policy
 from drill.models import partition_of
-from drill.reads import Read, things
-from drill.target import Resource, Target
+from drill.reads import Read, Thing, things
+from drill.target import GLOBAL, Resource, Target
 
 FOLDER = REPOSITORY / "stack"
 TEMPLATE_MAX = 51_200
@@ -27,6 +27,7 @@ READ_MARK = "# drill install: what the function may read and put back"
 BLIND_MARK = "# drill install: what schedules may put back blindly"
 DIGEST_MARK = '"not filled in"  # drill install: digest'
 
+CLUSTER = "route53-recovery-cluster"
 PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "ecs.service": (Read("ecs", "DescribeServices"), Read("ecs", "UpdateService")),
     "events.rule": (Read("events", "DescribeRule"), Read("events", "DisableRule"), Read("events", "EnableRule")),
@@ -53,8 +54,24 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
         Read("elbv2", "DeregisterTargets"),
     ),
     "sns.subscription": (Read("sns", "GetSubscriptionAttributes"), Read("sns", "SetSubscriptionAttributes")),
+    "arc.control": (Read(CLUSTER, "GetRoutingControlState"), Read(CLUSTER, "UpdateRoutingControlStates")),
+    "cloudwatch.alarm": (
+        Read("cloudwatch", "DescribeAlarms"),
+        Read("cloudwatch", "DisableAlarmActions"),
+        Read("cloudwatch", "EnableAlarmActions"),
+    ),
+    "events.targets": (Read("events", "ListTargetsByRule"), Read("events", "PutTargets")),
+    "route53.record": (Read("route53", "ListResourceRecordSets"), Read("route53", "ChangeResourceRecordSets")),
+    "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"), Read("ec2", "ReplaceNetworkAclEntry")),
 }
 """Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
+BY_ID: Mapping[str, tuple[str, str]] = {
+    "arc.control": ("RoutingControlId", GLOBAL),
+    "route53.record": ("Id", GLOBAL),
+    "ec2.network_acl": ("NaclId", ""),
+}
+"""Kind of resource whose ARN ends in an id that no pattern of [resources] tells -> AWS's name for that id, and the
+key of [blast_radius.resources] under which it is allowed ("": its Region)."""
 BLINDLY: Mapping[str, tuple[Read, ...]] = {"events.rule": (Read("events", "DisableRule"),)}
 """Kind of resource -> what schedules call for Changes of it that are blind-safe."""
 
@@ -143,8 +160,16 @@ def _statements(target: Target, kinds: Mapping[str, tuple[Read, ...]]) -> list[s
 
 
 def _needs(target: Target, kinds: Mapping[str, tuple[Read, ...]]) -> list[Need]:
-    known = [thing for thing in things(target, {}) if breakable(target, target.resources[thing.key])]
+    known = [found for thing in things(target, {}) for found in _breakable(target, thing)]
     return [thing.need(read) for thing in known for read in kinds.get(thing.kind, ())]
+
+
+def _breakable(target: Target, thing: Thing) -> list[Thing]:
+    """What of it may lie inside the blast radius: itself, or, where ids are allowed there, whatever has these ids."""
+    if thing.kind not in BY_ID:
+        return [thing] if breakable(target, target.resources[thing.key]) else []
+    variable, where = BY_ID[thing.kind]
+    return [replace(thing, names={variable: p}) for p in target.blast_radius.resources.get(where or thing.region, [])]
 
 
 def breakable(target: Target, resource: Resource) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from drill.aws import Aws, AwsFailed
 from drill.call import Call
 from drill.errors import Refused
-from drill.find import region_of_arn
+from drill.find import last_part, region_of_arn
 from drill.reads import CONTROL_CONFIG, Read
 from drill.target import Target
 
@@ -37,17 +37,31 @@ class TagApi:
 
     def tags(self, reply: Mapping[str, Any]) -> dict[str, str]:
         """The tags in a reply of `read`."""
-        found = reply.get(self.field) or {}
+        holder = reply.get("ResourceTagSet", reply) if self.service == "route53" else reply
+        found = holder.get(self.field) or {}
         if isinstance(found, Mapping):
             return {str(key): str(value) for key, value in found.items()}
         value = "value" if self.form == "key" else "Value"
         return {str(tag[self.form]): str(tag[value]) for tag in found}
+
+    def about(self, arn: str) -> dict[str, Any]:
+        """The parameters of `read` that name the resource."""
+        number = last_part(arn)
+        if self.service == "ec2":
+            return {"Filters": [{"Name": self.arn, "Values": [number]}]}
+        if self.service == "route53":
+            return {"ResourceType": arn.rpartition(":")[2].partition("/")[0], self.arn: number}
+        return {self.arn: arn}
 
     def tagging(self, arn: str, tags: Mapping[str, str], region: str) -> Call:
         """The call that sets tags."""
         value = "value" if self.form == "key" else "Value"
         pairs: Any = dict(tags) if self.form == "map" else [{self.form: k, value: v} for k, v in tags.items()]
         put = "Tags" if self.service == "rds" else self.field
+        if self.service == "ec2":
+            return Call(self.service, self.write, {"Resources": [last_part(arn)], put: pairs}, region)
+        if self.service == "route53":
+            return Call(self.service, self.write, {**self.about(arn), "AddTags": pairs}, region)
         return Call(self.service, self.write, {self.arn: arn, put: pairs}, region)
 
 
@@ -62,6 +76,8 @@ APIS: Mapping[str, TagApi] = {
     "secretsmanager": TagApi("secretsmanager", "DescribeSecret", "TagResource", "SecretId", "Tags"),
     "apigateway": TagApi("apigateway", "GetTags", "TagResource", "resourceArn", "tags", "map"),
     "sns": TagApi("sns", "ListTagsForResource", "TagResource", "ResourceArn", "Tags"),
+    "ec2": TagApi("ec2", "DescribeTags", "CreateTags", "resource-id", "Tags"),
+    "route53": TagApi("route53", "ListTagsForResource", "ChangeTagsForResource", "ResourceId", "Tags"),
     "route53-recovery-control": TagApi(
         CONTROL_CONFIG, "ListTagsForResource", "TagResource", "ResourceArn", "Tags", "map"
     ),
@@ -70,6 +86,9 @@ APIS: Mapping[str, TagApi] = {
 OF_KIND: Mapping[str, tuple[Read, ...]] = {
     "ecs.service": (Read("ecs", "ListTagsForResource"),),
     "events.rule": (Read("events", "ListTagsForResource"),),
+    "events.targets": (Read("events", "ListTagsForResource"),),
+    "route53.record": (Read("route53", "ListTagsForResource"),),
+    "ec2.network_acl": (Read("ec2", "DescribeTags"),),
     "states.machine": (Read("stepfunctions", "ListTagsForResource"),),
     "cloudwatch.alarm": (Read("cloudwatch", "ListTagsForResource"),),
     "rds.global_cluster": (Read("rds", "ListTagsForResource"),),
@@ -127,7 +146,7 @@ def _read(aws: Aws, api: TagApi, arn: str, region: str) -> dict[str, str]:
     found: dict[str, str] = {}
     token: dict[str, str] = {}
     for _ in range(MAX_PAGES):
-        reply = aws.run(Call(api.service, api.read, {api.arn: arn, **token}, region))
+        reply = aws.run(Call(api.service, api.read, {**api.about(arn), **token}, region))
         found |= api.tags(reply)
         if not reply.get("NextToken"):
             break

@@ -105,8 +105,15 @@ def _note(key: str, outcome: str, detail: Json) -> None:
 
 
 def _call(call: Json) -> Any:
-    client = boto3.client(call["service"], region_name=call["region"], config=CONFIG)
-    return getattr(client, xform_name(call["operation"]))(**call["params"])
+    """The reply; where there are endpoints, of the first that answers. The last one's error when none does."""
+    places = call.get("endpoints") or {call["region"]: None}
+    for number, (region, url) in enumerate(places.items(), start=1):
+        client = boto3.client(call["service"], region_name=region, endpoint_url=url, config=CONFIG)
+        try:
+            return getattr(client, xform_name(call["operation"]))(**call["params"])
+        except (BotoCoreError, ClientError):
+            if number == len(places):
+                raise
 
 
 def _table(method: str, key: str, **more: Any) -> Any:

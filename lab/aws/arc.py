@@ -2,8 +2,7 @@
 
 Two services of the AWS server: `route53-recovery-control-config` (control plane) and `route53-recovery-cluster`
 (data plane). A cluster has five endpoints, each a listener of its own that can be taken away alone; the state
-behind them is one. Not played: safety rules' creation (none of the systems under test has one), so
-SafetyRulesToOverride is accepted and has nothing to override.
+behind them is one. Safety rules: lab.aws.arc_rules.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ from __future__ import annotations
 import threading
 import uuid
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 
+from lab.aws.arc_rules import SafetyRule, made_of
 from lab.aws.protocol import AwsError, page
 from lab.aws.server import AwsServer
 from lab.truth import Truth
@@ -78,6 +78,8 @@ class Arc:
         self._clusters: dict[str, Cluster] = {}
         self._panels: dict[str, ControlPanel] = {}
         self._controls: dict[str, RoutingControl] = {}
+        self.rules: list[SafetyRule] = []
+        self.tags: dict[str, dict[str, str]] = {}
         bound = {"arc": self}
         server.serve_class(_Config.SERVICE, type("Config", (_Config,), bound))
         server.serve_class(_Data.SERVICE, type("Data", (_Data,), bound))
@@ -130,20 +132,30 @@ class Arc:
         """By ARN, or AwsError ResourceNotFoundException."""
         return _found(self._controls, arn)
 
-    def update(self, entries: Sequence[tuple[str, str]]) -> None:
-        """Set (control ARN, state) pairs, all or none of them."""
+    def update(self, entries: Sequence[tuple[str, str]], overridden: Collection[str] = ()) -> None:
+        """Set (control ARN, state) pairs, all or none of them. overridden: ARNs of safety rules that do not count.
+
+        ConflictException when a safety rule forbids it.
+        """
         if not 1 <= len(entries) <= MAX_BATCH:
             raise AwsError("ValidationException", f"{len(entries)} entries; 1 to {MAX_BATCH} are allowed")
         pairs = [(self.control(arn), state) for arn, state in entries]
         if wrong := [state for _, state in pairs if state not in STATES]:
             raise AwsError("ValidationException", f"{wrong[0]!r} is not one of {STATES}")
         with self._lock:
+            self._judge(dict(entries), overridden)
             now_s = self._server.clock.now_s()
             for control, state in pairs:
                 if state != control.state:
                     control.changes = [*control.changes[1 - HISTORY :], (now_s, state)]
         for control, state in pairs:
             self._truth.record("arc", control=control.name, state=state)
+
+    def _judge(self, wanted: dict[str, str], overridden: Collection[str]) -> None:
+        before = {arn: control.state for arn, control in self._controls.items()}
+        broken = [r.name for r in self.rules if r.arn not in overridden and r.forbids(before, before | wanted)]
+        if broken:
+            raise AwsError("ConflictException", f"the update violates the safety rules {', '.join(broken)}")
 
     def state_at(self, control_arn: str, lab_s: float) -> str | None:
         """The state that the control had at that lab time (epoch seconds); None for no such control."""
@@ -236,12 +248,30 @@ class _Config(_Responses):
         panel = self.arc.panel(self._get_param("ControlPanelArn"))
         return self._page("RoutingControls", [self._control(control) for control in panel.controls])
 
+    def create_safety_rule(self) -> ActionResult:
+        given = {kind: self._get_param(kind) for kind in ("AssertionRule", "GatingRule") if self._get_param(kind)}
+        ((kind, said),) = given.items()
+        arn = f"{self.arc.panel(said['ControlPanelArn']).arn}/safetyrule/{uuid.uuid4().hex[:16]}"
+        rule = made_of(arn, said)
+        for control in (*rule.controls, *rule.targets):
+            self.arc.control(control)
+        self.arc.rules.append(rule)
+        return ActionResult({kind: {**rule.shown(), "Status": "PENDING"}})
+
     def list_safety_rules(self) -> ActionResult:
-        self.arc.panel(self._get_param("ControlPanelArn"))
-        return self._page("SafetyRules", [])
+        panel = self.arc.panel(self._get_param("ControlPanelArn")).arn
+        found = [rule for rule in self.arc.rules if rule.panel_arn == panel]
+        kinds = ("ASSERTION", "GATING")
+        return self._page(
+            "SafetyRules", [{kinds[bool(r.targets)]: {**r.shown(), "Status": "DEPLOYED"}} for r in found]
+        )
+
+    def tag_resource(self) -> ActionResult:
+        self.arc.tags.setdefault(self._get_param("ResourceArn"), {}).update(self._get_param("Tags"))
+        return EmptyResult()
 
     def list_tags_for_resource(self) -> ActionResult:
-        return ActionResult({"Tags": {}})
+        return ActionResult({"Tags": self.arc.tags.get(self._get_param("ResourceArn"), {})})
 
     def _cluster(self, cluster: Cluster) -> dict[str, Any]:
         endpoints = [
@@ -301,12 +331,14 @@ class _Data(_Responses):
         return self._page("RoutingControls", shown)
 
     def update_routing_control_state(self) -> ActionResult:
-        self.arc.update([(self._get_param("RoutingControlArn"), self._get_param("RoutingControlState"))])
+        entry = (self._get_param("RoutingControlArn"), self._get_param("RoutingControlState"))
+        self.arc.update([entry], self._get_param("SafetyRulesToOverride", []))
         return EmptyResult()
 
     def update_routing_control_states(self) -> ActionResult:
         entries = self._get_param("UpdateRoutingControlStateEntries", [])
-        self.arc.update([(entry["RoutingControlArn"], entry["RoutingControlState"]) for entry in entries])
+        pairs = [(entry["RoutingControlArn"], entry["RoutingControlState"]) for entry in entries]
+        self.arc.update(pairs, self._get_param("SafetyRulesToOverride", []))
         return EmptyResult()
 
     def _shown(self, panel: ControlPanel, control: RoutingControl) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from tests.checks.cloud import cloud
 from tests.drill.dead_world import OREGON, TARGETS, DeadWorld, dead_world
 from tests.faults.bus import add_bus
 from tests.faults.events_source import add_events_source
+from tests.faults.furniture import furnish
 from tests.faults.samples import CHANGES
 
 SHIPPED = load_target(TARGETS / "core-banking.toml")
@@ -125,6 +126,7 @@ def test_every_fault_that_is_a_change_can_be_put_back_by_the_function(tmp_path: 
     with cloud(tmp_path) as made:
         add_bus(made)
         add_events_source(made)
+        furnish(made)
         for sample in CHANGES:
             sample.ready(made)
             changes.append(sample.fault.prepare(made.aws, "t", "r"))

@@ -14,6 +14,11 @@ from drill.call import Call
 GLOBAL = ("region", "endpoint-url")
 
 
+def parsed_all(line: str) -> list[tuple[Call, str | None]]:
+    """Each of the calls that the shell would try in turn until one succeeds; see `parsed`."""
+    return [parsed(alternative) for alternative in line.split(" || ")]
+
+
 def parsed(line: str) -> tuple[Call, str | None]:
     """The call of a line, and its endpoint. AssertionError for what the CLI would refuse."""
     program, service, command, *words = shlex.split(line)

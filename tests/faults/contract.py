@@ -38,6 +38,11 @@ class Place:
     made: Cloud
     aws: Aws
     folder: Path
+    keys: tuple[str, ...] = ()
+
+    def around(self, keys: tuple[str, ...]) -> Place:
+        """The same place, of whose configuration only those keys of the target are looked at; none: all."""
+        return replace(self, keys=keys)
 
     def prepare(self, fault: Any) -> Any:
         """The Change or Action."""
@@ -45,7 +50,9 @@ class Place:
 
     def configuration(self) -> Any:
         """Everything that the target names, in every Region, without what moves by itself."""
-        taken = take_snapshot(self.aws, self.made.target, FakeClock(), "before")
+        every = self.made.target.resources
+        target = self.made.target.model_copy(update={"resources": {k: every[k] for k in self.keys or every}})
+        taken = take_snapshot(self.aws, target, FakeClock(), "before")
         return taken["resources"]
 
     def state(self) -> Any:

@@ -7,17 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from drill.target import Resource
+from faults.alarm_actions import SetAlarmActions
 from faults.api_throttle import ThrottleStage
+from faults.arc_controls import SetRoutingControls
 from faults.bus_impaired import ImpairBus
 from faults.ecs_scale import ScaleEcsService
+from faults.ecs_tasks import StopTasks
 from faults.elbv2_target import RegisterTarget
 from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
+from faults.events_targets import RemoveTargets
 from faults.health_check_inverted import InvertHealthCheck
 from faults.lambda_concurrency import LimitFunction
 from faults.lambda_variable import ChangeVariable
+from faults.network_acl import DenyNetworkAcl
 from faults.rds_global import MoveGlobalCluster
 from faults.rds_instance import FailOverCluster
+from faults.record_weight import SetRecordWeight
 from faults.secret_policy import DenySecret
 from faults.secret_replica import RemoveReplica
 from faults.sns_filter import LoseMessages
@@ -25,7 +31,7 @@ from faults.sns_publish import PublishRdsEvent
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from faults.start_replay import ReplayArchive
-from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
+from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, SERVICES, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
 from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
 from tests.faults.events_source import (
@@ -45,6 +51,11 @@ DATABASE = Resource(region=OSAKA, name=GLOBAL)
 FUNCTION = Resource(region=TOKYO, name="drilled")
 SECRET = Resource(region=TOKYO, name="drilled")
 STAGE = Resource(region=TOKYO, within="drilled", name="dev")
+ALARM = Resource(region=OSAKA, name="pager")
+RECORD = Resource(region=TOKYO, within="api.example.com", name="osaka")
+NETWORK = Resource(region=TOKYO, name="app-*")
+CELL = Resource(region="us-west-2", within="CoreBanking-ControlPanel", name="rc-osaka")
+OTHER_CELL = Resource(region="us-west-2", within="CoreBanking-ControlPanel", name="rc-tokyo")
 FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 
 
@@ -53,7 +64,9 @@ class Sample:
     """fault: what is prepared; ready, undo: make the world fit for it, and as it was again.
 
     started: of an action: how many times it has been started; in_account: whether its ARNs name the account (those of
-    API Gateway and Route 53 do not: there the account is held by the guard before the drill alone).
+    API Gateway and Route 53 do not: there the account is held by the guard before the drill alone). keys: of the
+    target, what is compared around it, to save time; none: everything. All samples together are compared with
+    everything once.
     """
 
     name: str
@@ -62,6 +75,7 @@ class Sample:
     undo: Callable[[Cloud], None] = lambda made: None
     started: Callable[[Cloud], int] = lambda made: 0
     in_account: bool = True
+    keys: tuple[str, ...] = ()
 
 
 def _enable(made: Cloud) -> None:
@@ -75,6 +89,31 @@ def _disable(made: Cloud) -> None:
 def _executions(made: Cloud) -> int:
     machine = made.machines["FailbackStateMachineE5"]
     return len(made.client("stepfunctions", OSAKA).list_executions(stateMachineArn=machine)["executions"])
+
+
+def _run_tasks(made: Cloud) -> None:
+    """Two tasks of the service, which moto keeps as any task of that group."""
+    subnet = made.client("ec2", TOKYO).describe_subnets()["Subnets"][0]["SubnetId"]
+    made.client("ecs", TOKYO).run_task(
+        cluster=made.clusters[TOKYO],
+        taskDefinition="app",
+        count=2,
+        launchType="FARGATE",
+        group=f"service:{SERVICES[0]}",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
+    )
+
+
+def _stop_tasks(made: Cloud) -> None:
+    ecs, cluster = made.client("ecs", TOKYO), made.clusters[TOKYO]
+    for task in ecs.list_tasks(cluster=cluster)["taskArns"]:
+        ecs.stop_task(cluster=cluster, task=task)
+
+
+def _stopped_tasks(made: Cloud) -> int:
+    """Whether the running ones have been stopped."""
+    ecs, cluster = made.client("ecs", TOKYO), made.clusters[TOKYO]
+    return int(not ecs.list_tasks(cluster=cluster, desiredStatus="RUNNING")["taskArns"])
 
 
 def _runbooks(made: Cloud) -> int:
@@ -118,6 +157,30 @@ STALE = {INSTANCES[1]: "10.105.1.254"}
 EVENT = PublishRdsEvent(
     RESOURCES["events_topic"], SOURCE_CLUSTER, "RDS-EVENT-0073", "Started cross AZ failover to DB instance: i", 1
 )
+
+
+def _actions_off(made: Cloud) -> None:
+    made.client("cloudwatch", OSAKA).disable_alarm_actions(AlarmNames=[ALARM.name])
+
+
+def _actions_on(made: Cloud) -> None:
+    made.client("cloudwatch", OSAKA).enable_alarm_actions(AlarmNames=[ALARM.name])
+
+
+def _cells_on(made: Cloud) -> None:
+    _set_cells(made, "rc-osaka")
+
+
+def _cells_off(made: Cloud) -> None:
+    _set_cells(made)
+
+
+def _set_cells(made: Cloud, *on: str) -> None:
+    for name, arn in made.controls.items():
+        made.arc.update([(arn, "On" if name in on else "Off")])
+
+
+CELLS = ("control_primary", "control_standby", "arc_cluster")
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
@@ -133,8 +196,18 @@ CHANGES = (
     Sample("messages lost", LoseMessages(RESOURCES["events_subscription"])),
     Sample("map stale", ChangeVariable(RESOURCES["switch_function"], "IP_DICT", STALE)),
     Sample("target too many", RegisterTarget(RESOURCES["source_target_group"], "10.105.1.10")),
+    Sample("cell opened", SetRoutingControls(CELL, "On"), keys=CELLS),
+    Sample(
+        "cells swapped", SetRoutingControls(CELL, "Off", ((OTHER_CELL, "On"),)), _cells_on, _cells_off, keys=CELLS
+    ),
+    Sample("nobody told", SetAlarmActions(ALARM), keys=("pager_alarm", "standby_alarm")),
+    Sample("people told", SetAlarmActions(ALARM, enabled=True), _actions_off, _actions_on, keys=("pager_alarm",)),
+    Sample("rule without targets", RemoveTargets(AUTOMATION), keys=("failover_targets", "auto_failover_rule")),
+    Sample("record without weight", SetRecordWeight(RECORD, 0), in_account=False, keys=("osaka_record",)),
+    Sample("network denied", DenyNetworkAcl(NETWORK), keys=("app_network_acl",)),
 )
 ACTIONS = (
+    Sample("tasks stopped", StopTasks(SERVICE, 300.0), _run_tasks, _stop_tasks, _stopped_tasks),
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),

@@ -19,6 +19,7 @@ from drill.read_only import ReadOnlyAws
 from tests.checks.cloud import Cloud, cloud
 from tests.faults.bus import add_bus
 from tests.faults.events_source import add_events_source
+from tests.faults.furniture import furnish
 from tests.faults.samples import SAMPLES, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,6 +109,7 @@ def _main() -> None:
     with tempfile.TemporaryDirectory() as folder, cloud(Path(folder)) as made:
         add_bus(made)
         add_events_source(made)
+        furnish(made)
         PAGE.write_text(page(made))
 
 

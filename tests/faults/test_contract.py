@@ -29,6 +29,7 @@ from tests.faults.bus import add_bus
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
 from tests.faults.events_source import RESOURCES, make_events_source
+from tests.faults.furniture import furnish
 from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         store_document(made, "OtherRunbook")
         add_bus(made)
         make_events_source(made.server)
+        furnish(made)
         yield made
 
 
@@ -92,7 +94,7 @@ def test_every_fault_and_action_has_a_sample() -> None:
 @of(CHANGES)
 def test_a_change_keeps_the_contract(place: Place, sample: Sample, part: Part) -> None:
     """See the part."""
-    part(place, sample.fault)
+    part(place.around(sample.keys), sample.fault)
 
 
 @pytest.mark.parametrize("part", ACTION_CONTRACT, ids=lambda part: part.__name__)

@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -15,9 +16,10 @@ from drill.restore import put_back
 from lab.aws.misbehave import parse
 from tests.checks.cloud import cloud
 from tests.faults.bus import add_bus
-from tests.faults.command_line import parsed
+from tests.faults.command_line import parsed, parsed_all
 from tests.faults.contract import Place
 from tests.faults.events_source import add_events_source
+from tests.faults.furniture import furnish
 from tests.faults.samples import CHANGES, SAMPLES, Sample
 
 AWS = os.environ.get("DRILL_AWS_CLI", "")
@@ -30,6 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with cloud(tmp_path_factory.mktemp("cloud")) as made:
         add_bus(made)
         add_events_source(made)
+        furnish(made)
         yield Place(made, made.aws, tmp_path_factory.mktemp("journals"))
 
 
@@ -56,14 +59,20 @@ def failed_restore(place: Place, sample: Sample) -> tuple[str, ...]:
     return caught.value.lines
 
 
+def addresses(place: Place) -> set[str]:
+    """The endpoints of the account's ARC clusters."""
+    return {f"http://{host}:{port}/v1" for c in place.made.arc.clusters() for host, port in c.endpoints.values()}
+
+
 @pytest.mark.parametrize("sample", SAMPLES, indirect=True, ids=lambda s: s.name)
 def test_every_line_is_the_call_that_it_stands_for(place: Place, sample: Sample) -> None:
     """Of injecting, restoring and acting alike: read back by botocore's model, it is the same call."""
     prepared = place.prepare(sample.fault)
     calls = prepared.inject + prepared.restore if sample in CHANGES else prepared.calls
     for call in calls:
-        assert parsed(call.cli(place.aws.endpoint_url)) == (call, place.aws.endpoint_url)
-        assert parsed(call.cli()) == (call, None)
+        for endpoint in (place.aws.endpoint_url, None):
+            own = [(replace(call, region=region, endpoints={}), url) for region, url in call.endpoints.items()]
+            assert parsed_all(call.cli(endpoint)) == (own or [(call, endpoint)])
 
 
 @pytest.mark.parametrize("sample", CHANGES, indirect=True, ids=lambda s: s.name)
@@ -71,9 +80,10 @@ def test_the_lines_put_everything_back(place: Place, sample: Sample) -> None:
     """Each one read as the CLI reads it, in order, to the endpoint that it names."""
     was = place.configuration()
     for line in failed_restore(place, sample):
-        call, endpoint = parsed(line)
-        assert endpoint == place.made.server.url
-        place.run(call)
+        for call, endpoint in parsed_all(line):
+            own = call.service == "route53-recovery-cluster"
+            assert (endpoint in addresses(place)) if own else (endpoint == place.made.server.url)
+            place.run(replace(call, endpoints={call.region: endpoint} if own else {}))
     assert place.configuration() == was
 
 
@@ -85,7 +95,7 @@ def test_the_lines_typed_into_the_stock_cli_put_everything_back(place: Place, sa
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PYTHON", "VIRTUAL_ENV"))}
     keys = {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "me", "AWS_CONFIG_FILE": os.devnull}
     for line in failed_restore(place, sample):
-        words = [AWS, *shlex.split(line)[1:]]
+        words = [AWS, *shlex.split(line.partition(" || ")[0])[1:]]
         said = subprocess.run(words, env=clean | keys, capture_output=True, text=True, timeout=120, check=False)
         assert said.returncode == 0, said.stderr
     assert place.configuration() == was

@@ -11,6 +11,7 @@ from commands.main import main
 from tests.checks.cloud import cloud
 from tests.faults.bus import add_bus
 from tests.faults.events_source import add_events_source
+from tests.faults.furniture import furnish
 from tests.faults.table import PAGE, page
 
 
@@ -19,6 +20,7 @@ def test_the_page_is_up_to_date(tmp_path: Path) -> None:
     with cloud(tmp_path) as made:
         add_bus(made)
         add_events_source(made)
+        furnish(made)
         assert PAGE.read_text() == page(made), "docs/faults.md is old: python -m tests.faults.table"
 
 
