@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from faults.sns_publish import PublishRdsEvent
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from faults.start_replay import ReplayArchive
+from faults.stop_machine import StopStateMachine
 from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
 from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
@@ -45,6 +47,7 @@ DATABASE = Resource(region=OSAKA, name=GLOBAL)
 FUNCTION = Resource(region=TOKYO, name="drilled")
 SECRET = Resource(region=TOKYO, name="drilled")
 STAGE = Resource(region=TOKYO, within="drilled", name="dev")
+FAILOVER = Resource(region=OSAKA, name="FailoverStateMachine*")
 FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 
 
@@ -118,6 +121,19 @@ STALE = {INSTANCES[1]: "10.105.1.254"}
 EVENT = PublishRdsEvent(
     RESOURCES["events_topic"], SOURCE_CLUSTER, "RDS-EVENT-0073", "Started cross AZ failover to DB instance: i", 1
 )
+def _start_to_be_stopped(made: Cloud) -> None:
+    """The executions that the runs of tests/faults/test_contract.py would have started; each name starts once."""
+    states = made.client("stepfunctions", OSAKA)
+    for run_id in ("crashed", "again"):
+        with contextlib.suppress(states.exceptions.ExecutionAlreadyExists):
+            states.start_execution(stateMachineArn=made.machines["FailoverStateMachineD4"], name=f"drill-{run_id}")
+
+
+def _aborted(made: Cloud) -> int:
+    states, machine = made.client("stepfunctions", OSAKA), made.machines["FailoverStateMachineD4"]
+    return len(states.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"])
+
+
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
@@ -136,6 +152,7 @@ CHANGES = (
 )
 ACTIONS = (
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
+    Sample("machine stopped", StopStateMachine(FAILOVER, 900.0), _start_to_be_stopped, started=_aborted),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
     Sample("event published", EVENT, undo=forget_published, started=published),
