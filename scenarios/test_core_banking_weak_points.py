@@ -19,6 +19,7 @@ from drill.end_state import EndState
 from drill.errors import NotRecovered
 from drill.read_only import OnlyReads
 from drill.target import Target
+from faults.alarm_periods import DelayAlarm
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
 from faults.start_machine import StartStateMachine
@@ -32,6 +33,9 @@ STEP_S = 300.0
 """What the system does next by itself, or after one call, shows within this."""
 OPENING_S = 60.0
 """A Region opens within this after its machine has ended: the cached stop flag (10 s), the worker's sleep (10 s)."""
+LATE_PERIODS = 6
+"""Of a minute each; the alarm is published with 2. Canaries and alarms of two Regions differ by up to 60 s of phase
+each: 4 more periods are 120 s to 360 s later, and the initiator waits 110 s."""
 FLAP_S = 480.0
 """An automation that turns the system round does so within this: two failing canary runs, an alarm period and its
 evaluation (240 s at most), 110 s for the second alarm, the machine's own 15 s, and what the clock is read by."""
@@ -113,6 +117,28 @@ def test_machine_aborted_half_way(drill: Drill, target: Target) -> None:
             drill.perform(StopStateMachine(machine, timeout_s=STEP_S))
             drill.until(served_from(target, standby), timeout_s=timings.window_s)
             drill.settle(standby)
+
+
+@pytest.mark.failover(windows=("failover",))
+def test_second_witness_late(drill: Drill, target: Target) -> None:
+    """Tokyo loses its Transaction service, and Oregon's alarm comes minutes after Osaka's. The initiator asks
+    for 110 s whether both ring, gives up, and is not called again: the alarm that called it stays in ALARM."""
+    standby, timings = target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with (
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+        drill.applied(DelayAlarm(target.resource("observer_alarm"), periods=LATE_PERIODS)),
+    ):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+    go_home(drill, target)
 
 
 @pytest.mark.failover(windows=("failover",))

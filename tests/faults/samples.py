@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drill.target import Resource
+from faults.alarm_periods import DelayAlarm
 from faults.api_throttle import ThrottleStage
 from faults.bus_impaired import ImpairBus
 from faults.ecs_scale import ScaleEcsService
@@ -27,7 +28,7 @@ from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from faults.start_replay import ReplayArchive
 from faults.stop_machine import StopStateMachine
-from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, Cloud
+from tests.checks.cloud import DOCUMENT, GLOBAL, OREGON, RULE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
 from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
 from tests.faults.events_source import (
@@ -42,6 +43,7 @@ from tests.faults.events_source import (
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
+WITNESS = Resource(region=OREGON, name="canaryAlerm-us-west-2*")
 RUNBOOK = Resource(region=OSAKA, name=DOCUMENT)
 DATABASE = Resource(region=OSAKA, name=GLOBAL)
 FUNCTION = Resource(region=TOKYO, name="drilled")
@@ -141,6 +143,7 @@ CHANGES = (
     Sample("secret denied", DenySecret(SECRET)),
     Sample("replica removed", RemoveReplica(SECRET, OSAKA)),
     Sample("stage throttled", ThrottleStage(STAGE), in_account=False),
+    Sample("alarm delayed", DelayAlarm(WITNESS, periods=5)),
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
     Sample("bus impaired", ImpairBus(SWITCH, pause_s=48)),
