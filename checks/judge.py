@@ -24,9 +24,9 @@ from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.staying import staying_findings
 from checks.switch import switch_findings
 from checks.unprocessed import unprocessed_finding
-from checks.staying import staying_findings
 from checks.vantages import rows_of, vantages_of
 from checks.watched import restored_by_journal, watchdog_findings
 from checks.windows import Settings, Window, announced, settings_of, windows_of

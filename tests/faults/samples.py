@@ -123,6 +123,8 @@ STALE = {INSTANCES[1]: "10.105.1.254"}
 EVENT = PublishRdsEvent(
     RESOURCES["events_topic"], SOURCE_CLUSTER, "RDS-EVENT-0073", "Started cross AZ failover to DB instance: i", 1
 )
+
+
 def _start_to_be_stopped(made: Cloud) -> None:
     """The executions that the runs of tests/faults/test_contract.py would have started; each name starts once."""
     states = made.client("stepfunctions", OSAKA)
