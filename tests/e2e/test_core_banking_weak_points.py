@@ -13,7 +13,8 @@ pytestmark = [pytest.mark.alone, pytest.mark.long]
 TARGET = ("--target", "core-banking")
 TWIN = ("--twin", "tests/twins/core_banking_weak_points.py", "-k")
 QUICK = ("--lab-speed=20", "--set=timings.baseline_s=240")
-"""For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL. The load is up within 12 s."""
+"""For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL. The load needs
+some seconds of wall time to start."""
 SHORT = tuple(
     f"--set={name}" for name in ("objectives.rto_s=200", "objectives.failback_rto_s=200", "timings.window_s=260")
 )
