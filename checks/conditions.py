@@ -124,6 +124,39 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Shows:
+    """One of the system's own signals (a probe of checks/signals.py) shows a value; `otherwise`: any but that.
+
+    value: of an execution its status alone; the signal has the number of executions before it ("2:RUNNING").
+    """
+
+    probe: str
+    value: str
+    otherwise: bool = False
+
+    def reached(self, timeline: Timeline, since_s: float) -> float | None:
+        """When the newest answer to a look sent since `since_s` (monotonic wall seconds) came, if it shows it."""
+        looks = (o for o in timeline.observations if o.probe == self.probe and o.sent_s >= since_s)
+        newest = max((o for o in looks if o.outcome is Outcome.OK), key=lambda o: o.done_s, default=None)
+        shown = newest and newest.value.rpartition(":")[2] == self.value
+        return newest.done_s if newest and shown != self.otherwise else None
+
+    def begun(self, timeline: Timeline, since_s: float) -> float | None:
+        """There is nothing between not shown and shown."""
+        return self.reached(timeline, since_s)
+
+    def __str__(self) -> str:
+        return f"{self.probe} {'other than' if self.otherwise else 'showing'} {self.value}"
+
+
+def shown(timeline: Timeline, probe: str) -> str:
+    """The newest answer of one of the system's own signals, "" without any."""
+    looks = (o for o in timeline.observations if o.probe == probe and o.outcome is Outcome.OK)
+    newest = max(looks, key=lambda o: o.done_s, default=None)
+    return "" if newest is None else newest.value
+
+
+@dataclass(frozen=True)
 class SteadyState:
     """The steady-state hypothesis: probes and load both succeed, without a failure, for `for_s` target seconds."""
 

@@ -18,6 +18,8 @@ from drill.target import Target
 MAX_ITEMS = 500
 """At most this many stamps per source (one alarm, one execution, one Region's events, one canary)."""
 MAX_EXECUTIONS_READ = 20
+MAX_CAUSE = 300
+"""Characters of an execution's error and of its cause; a function's traceback is no evidence."""
 MACHINES = ("initiator_machine", "failover_machine", "failback_machine")
 
 Stamp = dict[str, Any]
@@ -88,13 +90,20 @@ def _execution(aws: Clients, machine: Found, execution: dict[str, Any]) -> Itera
     shown = paginator.paginate(executionArn=execution["executionArn"], PaginationConfig={"MaxItems": MAX_ITEMS})
     for event in (event for page in shown for event in page["events"]):
         if event["type"].startswith("Execution") or event["type"].endswith(("StateEntered", "StateExited")):
-            detail = f"{event['type']} {_state_name(event)}".rstrip()
+            detail = f"{event['type']} {_state_name(event) or _why(event)}".rstrip()
             yield _stamp("states execution history", machine.region, machine.name, event["timestamp"], detail)
 
 
 def _state_name(event: dict[str, Any]) -> str:
     details = event.get("stateEnteredEventDetails") or event.get("stateExitedEventDetails") or {}
     return str(details.get("name", ""))
+
+
+def _why(event: dict[str, Any]) -> str:
+    """Error and cause of an execution that ended badly."""
+    key = f"{event['type'][0].lower()}{event['type'][1:]}EventDetails"
+    details = event.get(key) or {}
+    return ": ".join(str(details[name])[:MAX_CAUSE] for name in ("error", "cause") if details.get(name))
 
 
 def _rds_events(aws: Clients, region: str, since: datetime) -> Iterator[Stamp]:

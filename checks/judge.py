@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from checks.automation import gave_up
 from checks.balances import Balances
 from checks.error_windows import error_notes, error_rows
 from checks.integrity import integrity_finding, side_by_side, strays, torn_findings
@@ -23,6 +24,7 @@ from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.staying import staying_findings
 from checks.switch import switch_findings
 from checks.unprocessed import unprocessed_finding
 from checks.vantages import rows_of, vantages_of
@@ -82,6 +84,7 @@ def _nonsense(error: Exception) -> Finding:
 def _judged(history: History, settings: Settings) -> Judgement:
     measured = [measure_window(history, window, settings) for window in windows_of(history, settings.places)]
     findings = [f for m in measured for f in _window_findings(history, m, settings)]
+    findings += staying_findings(history, settings)
     findings += [*_missing_windows(history, measured), *run_findings(history)]
     phases = tuple(
         row for m in measured for row in phases_of(history, m.window, settings, m.time.onset, m.time.recovery)
@@ -90,7 +93,7 @@ def _judged(history: History, settings: Settings) -> Judgement:
     left = tuple(str(e.data.get("reason", "?")) for e in history.named("dead_man.left"))
     region_of = settings.places.region_of
     beside = (note for m in measured for note in side_by_side(history, m.window, region_of))
-    notes = (*(note for m in measured for note in _notes(history, m)), *beside, *late, *left)
+    notes = (*(note for m in measured for note in _notes(history, m)), *gave_up(history), *beside, *late, *left)
     return conclude(findings, phases, {m.window.name: m.point.counts() for m in measured}, notes)
 
 

@@ -30,6 +30,8 @@ LOOK_WALL_S = 0.25
 FACT_STEP_S = 2.0
 DECIDED = "operator.decided"
 """The mark of the instant at which the operators began to act (data: window, after_s)."""
+STAY_BEGIN, STAY_END = "stay.begin", "stay.end"
+"""The marks around a look whether a Region goes on serving (data: region, for_s)."""
 
 
 class Condition(Protocol):
@@ -216,7 +218,29 @@ class Drill:
         self._wait(after_s)
         self.timeline.mark(DECIDED, window=self._window, after_s=after_s)
 
+    def once(self, condition: Condition, timeout_s: float) -> None:
+        """Wait until `condition` holds, at most `timeout_s` target seconds from here; nothing is measured by it.
+
+        Invalid when it never did: what the scenario does next would be done to another state than it says.
+        """
+        since_s = self.clock.monotonic_s()
+        deadline_s = since_s + timeout_s / self.clock.speed
+        while condition.reached(self.timeline, since_s) is None:
+            if self.clock.monotonic_s() >= deadline_s:
+                raise Invalid(
+                    f"{condition} was not seen within {timeout_s:g} s: the scenario cannot go on from there"
+                )
+            self._tick(LOOK_WALL_S)
+        self.timeline.mark("once", condition=str(condition))
+
     # -- measuring
+
+    def stay(self, region: str, after_s: float, for_s: float) -> None:
+        """Wait `after_s` target seconds for `region` to open, then look for `for_s` whether it goes on serving."""
+        self._wait(after_s)
+        self.timeline.mark(STAY_BEGIN, region=region, for_s=for_s)
+        self._wait(for_s)
+        self.timeline.mark(STAY_END, region=region)
 
     @contextlib.contextmanager
     def window(self, name: str, survivor: str) -> Iterator[None]:

@@ -182,7 +182,16 @@ class PlanningDrill:
         """Say how long the operators would take."""
         self._add("wait", f"the operators decide within {after_s:g} s", at_most_s=after_s)
 
+    def once(self, condition: Condition, timeout_s: float) -> None:
+        """Say what would be waited for before the next step."""
+        self._moved_by.append(self._add("wait", f"until {condition}, else INVALID", at_most_s=timeout_s))
+
     # -- measuring
+
+    def stay(self, region: str, after_s: float, for_s: float) -> None:
+        """Say how long it would be looked whether a Region goes on serving."""
+        what = f"{after_s:g} s to open, then whether {region} goes on serving for {for_s:g} s"
+        self._moved_by.append(self._add("wait", what, at_most_s=after_s + for_s))
 
     @contextlib.contextmanager
     def window(self, name: str, survivor: str) -> Iterator[None]:

@@ -15,7 +15,7 @@ from drill.call import Call
 from drill.errors import Refused
 from drill.find import last_part, region_of_arn
 from drill.reads import CONTROL_CONFIG, Read
-from drill.target import Target
+from drill.target import Target, bearer_of
 
 MAX_PAGES = 10
 ARC_REGION = "us-west-2"
@@ -108,12 +108,12 @@ OF_KIND: Mapping[str, tuple[Read, ...]] = {
 def require_tags(aws: Aws, target: Target, arns: Iterable[str]) -> str:
     """That every resource carries the target's required tags; in words. Refused names all that do not, with lines.
 
-    Nothing is asked when the target requires none.
+    Nothing is asked when the target requires none. An execution bears none; its state machine's are read.
     """
     required = target.safety.required_tags
     if not required:
         return "none required"
-    found = tuple(dict.fromkeys(arns))
+    found = tuple(dict.fromkeys(map(bearer_of, arns)))
     problems = [problem for arn in found if (problem := _problem(aws, target, arn, required))]
     if problems:
         raise Refused("\n".join(problems))

@@ -303,13 +303,21 @@ class Target(_Table):
         return bare if port is None else f"{bare}:{port}"
 
 
+def bearer_of(arn: str) -> str:
+    """The ARN of what bears the tags and the name of a resource: an execution has neither, its state machine has."""
+    parts = arn.split(":")
+    if parts[2:3] == ["states"] and parts[5:6] == ["execution"] and len(parts) == 8:
+        return ":".join([*parts[:5], "stateMachine", parts[6]])
+    return arn
+
+
 def require_breakable(target: Target, arn: str) -> None:
     """Refused unless the resource lies in the target's account and inside its blast radius.
 
     arn: partition:service:region:account:rest, the last part of which names the resource; a service that is the same
     in every account leaves the account empty.
     """
-    parts = arn.split(":", 5)
+    parts = bearer_of(arn).split(":", 5)
     if len(parts) != 6:
         raise Refused(f"{arn!r} is no ARN, so nobody knows whether it may be broken; nothing was touched")
     region, account, rest = parts[3:]

@@ -255,6 +255,7 @@ def canaries(client: Client) -> None:
             Threshold=100.0,
             ComparisonOperator="LessThanThreshold",
             TreatMissingData="missing",
+            Tags=_tags("Key", "Value"),
         )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.conditions import Served, SteadyState, served_from
+from checks.conditions import Served, Shows, SteadyState, served_from, shown
 from checks.judge import judge
 from checks.windows import Places
 from drill.clock import FakeClock
@@ -120,6 +120,28 @@ def test_served_from_takes_the_targets_own_timings() -> None:
     made = served_from(target, OSAKA)
     assert (made.sustained_s, made.interval_s) == (12.0, target.timings.probe_interval_s)
     assert made.region_of("127.101.9.84") == OSAKA
+
+
+@pytest.mark.parametrize(
+    ("values", "otherwise", "seen"),
+    [
+        ([(1, "available"), (5, "switching-over")], True, True),
+        ([(1, "switching-over"), (5, "available")], True, False),
+        ([(1, "0:-"), (5, "2:RUNNING")], True, True),
+        ([(1, "1:RUNNING"), (5, "1:available")], False, True),
+        ([(-5, "switching-over")], True, False),
+        ([(5, "")], True, False),
+    ],
+    ids=["it changed", "it changed back", "an execution's status", "as wished", "before", "no answer"],
+)
+def test_a_signal_shows_what_its_newest_answer_says(
+    timeline: Timeline, values: list[tuple[float, str]], otherwise: bool, seen: bool
+) -> None:
+    """Answers to looks from before, and looks without an answer, show nothing."""
+    story, condition = Story().signal("aws.global.status", values), Shows("aws.global.status", "available", otherwise)
+    assert (condition.reached(told(timeline, story), story.at(0)) is not None) == seen
+    newest = [value for _, value in values if value]
+    assert shown(timeline, "aws.global.status") == (newest[-1] if newest else "")
 
 
 def test_steady_needs_probes_and_requests_without_a_failure(timeline: Timeline) -> None:

@@ -53,6 +53,15 @@ def test_every_clock_is_read_and_named(made: Cloud) -> None:
     assert harvest(made.aws, made.target, made.server.clock.now() + timedelta(hours=1)) == []
 
 
+def test_why_a_machine_gave_up_is_told(made: Cloud) -> None:
+    """Error and cause of an execution that was stopped stand behind the event."""
+    began, states = made.server.clock.now(), made.client("stepfunctions", OSAKA)
+    made.start_execution("FailoverStateMachineD4", "two")
+    arn = made.machines["FailoverStateMachineD4"].replace(":stateMachine:", ":execution:")
+    states.stop_execution(executionArn=f"{arn}:two", error="E", cause="why")
+    eventually(lambda: "ExecutionAborted E: why" in {s["detail"] for s in harvest(made.aws, made.target, began)})
+
+
 def test_a_source_that_cannot_be_read_is_told_and_hides_no_other(made: Cloud) -> None:
     """One Region without its API costs its own stamps only."""
     began = made.server.clock.now()

@@ -111,7 +111,9 @@ def test_the_rights_are_those_of_the_target(world: DeadWorld) -> None:
         "events:DisableRule",
         "events:EnableRule",
     }
-    assert not [arn for _, arn in rights if "ap-northeast-3" in arn and ":ecs:" in arn]
+    osaka = {arn for _, arn in rights if arn.startswith("arn:aws:ecs:ap-northeast-3:")}
+    assert {arn.rpartition("/")[2] for arn in osaka} == {"*SampleMultiRegionAppTransactionFargateService*"}
+    assert {action for action, arn in rights if arn in osaka} == {"ecs:DescribeServices", "ecs:UpdateService"}
     narrow = SHIPPED.model_copy(update={"blast_radius": SHIPPED.blast_radius.model_copy(update={"resources": {}})})
     assert operations(narrow) == frozenset()
 

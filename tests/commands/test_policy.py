@@ -57,18 +57,24 @@ def statements(document: dict[str, Any], action: str) -> list[str]:
 
 
 def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
-    """Four mutating actions, each on the one resource that the scenario breaks, puts back or starts; and the
-    dead-man's own, on this tool's own stack."""
+    """Six mutating actions, each on the resources that the scenarios break, put back, start or stop (of executions
+    only a drill's own); and the dead-man's own, on this tool's own stack."""
     changes = [s for s in document["Statement"] if s["Sid"].startswith("Change")]
     ours = [s for s in changes if all(STACK in arn for arn in s["Resource"])]
     theirs = [s for s in changes if s not in ours]
     assert sorted(a for s in theirs for a in s["Action"]) == [
+        "cloudwatch:PutMetricAlarm",
         "ecs:UpdateService",
         "events:DisableRule",
         "events:EnableRule",
         "states:StartExecution",
+        "states:StopExecution",
     ]
-    assert not [arn for s in theirs for arn in s["Resource"] if "*" in arn or TARGET.account not in arn]
+    arns = [arn for s in theirs for arn in s["Resource"]]
+    assert not [arn for arn in arns if TARGET.account not in arn]
+    (own,) = [arn for arn in arns if "*" in arn]
+    assert re.fullmatch(r"arn:aws:states:ap-northeast-3:\d{12}:execution:FailoverStateMachine\w+:drill-\*", own)
+    assert statements(document, "states:StopExecution") == [own]
     assert sorted(a for s in ours for a in s["Action"]) == [
         "dynamodb:PutItem",
         "dynamodb:UpdateItem",
@@ -79,7 +85,7 @@ def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
     assert sorted({arn for s in ours for arn in s["Resource"]}) == [
         "arn:aws:dynamodb:us-west-2:111111111111:table/failover-drill",
         "arn:aws:scheduler:ap-northeast-3:111111111111:schedule/default/failover-drill-*-1-1",
-        "arn:aws:scheduler:us-west-2:111111111111:schedule/failover-drill/*-2",
+        *(f"arn:aws:scheduler:us-west-2:111111111111:schedule/failover-drill/*-{entry}" for entry in (1, 2, 3)),
     ]
 
 

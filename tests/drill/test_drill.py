@@ -289,6 +289,31 @@ def test_a_window_whose_time_went_by_is_looked_at_once(make: Any) -> None:
     assert marks(drill, "window.end")[0]["reason"] == "recovered"
 
 
+def test_what_is_waited_for_once_measures_nothing(make: Any) -> None:
+    """The scenario goes on when it is seen; no window and no phase is touched."""
+    drill = make(always(Outcome.OK))
+    drill.once(Holds(drill.clock, 0, 20), timeout_s=100)
+    assert len(marks(drill, "once")) == 1
+    assert not marks(drill, "window.end") and not marks(drill, "phase")
+
+
+def test_what_never_comes_ends_the_scenario_as_invalid(make: Any) -> None:
+    """Its next step would be done to another state than it says."""
+    drill = make(always(Outcome.OK))
+    with pytest.raises(Invalid, match="was not seen within 30 s"):
+        drill.once(Holds(drill.clock, 0, 1000), timeout_s=30)
+
+
+def test_staying_is_looked_at_for_its_time_after_the_opening(make: Any) -> None:
+    """The marks lie that far apart, and the opening is before the first."""
+    drill = make(always(Outcome.OK))
+    began_s = drill.clock.monotonic_s()
+    drill.stay("ap-northeast-1", after_s=60, for_s=100)
+    begin, end = (e for e in drill.timeline.events if e.name.startswith("stay."))
+    assert (begin.at_s - began_s >= 60, end.at_s - begin.at_s >= 100) == (True, True)
+    assert begin.data == {"region": "ap-northeast-1", "for_s": 100}
+
+
 def test_the_settled_pass_begins_settle_s_after_the_first(make: Any) -> None:
     """Each pass is on record with the Region that was read."""
     passes: list[tuple[str, str]] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drill.errors import Refused, UsageError
-from drill.target import load_target
+from drill.target import bearer_of, load_target, require_breakable
 from drill.write_path import WritePath
 
 TARGETS = Path(__file__).resolve().parents[2] / "targets"
@@ -248,3 +248,13 @@ def test_events_need_to_know_their_bus() -> None:
     for change in ({"events": None}, {"protocol": "http"}):
         with pytest.raises(ValueError, match="events is"):
             WritePath.model_validate(writes | change)
+
+
+def test_an_execution_lies_where_its_machine_lies() -> None:
+    """It bears neither a name that a blast radius could list nor tags."""
+    target = load_target(TARGETS / "core-banking.toml")
+    machine, name = "FailoverStateMachineA1", "arn:aws:states:ap-northeast-3:111111111111:{}"
+    require_breakable(target, name.format(f"execution:{machine}:drill-1"))
+    assert bearer_of(name.format(f"execution:{machine}:drill-1")) == name.format(f"stateMachine:{machine}")
+    with pytest.raises(Refused, match="outside the blast radius"):
+        require_breakable(target, name.format("execution:Other:FailoverStateMachineA1"))

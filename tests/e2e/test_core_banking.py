@@ -85,7 +85,9 @@ def test_the_whole_drill_ran_within_the_policy(passed: tuple[Drilled, list[dict[
     assert {c["process"][1] for c in calls} >= {"pytest", "checks.signals"}
     assert not [need for need in needs if not allows(document, need, "111111111111")]
     allowed = {a for s in document["Statement"] for a in s["Action"]}
-    assert {need.action for need in needs} == allowed - {"iam:PassRole"}  # handed over with a schedule, never called
+    # A role is handed over with a schedule, never called; the others are for the scenarios of weak points.
+    others = {"iam:PassRole", "states:StopExecution", "cloudwatch:PutMetricAlarm"}
+    assert {need.action for need in needs} == allowed - others
 
 
 def test_the_closing_table_says_what_was_measured(passed: tuple[Drilled, list[dict[str, object]]]) -> None:

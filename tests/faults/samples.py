@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from drill.target import Resource
 from faults.alarm_actions import SetAlarmActions
+from faults.alarm_periods import DelayAlarm
 from faults.api_throttle import ThrottleStage
 from faults.arc_controls import SetRoutingControls
 from faults.bus_impaired import ImpairBus
@@ -31,7 +33,8 @@ from faults.sns_publish import PublishRdsEvent
 from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from faults.start_replay import ReplayArchive
-from tests.checks.cloud import DOCUMENT, GLOBAL, RULE, SERVICES, Cloud
+from faults.stop_machine import StopStateMachine
+from tests.checks.cloud import DOCUMENT, GLOBAL, OREGON, RULE, SERVICES, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
 from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
 from tests.faults.events_source import (
@@ -46,6 +49,7 @@ from tests.faults.events_source import (
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
+WITNESS = Resource(region=OREGON, name="canaryAlerm-us-west-2*")
 RUNBOOK = Resource(region=OSAKA, name=DOCUMENT)
 DATABASE = Resource(region=OSAKA, name=GLOBAL)
 FUNCTION = Resource(region=TOKYO, name="drilled")
@@ -56,6 +60,7 @@ RECORD = Resource(region=TOKYO, within="api.example.com", name="osaka")
 NETWORK = Resource(region=TOKYO, name="app-*")
 CELL = Resource(region="us-west-2", within="CoreBanking-ControlPanel", name="rc-osaka")
 OTHER_CELL = Resource(region="us-west-2", within="CoreBanking-ControlPanel", name="rc-tokyo")
+FAILOVER = Resource(region=OSAKA, name="FailoverStateMachine*")
 FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 
 
@@ -181,6 +186,21 @@ def _set_cells(made: Cloud, *on: str) -> None:
 
 
 CELLS = ("control_primary", "control_standby", "arc_cluster")
+
+
+def _start_to_be_stopped(made: Cloud) -> None:
+    """The executions that the runs of tests/faults/test_contract.py would have started; each name starts once."""
+    states = made.client("stepfunctions", OSAKA)
+    for run_id in ("crashed", "again"):
+        with contextlib.suppress(states.exceptions.ExecutionAlreadyExists):
+            states.start_execution(stateMachineArn=made.machines["FailoverStateMachineD4"], name=f"drill-{run_id}")
+
+
+def _aborted(made: Cloud) -> int:
+    states, machine = made.client("stepfunctions", OSAKA), made.machines["FailoverStateMachineD4"]
+    return len(states.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"])
+
+
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
@@ -188,6 +208,7 @@ CHANGES = (
     Sample("secret denied", DenySecret(SECRET)),
     Sample("replica removed", RemoveReplica(SECRET, OSAKA)),
     Sample("stage throttled", ThrottleStage(STAGE), in_account=False),
+    Sample("alarm delayed", DelayAlarm(WITNESS, periods=5)),
     Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
     Sample("bus impaired", ImpairBus(SWITCH, pause_s=48)),
@@ -209,6 +230,7 @@ CHANGES = (
 ACTIONS = (
     Sample("tasks stopped", StopTasks(SERVICE, 300.0), _run_tasks, _stop_tasks, _stopped_tasks),
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
+    Sample("machine stopped", StopStateMachine(FAILOVER, 900.0), _start_to_be_stopped, started=_aborted),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
     Sample("event published", EVENT, undo=forget_published, started=published),

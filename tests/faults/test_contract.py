@@ -23,7 +23,7 @@ from drill.errors import DrillError, Refused
 from drill.journal import NO_CHANGE, Journal, interrupted, outstanding
 from drill.timeline import Timeline
 from faults.events_rule import SetRuleState
-from tests.checks.cloud import RULE, Cloud, cloud, store_document
+from tests.checks.cloud import OREGON, RULE, Cloud, cloud, store_document
 from tests.checks.worlds import OSAKA, TOKYO
 from tests.faults.bus import add_bus
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
@@ -49,6 +49,16 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         add_bus(made)
         make_events_source(made.server)
         furnish(made)
+        made.client("cloudwatch", OREGON).put_metric_alarm(
+            AlarmName="other-alarm",
+            Namespace="x",
+            MetricName="y",
+            Statistic="Average",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=1.0,
+            ComparisonOperator="LessThanThreshold",
+        )
         yield made
 
 

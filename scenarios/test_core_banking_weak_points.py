@@ -1,0 +1,169 @@
+"""core-banking's own weak points: what its automation does when things do not go as its documents tell.
+
+Each scenario states the promise that the system makes to its clients (RTO, RPO, a return that lasts) in a situation
+that the published design does not master. FAIL says that the weak point is there and the clients pay for it; what the
+system's own machines said of it is named beneath the table. PASS says that it has been mended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+
+from checks.conditions import Shows, served_from, shown
+from checks.guards import alarms_armed, before_failover, clusters_connected
+from drill.drill import Drill
+from drill.end_state import EndState
+from drill.errors import NotRecovered
+from drill.read_only import OnlyReads
+from drill.target import Target
+from faults.alarm_periods import DelayAlarm
+from faults.ecs_scale import ScaleEcsService
+from faults.events_rule import SetRuleState
+from faults.start_machine import StartStateMachine
+from faults.stop_machine import StopStateMachine
+
+pytestmark = pytest.mark.system("core-banking")
+
+MACHINE_S = 900.0
+"""The failover or failback machine is over within this: the switchover takes minutes."""
+STEP_S = 300.0
+"""What the system does next by itself, or after one call, shows within this."""
+OPENING_S = 60.0
+"""A Region opens within this after its machine has ended: the cached stop flag (10 s), the worker's sleep (10 s)."""
+LATE_PERIODS = 6
+"""Of a minute each; the alarm is published with 2. Canaries and alarms of two Regions differ by up to 60 s of phase
+each: 4 more periods are 120 s to 360 s later, and the initiator waits 110 s."""
+FLAP_S = 480.0
+"""An automation that turns the system round does so within this: two failing canary runs, an alarm period and its
+evaluation (240 s at most), 110 s for the second alarm, the machine's own 15 s, and what the clock is read by."""
+
+
+def look_first(drill: Drill, target: Target) -> None:
+    """The guards of every drill, and what a return by the state machine leaves changed."""
+    drill.declare_end_state(
+        EndState("control_primary", "GetRoutingControlState/RoutingControlState", "On"),
+        EndState("control_standby", "GetRoutingControlState/RoutingControlState", "Off"),
+    )
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+
+def go_home(drill: Drill, target: Target, time: int = 1) -> None:
+    """Once the database is whole the operators start the failback machine; not measured."""
+    drill.look("clusters connected", OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, STEP_S)))
+    drill.perform(StartStateMachine(target.resource("failback_machine"), timeout_s=MACHINE_S, time=time))
+
+
+@contextlib.contextmanager
+def home_afterwards(drill: Drill, target: Target) -> Iterator[None]:
+    """The system is taken home whether or not it recovered; after an abort nothing more is done to it."""
+    try:
+        yield
+    except NotRecovered:
+        go_home(drill, target)
+        raise
+    go_home(drill, target)
+
+
+@pytest.mark.failover(windows=("failover", "failback"))
+def test_second_alarm_after_failover(drill: Drill, target: Target) -> None:
+    """Tokyo fails and Osaka takes over; then Osaka loses its Transaction service while Tokyo is well again. The armed
+    automation has one direction only: it asks Aurora to promote the writer that it has, and fails."""
+    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with (
+        home_afterwards(drill, target),
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+    ):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+
+        # The rule fires on OK -> ALARM only: before the alarms are OK again there is no second one.
+        drill.look("alarms armed", OnlyReads(lambda: alarms_armed(drill.aws, target, drill.clock)))
+        with (
+            drill.window("failback", survivor=primary),
+            drill.applied(ScaleEcsService(target.resource("standby_transaction"), desired=0)),
+        ):
+            drill.until(served_from(target, primary), timeout_s=timings.window_s)
+            drill.settle(primary)
+
+
+@pytest.mark.failover(windows=("failover",))
+def test_machine_aborted_half_way(drill: Drill, target: Target) -> None:
+    """Tokyo loses its Transaction service, the operators start the failover machine, and it is aborted while Aurora
+    switches over: traffic and data are in Osaka, both stop flags are set, and nothing finishes what was begun."""
+    standby, timings = target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with home_afterwards(drill, target):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+        ):
+            machine = target.resource("failover_machine")
+            drill.perform(StartStateMachine(machine, timeout_s=STEP_S, status="RUNNING"))
+            drill.once(Shows("aws.global.status", "available", otherwise=True), timeout_s=STEP_S)
+            drill.perform(StopStateMachine(machine, timeout_s=STEP_S))
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+
+
+@pytest.mark.failover(windows=("failover",))
+def test_second_witness_late(drill: Drill, target: Target) -> None:
+    """Tokyo loses its Transaction service, and Oregon's alarm comes minutes after Osaka's. The initiator asks
+    for 110 s whether both ring, gives up, and is not called again: the alarm that called it stays in ALARM."""
+    standby, timings = target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with (
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+        drill.applied(DelayAlarm(target.resource("observer_alarm"), periods=LATE_PERIODS)),
+    ):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+    go_home(drill, target)
+
+
+@pytest.mark.failover(windows=("failover",))
+def test_rule_enabled_during_failback(drill: Drill, target: Target) -> None:
+    """After a failover nobody disarms the rule, and the operators start the failback. It closes the service for as
+    long as Aurora takes, which is long enough for the canaries: the automation turns the system round again."""
+    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+
+        drill.look("alarms armed", OnlyReads(lambda: alarms_armed(drill.aws, target, drill.clock)))
+        go_home(drill, target)
+        drill.stay(primary, after_s=OPENING_S, for_s=FLAP_S)
+
+    # Not before the automation is through: a failback under way would be its own race.
+    for machine in ("initiator", "failover"):
+        drill.once(Shows(f"aws.execution.{machine}", "RUNNING", otherwise=True), timeout_s=MACHINE_S)
+    if drill.look("writer", lambda: shown(drill.timeline, "aws.writer")) == standby:
+        go_home(drill, target, time=2)

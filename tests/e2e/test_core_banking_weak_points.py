@@ -1,0 +1,68 @@
+"""core-banking's weak points, whole: each is a FAIL for the very reason that it is about; its twins tell it apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.drilling import Drilled, drill
+
+pytestmark = [pytest.mark.alone, pytest.mark.long]
+
+TARGET = ("--target", "core-banking")
+TWIN = ("--twin", "tests/twins/core_banking_weak_points.py", "-k")
+QUICK = ("--lab-speed=20", "--set=timings.baseline_s=240")
+"""For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL. The load needs
+some seconds of wall time to start."""
+SHORT = tuple(
+    f"--set={name}" for name in ("objectives.rto_s=200", "objectives.failback_rto_s=200", "timings.window_s=260")
+)
+
+
+def exposed(runs: Path, scenario: str, *arguments: str) -> Drilled:
+    """That scenario, which must FAIL and leave nothing changed."""
+    drilled = drill(runs, "-m", "failover", "-k", scenario, *TARGET, *QUICK, *arguments)
+    assert drilled.code == 1, drilled.output
+    assert set(drilled.journal().values()) <= {"restored", "reached"}
+    return drilled
+
+
+def test_a_machine_aborted_half_way_is_finished_by_nobody(tmp_path: Path) -> None:
+    """Clients are never served again, and the machine says that it was aborted."""
+    drilled = exposed(tmp_path, "test_machine_aborted_half_way", *SHORT)
+    assert drilled.finding("recovery time, failover")["verdict"] == "FAIL"
+    notes = " ".join(drilled.verdict["notes"])
+    assert "ExecutionAborted" in notes
+    assert "Drill: aborted half way by a drill" in notes
+
+
+def test_a_second_alarm_asks_for_what_is_there_already(tmp_path: Path) -> None:
+    """The failover itself passes; the second one fails at its step SwitchOver."""
+    limits = ("--set=objectives.failback_rto_s=400", "--set=timings.window_s=650")
+    drilled = exposed(tmp_path, "test_second_alarm_after_failover", *limits)
+    assert drilled.finding("recovery time, failover")["verdict"] != "FAIL"
+    assert drilled.finding("recovery time, failback")["verdict"] == "FAIL"
+    assert "ExecutionFailed" in (notes := " ".join(drilled.verdict["notes"]))
+    assert "at its step SwitchOver" in notes
+
+
+def test_a_second_witness_that_is_late_is_not_waited_for(tmp_path: Path) -> None:
+    """The initiator gives up, and no failover machine ever ran."""
+    drilled = exposed(tmp_path, "test_second_witness_late", "--set=timings.window_s=650")
+    assert drilled.finding("recovery time, failover")["verdict"] == "FAIL"
+    assert "MaxRetriesExceeded" in " ".join(drilled.verdict["notes"])
+    rows = {name: interval for name, interval, _ in drilled.verdict["phases"]}
+    assert rows["failover: detected"] is not None
+    assert rows["failover: decided"] is None
+
+
+@pytest.mark.parametrize(
+    ("twin", "code", "words"),
+    [("nothing_to_abort", 11, "was not seen within"), ("machine_left_alone", 0, "states.start reached")],
+)
+def test_the_half_state_is_what_the_drill_fails_for(tmp_path: Path, twin: str, code: int, words: str) -> None:
+    """Without a machine to abort it is INVALID; with the machine left alone the same drill passes."""
+    drilled = drill(tmp_path, *TWIN, twin, *TARGET)
+    assert drilled.code == code, drilled.output
+    assert words in str(drilled.verdict)
