@@ -32,7 +32,7 @@ class RemoveTargets:
             raise Refused(f"EventBridge rule {found.name} in {region} has no targets: there is nothing to remove")
         if reply.get("NextToken"):
             raise Refused(f"EventBridge rule {found.name} in {region} has more targets than one page: too many")
-        targets = sorted(reply["Targets"], key=lambda each: str(each["Id"]))
+        targets = list(reply["Targets"])  # put back in the order in which they were listed, compared in any
         path = "sort_by(Targets, &Id)"
         return Change(
             kind="events.targets",
@@ -43,5 +43,5 @@ class RemoveTargets:
             inject=(Call("events", "RemoveTargets", {**rule, "Ids": [each["Id"] for each in targets]}, region),),
             restore=(Call("events", "PutTargets", {**rule, "Targets": targets}, region),),
             faulted=(Fact(look, path, []),),
-            before=(Fact(look, path, targets),),
+            before=(Fact(look, path, sorted(targets, key=lambda each: str(each["Id"]))),),
         )
