@@ -61,7 +61,7 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     [
         ((*TWIN, "test_nobody_decides", *SHORT, *QUICK), 1, "never recovered"),
         ((*TWIN, "test_fault_that_nobody_feels"), 11, "fault without bite"),
-        ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 11, "shows no sustained recovery"),
+        ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 11, "recovery time, failover: proves nothing"),
         (("-m", "failover and headline", "--lab-set=arc.first_fails_after=1", *SHORT, *QUICK), 1, "never recovered"),
         (("-m", "failover and headline", "--lab-set=arc.start=off", *SHORT, *QUICK), 1, "never recovered"),
         (("-m", "failover", "-k", "test_secrets_and_sign_on", *SHORT, *QUICK), 1, "secret unreadable"),

@@ -278,7 +278,9 @@ def test_the_runbook_goes_there_and_back_and_clients_meet_its_windows_in_their_o
         with said_meanwhile(lambda: create(lab.info, there)) as said:  # noqa: B023 - it ends with the block
             assert run_book(lab.info)["AutomationExecutionStatus"] == "Success"
             eventually(lambda: create(lab.info, there)[0] == 200)  # noqa: B023
-        assert said == [(200, ""), (500, NO_CONNECTION), (500, READ_ONLY), *said[3:]]
+        # One that is in the air while the old writer stops may meet other words between these.
+        windows = [(200, ""), (500, NO_CONNECTION), (500, READ_ONLY)]
+        assert [word for word in said if word in windows] == windows
         assert controls(lab.info) == states
         eventually(lambda: resolve(lab.info) == set(PLACES[there].gateways))  # noqa: B023
         eventually(lambda: writer(lab.info) == there)  # noqa: B023
@@ -289,12 +291,17 @@ def test_the_runbook_goes_there_and_back_and_clients_meet_its_windows_in_their_o
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "setting", ["arc.first_fails_after=1", "arc.start=off"], ids=["an endpoint fails between the toggles", "both off"]
+    ("setting", "failed", "host"),
+    [("arc.first_fails_after=1", [], "dbcluster2."), ("arc.start=off", ["UpdateDatabaseSecret"], "dbcluster1-")],
+    ids=["an endpoint fails between the toggles", "both off"],
 )
-def test_the_runbook_can_leave_both_controls_on(setting: str) -> None:
-    """It says success, the writer moves, and Route 53 goes on answering with the primary Region."""
+def test_the_runbook_can_leave_both_controls_on(setting: str, failed: list[str], host: str) -> None:
+    """The writer moves, and Route 53 goes on answering with the primary Region. With both Off at first us-west-2
+    counts as active, so the last step looks for the writer's cluster in us-east-1, and the secret stays stale."""
     with launch("remittance", SPEED, settings=[setting]) as lab:
-        assert run_book(lab.info)["AutomationExecutionStatus"] == "Success"
+        shown = run_book(lab.info)
+        assert [s["StepName"] for s in shown["StepExecutions"] if s["StepStatus"] != "Success"] == failed
+        assert secret_host(lab.info).startswith(host)
         assert controls(lab.info) == ("On", "On")
         assert resolve(lab.info) == set(PLACES[EAST].gateways)
         assert writer(lab.info) in (WEST, "")
