@@ -30,7 +30,6 @@ DIGEST_MARK = '"not filled in"  # drill install: digest'
 CLUSTER = "route53-recovery-cluster"
 PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "ecs.service": (Read("ecs", "DescribeServices"), Read("ecs", "UpdateService")),
-    "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"), Read("cloudwatch", "PutMetricAlarm")),
     "events.rule": (Read("events", "DescribeRule"), Read("events", "DisableRule"), Read("events", "EnableRule")),
     "lambda.function": (
         Read("lambda", "GetFunctionConcurrency"),
@@ -58,6 +57,7 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "arc.control": (Read(CLUSTER, "GetRoutingControlState"), Read(CLUSTER, "UpdateRoutingControlStates")),
     "cloudwatch.alarm": (
         Read("cloudwatch", "DescribeAlarms"),
+        Read("cloudwatch", "PutMetricAlarm"),
         Read("cloudwatch", "DisableAlarmActions"),
         Read("cloudwatch", "EnableAlarmActions"),
     ),

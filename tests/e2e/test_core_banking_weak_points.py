@@ -52,7 +52,7 @@ def test_a_second_witness_that_is_late_is_not_waited_for(tmp_path: Path) -> None
     drilled = exposed(tmp_path, "test_second_witness_late", "--set=timings.window_s=650")
     assert drilled.finding("recovery time, failover")["verdict"] == "FAIL"
     assert "MaxRetriesExceeded" in " ".join(drilled.verdict["notes"])
-    rows = {name: interval for name, interval, _ in drilled.verdict["phases"]}
+    rows = {row["name"]: row["interval"] for row in drilled.verdict["phases"]}
     assert rows["failover: detected"] is not None
     assert rows["failover: decided"] is None
 
