@@ -17,7 +17,7 @@ from lab.launch import launch
 from tests.checks.worlds import eventually
 from tests.e2e.drilling import machine_lost, verb
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 TARGET = load_target(TARGETS / "core-banking.toml")
 DEAD_MAN = "safety.dead_man_s=300"

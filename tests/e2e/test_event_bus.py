@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.drilling import Drilled, drill
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 TARGET = ("--target", "event-bus")
 PUBLISHED_S = (360.0, 420.0)
@@ -53,13 +53,11 @@ def test_an_impaired_bus_meets_the_published_figures(tmp_path: Path) -> None:
     assert_published(steady(tmp_path, "-m", "failover and headline"))
 
 
-@pytest.mark.long
 def test_so_it_does_at_a_slower_speed(tmp_path: Path) -> None:
     """Half the speed, the same figures: they come from the system's own seconds, not from this machine."""
     assert_published(steady(tmp_path, "-m", "failover and headline", "--lab-speed=5"))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "low_s", "high_s"),
     [
@@ -77,7 +75,6 @@ def test_other_settings_move_it_as_computed(
     assert within(bounds(drilled, "recovery time"), low_s, high_s), drilled.output
 
 
-@pytest.mark.long
 def test_an_inverted_check_is_quick_and_loses_nothing(tmp_path: Path) -> None:
     """It skips the alarm: seconds instead of minutes, every event in both Regions."""
     drilled = steady(tmp_path, "-m", "failover", "-k", "test_health_check_inverted")
@@ -86,7 +83,6 @@ def test_an_inverted_check_is_quick_and_loses_nothing(tmp_path: Path) -> None:
     assert drilled.finding("recovery point, failover")["data"]["counts"]["lost"] == 0
 
 
-@pytest.mark.long
 def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
     """Active/Archive: consumers on, archive replayed, nothing lost and nothing twice."""
     drilled = steady(tmp_path, "-m", "failover", "-k", "test_standby_that_only_archives")
@@ -95,7 +91,6 @@ def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
     assert (counts["lost"], counts["duplicate"]) == (0, 0)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

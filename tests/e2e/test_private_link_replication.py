@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.drilling import drill
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 TARGET = ("--target", "private-link-replication")
 QUICK = ("--lab-speed=20", "--set", "timings.baseline_s=120")
@@ -36,7 +36,6 @@ def test_the_replica_follows_a_failover_there_and_back(tmp_path: Path) -> None:
         assert passed.finding(f"recovery time, {window}")["interval"]["low_s"] > 0
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("scenario", ["twice", "other_link"])
 def test_what_the_system_bears_passes(tmp_path: Path, scenario: str) -> None:
     """Events that come more than once, or with the other link."""
@@ -44,7 +43,6 @@ def test_what_the_system_bears_passes(tmp_path: Path, scenario: str) -> None:
     assert passed.code == 0, passed.output
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(("scenario", "state"), STUCK.items(), ids=STUCK.keys())
 def test_the_report_names_the_state_that_it_is_stuck_in(tmp_path: Path, scenario: str, state: str) -> None:
     """FAIL, with the state in words and what would have prevented it."""
@@ -57,7 +55,6 @@ def test_the_report_names_the_state_that_it_is_stuck_in(tmp_path: Path, scenario
     assert "reconciliation" in found["advice"]
 
 
-@pytest.mark.long
 def test_a_late_event_misses_the_objective_and_is_no_stuck_state(tmp_path: Path) -> None:
     """It recovers in the end, later than promised."""
     failed = drill(tmp_path, "-m", "failover", "-k", "event_is_late", *TARGET, *QUICK)
@@ -66,7 +63,6 @@ def test_a_late_event_misses_the_objective_and_is_no_stuck_state(tmp_path: Path)
     assert failed.finding("switch, failover")["verdict"] == "PASS"
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("twin", "code", "words"),
     [

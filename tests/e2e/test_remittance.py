@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.drilling import Drilled, drill, steady
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 TARGET = ("--target", "remittance")
 QUICK = ("--lab-speed=20", "--set", "timings.baseline_s=120")
@@ -55,7 +55,6 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     assert "eyJ" not in "".join(p.read_text(errors="replace") for p in passed.folder.iterdir() if p.is_file())
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
