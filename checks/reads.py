@@ -78,7 +78,7 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
     ),
     "dynamodb.item": (Read("dynamodb", "GetItem"),),
 }
-"""Kind -> the reads of its reader in checks.snapshot."""
+"""Kind -> the reads of its reader in checks.kinds_read."""
 
 SNAPSHOT_OF_ZONES = (
     Read("route53", "ListHostedZones"),

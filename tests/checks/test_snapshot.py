@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from checks.reader import Reader, clean
 from checks.residue import diff, residue_findings
-from checks.snapshot import Reader, clean, take_snapshot, write_snapshot
+from checks.snapshot import take_snapshot, write_snapshot
 from drill.call import Call
 from drill.end_state import EndState
 from drill.verdict import Verdict
