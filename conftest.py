@@ -5,9 +5,7 @@ Plain `pytest` runs the harness's own tests and injects nothing. `pytest -m fail
 
 from __future__ import annotations
 
-import ast
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
@@ -17,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 
+from commands.asked import NoSkips, check_markers, check_no_drill_options, check_nothing_repeats, drilling, one_target
 from commands.chosen import chosen, target_for
 from commands.dry_run import Plans
 from commands.publish import STEP_SUMMARY, append_step_summary, published
@@ -38,8 +37,6 @@ from reports.live import LiveLine, snapshot
 from reports.page import extras, session_prefix
 from reports.run import load_run
 from reports.table import closing_table
-
-MARK_WORDS = {"and", "or", "not", "True", "False", "None"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -101,7 +98,7 @@ class Session:
             runs=option.runs.resolve(),
             release=release_of(option.release, os.environ.get("DRILL_RELEASE")),
         )
-        self.targets = chosen(_one_target(option.target), self.options)
+        self.targets = chosen(one_target(option.target), self.options)
         for target in self.targets.values() if option.twin else ():
             if target.lab is None:
                 raise UsageError(f"--twin is for a lab; target {target.name} is {target.kind}")
@@ -146,15 +143,15 @@ def pytest_configure(config: pytest.Config) -> None:
     hide_environment()
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
     config.addinivalue_line("markers", "needs(key, why): a resource without which a scenario is not applicable")
-    _check_markers(config)
-    if config.option.drill_dry_run and not _drilling(config):
+    check_markers(config)
+    if config.option.drill_dry_run and not drilling(config):
         config.option.markexpr = "failover"  # a dry run is of drills, whether or not -m says so
-    if not _drilling(config):
-        _check_no_drill_options(config)
+    if not drilling(config):
+        check_no_drill_options(config)
         if os.environ.get("DRILL_CI_NO_SKIPS") == "1":
             config.pluginmanager.register(NoSkips(), "drill-no-skips")
         return
-    _check_nothing_repeats(config)
+    check_nothing_repeats(config)
     try:
         session = Session(config)
         if session.plans is None:
@@ -176,7 +173,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without -m failover no drill is ever selected, whatever else was asked for."""
-    if _drilling(config):
+    if drilling(config):
         return
     drills = [item for item in items if item.get_closest_marker("failover")]
     if drills:
@@ -309,96 +306,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"INVALID: {problem}")
     if shared.untold:
         terminalreporter.write_line(shared.untold)
-
-
-class NoSkips:
-    """Where everything that a test needs is installed (CI), a test that did not run is a failure."""
-
-    def __init__(self) -> None:
-        self.skipped: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note a skipped test; one that is expected to fail was run."""
-        if report.skipped and not hasattr(report, "wasxfail"):
-            self.skipped.append(report.nodeid)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Note a file that was skipped whole."""
-        if report.skipped:
-            self.skipped.append(report.nodeid)
-
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A session that would have been good is not."""
-        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Name what did not run."""
-        for name in self.skipped:
-            terminalreporter.write_line(f"DRILL_CI_NO_SKIPS: did not run: {name}")
-
-
-def _drilling(config: pytest.Config) -> bool:
-    return bool(config.option.twin) or wants_drills(config.option.markexpr or "")
-
-
-def wants_drills(expression: str) -> bool:
-    """Whether a -m expression asks for `failover`, however it is put; "not (failover or slow)" does not."""
-    try:
-        tree = ast.parse(expression.strip(), mode="eval")
-    except (SyntaxError, ValueError):  # pytest says what is wrong with it
-        return False
-    return _asks(tree.body, True)
-
-
-def _asks(node: ast.expr, positive: bool) -> bool:
-    if isinstance(node, ast.UnaryOp):
-        return _asks(node.operand, not positive)
-    if isinstance(node, ast.BoolOp):
-        return any(_asks(value, positive) for value in node.values)
-    name = node.func if isinstance(node, ast.Call) else node
-    return positive and isinstance(name, ast.Name) and name.id == "failover"
-
-
-def _check_no_drill_options(config: pytest.Config) -> None:
-    """A drill's options in a session that does not drill: somebody has forgotten -m failover."""
-    given = {
-        "--target": bool(config.option.target),
-        "--production": config.option.production is not None,
-        "--set": config.option.drill_set,
-        "--lab-speed": config.option.lab_speed is not None,
-        "--lab-port": config.option.lab_port is not None,
-        "--lab-set": config.option.lab_set,
-        "--lab-attach": config.option.lab_attach is not None,
-        "--release": config.option.release is not None,
-    }
-    named = [name for name, value in given.items() if value]
-    if named:
-        raise pytest.UsageError(f"{', '.join(named)}: for drills, and this session runs none; add -m failover")
-
-
-def _check_nothing_repeats(config: pytest.Config) -> None:
-    """What would run a drill twice, two at once, or cut one off in the middle."""
-    for option, words in {"numprocesses": "-n", "reruns": "--reruns", "timeout": "--timeout"}.items():
-        if getattr(config.option, option, None):
-            raise pytest.UsageError(f"{words}: a drill runs once, alone and to its end; leave it out")
-
-
-def _check_markers(config: pytest.Config) -> None:
-    known = {line.split(":")[0].split("(")[0].strip() for line in config.getini("markers")}
-    unknown = set(re.findall(r"[A-Za-z_]\w*", config.option.markexpr or "")) - known - MARK_WORDS
-    if unknown:
-        raise pytest.UsageError(
-            f"-m {config.option.markexpr!r}: unknown marker {', '.join(sorted(unknown))}; "
-            f"known: {', '.join(sorted(known))}"
-        )
-
-
-def _one_target(named: list[str]) -> str | None:
-    """One session drills one target, or, when nobody named one, every system that has a lab."""
-    if len(set(named)) > 1:
-        raise UsageError(f"--target {', '.join(named)}: one session drills one target; run them one after the other")
-    return named[0] if named else None
 
 
 def _begin(node: pytest.Item, session: Session, world: World) -> Run:

@@ -6,7 +6,6 @@ once. Models are frozen; a lab fills in `connection` after it has started.
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import functools
 import hashlib
@@ -19,27 +18,51 @@ from typing import Any, Literal
 
 from pydantic import (
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
 from drill.errors import Refused, UsageError
 from drill.evidence import Evidence
-from drill.ip_ranges import Ranges, take_ip_ranges
-from drill.limits import Limits
+from drill.ip_ranges import take_ip_ranges
 from drill.probing import Probing
 from drill.redact import redacted
 from drill.safety import Access, Safety
 from drill.sign_on import SignOn
+from drill.target_checks import contradictions, valid_tables
+from drill.target_tables import (
+    BlastRadius,
+    Connection,
+    Dns,
+    Lab,
+    LagMetric,
+    Objectives,
+    Regions,
+    Resource,
+    Timings,
+)
 from drill.write_path import Load, WritePath
 from drill.write_path import Table as _Table
 
-REGION = r"^[a-z]{2}(-[a-z]+)+-\d$"
+__all__ = [
+    "GLOBAL",
+    "BlastRadius",
+    "Connection",
+    "Dns",
+    "LagMetric",
+    "Objectives",
+    "Regions",
+    "Resource",
+    "Target",
+    "Timings",
+    "WritePath",
+    "bearer_of",
+    "load_target",
+    "problems_in",
+    "require_breakable",
+]
+
 GLOBAL = "global"
 """The key of [blast_radius.resources] for what lies in no Region by its ARN (an Aurora global cluster)."""
 NAMED_BEFORE_ID = "targetgroup/"
@@ -54,156 +77,6 @@ SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")
 def _network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     # Every look of every witness is classified: parsing the ranges anew each time would be most of the cost.
     return ipaddress.ip_network(cidr)
-
-
-DIFFERENT = {
-    False: "primary, standby and observer must be three different Regions",
-    True: "with single, primary and standby are the same Region and observer another one",
-}
-
-
-class Regions(_Table):
-    """The roles of the Regions and the address ranges that tell them apart."""
-
-    primary: str = Field(pattern=REGION)
-    standby: str = Field(pattern=REGION)
-    observer: str = Field(pattern=REGION)
-    cidrs: dict[str, list[str]]
-    """Region -> CIDRs of its own addresses. Longest prefix wins."""
-    ip_ranges: str | None = None
-    """A copy of AWS's ip-ranges.json, relative to the target file; `load_target` takes from it what is needed."""
-    ip_ranges_token: str | None = None
-    """Its syncToken, filled in by `load_target`."""
-    single: bool = False
-    """The system lives in one Region: primary and standby are the same, and what moves does so inside it."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Regions:
-        if len({self.primary, self.standby, self.observer}) != (2 if self.single else 3):
-            raise ValueError(DIFFERENT[self.single])
-        missing = {self.primary, self.standby} - self.cidrs.keys()
-        if missing:
-            raise ValueError(f"cidrs has no entry for {', '.join(sorted(missing))}")
-        for cidr in (c for ranges in self.cidrs.values() for c in ranges):
-            ipaddress.ip_network(cidr)
-        return self
-
-    def region_of(self, address: str) -> str | None:
-        """The Region whose CIDRs hold `address` (longest prefix), None when none does or it is no address."""
-        if ":" in address:
-            return self._region_of_v6(address)
-        return self._ranges.region_of(address)
-
-    @functools.cached_property
-    def _ranges(self) -> Ranges:
-        return Ranges(self.cidrs)
-
-    def _region_of_v6(self, address: str) -> str | None:
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return None
-        found = [
-            (_network(cidr).prefixlen, region)
-            for region, cidrs in self.cidrs.items()
-            for cidr in cidrs
-            if ip in _network(cidr)
-        ]
-        return max(found)[1] if found else None
-
-
-class Dns(_Table):
-    """The name that clients use."""
-
-    name: str
-    ttl_s: PositiveFloat = 60.0
-    hosted: bool = True
-    """Whether a hosted zone of the account holds it; AWS's own names (a database's endpoint) are in none."""
-
-
-class Connection(_Table):
-    """How the world is reached; empty on AWS (boto3's own endpoints, the machine's resolver).
-
-    authoritative: "host:port" list, may be empty (private zone); resolvers: Region -> "host:port";
-    http_port: port that replaces the one in the endpoint URLs, None to leave them.
-    """
-
-    aws_endpoint: str | None = None
-    authoritative: tuple[str, ...] = ()
-    resolvers: dict[str, str] = Field(default_factory=dict)
-    http_port: int | None = None
-
-
-class Resource(_Table):
-    """One thing in the account, found by shell-style patterns that must match exactly once.
-
-    region: where; name: pattern of the resource's own name; within: pattern of its container (ECS cluster).
-    """
-
-    region: str = Field(pattern=REGION)
-    name: str
-    within: str | None = None
-
-
-class Objectives(_Table):
-    """What is judged, in target seconds."""
-
-    rto_s: PositiveFloat
-    rpo_s: NonNegativeFloat
-    failback_rto_s: PositiveFloat
-    failback_rpo_s: NonNegativeFloat
-    unprocessed_s: PositiveFloat | None = None
-    """For a system that delivers late what it has acknowledged: how far back the survivor's events may end at the
-    instant of recovery. Not judged without it."""
-
-    @model_serializer(mode="wrap")
-    def _only_what_is_promised(self, dump: SerializerFunctionWrapHandler) -> dict[str, float]:
-        return {name: limit_s for name, limit_s in dump(self).items() if limit_s is not None}
-
-
-class Timings(_Table):
-    """How long the drill looks, in target seconds."""
-
-    baseline_s: PositiveFloat = 60.0
-    bite_s: PositiveFloat = 120.0
-    """A fault whose declared effect is not seen within this is a fault without bite."""
-    decision_s: NonNegativeFloat = 0.0
-    """How long the people who operate the system take from the first failure to their first step: an input, not a
-    measurement, of a drill of a system that people move."""
-    window_s: PositiveFloat = 900.0
-    """Not recovered within this: never recovered."""
-    sustained_s: PositiveFloat = 30.0
-    """Recovered means no failure for this long."""
-    settle_s: PositiveFloat = 60.0
-    """Writes must have a terminal state this long after recovery."""
-    probe_interval_s: PositiveFloat = 2.0
-    probe_timeout_s: PositiveFloat = 20.0
-    """A probe write that is not settled and read back within this has failed."""
-    signals_interval_s: PositiveFloat = 5.0
-    restore_timeout_s: PositiveFloat = 300.0
-
-
-class Lab(_Table):
-    """Which stand-in of lab/ serves this target."""
-
-    system: str
-    speed: PositiveFloat = 10.0
-    settings: dict[str, str] = Field(default_factory=dict)
-
-
-class BlastRadius(_Table):
-    """What may be broken: patterns of resource names, per Region. Nothing else is ever touched."""
-
-    resources: dict[str, list[str]]
-
-
-class LagMetric(_Table):
-    """A CloudWatch metric by which a data store itself says how far its replica is behind."""
-
-    region: str = Field(pattern=REGION)
-    namespace: str
-    metric: str
-    dimensions: dict[str, str] = Field(default_factory=dict)
 
 
 class Target(_Table):
@@ -254,7 +127,7 @@ class Target(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Target:
-        problems = list(_contradictions(dict(self)))
+        problems = list(contradictions(dict(self)))
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -356,7 +229,7 @@ def load_target(path: Path, settings: Iterable[str] = ()) -> Target:
     except ValidationError as error:
         lines = list(problems_in(error))
         lines += [
-            f"  {line}" for line in _contradictions(_valid_tables(raw)) if not any(line in seen for seen in lines)
+            f"  {line}" for line in contradictions(valid_tables(raw)) if not any(line in seen for seen in lines)
         ]
         raise UsageError(f"{path}: {len(lines)} problem(s)\n" + "\n".join(lines)) from None
 
@@ -375,67 +248,6 @@ def _override(raw: dict[str, Any], setting: str) -> None:
         raw.setdefault(table, {})[name] = float(value)
     except ValueError:
         raise UsageError(f"--set {setting}: {value!r} is not a number of seconds") from None
-
-
-def _contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
-    """Values that cannot all be meant; tables that are missing or invalid are None and take no part."""
-    kind, lab = tables.get("kind"), tables.get("lab")
-    if kind in ("lab", "aws") and (kind == "lab") != (lab is not None):
-        yield f"kind is {kind!r} but the [lab] table is {'missing' if lab is None else 'present'}"
-    objectives, timings = tables.get("objectives"), tables.get("timings")
-    if objectives and timings:
-        needed = max(objectives.rto_s, objectives.failback_rto_s) + timings.sustained_s
-        if timings.window_s < needed:
-            yield (
-                f"timings.window_s is {timings.window_s:g}: shorter than the longest recovery objective plus "
-                f"timings.sustained_s ({needed:g}), so a miss could not be told from a late recovery"
-            )
-    load, writes = tables.get("load"), tables.get("writes")
-    if load and writes:
-        for name in sorted(set(load.task) - writes.kinds.keys()):
-            yield f"load.task names {name!r}, which is not in writes.kinds {sorted(writes.kinds)}"
-    safety, resources = tables.get("safety"), tables.get("resources")
-    if safety and isinstance(resources, Mapping):
-        for key in safety.stop_alarms:
-            if key not in resources or not key.endswith("_alarm"):
-                known = sorted(k for k in resources if k.endswith("_alarm"))
-                yield f"safety.stop_alarms names {key!r}, which is no alarm of [resources] {known}"
-    if safety and kind == "aws" and safety.lease_wall_s <= Limits().worst_call_s:
-        yield (
-            f"safety.lease_wall_s is {safety.lease_wall_s:g}: one call to a Region that does not answer may take "
-            f"{Limits().worst_call_s:g} s, and a drill that waits for it must not be taken for hung"
-        )
-    yield from _misplaced_secrets(kind, tables)
-    regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")
-    if regions and isinstance(endpoints, Mapping):
-        for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
-            yield f"regional_endpoints has no entry for {region}"
-
-
-def _misplaced_secrets(kind: object, tables: Mapping[str, Any]) -> Iterable[str]:
-    """Real credentials where a lab is drilled, and those of a lab where it is not."""
-    if kind == "lab" and tables.get("access") not in (None, {}, Access()):
-        yield "[access] is for kind 'aws': a lab accepts any credentials and must never be shown real ones"
-    sign_on = tables.get("sign_on")
-    if kind == "aws" and isinstance(sign_on, SignOn) and sign_on.password:
-        yield "[sign_on] password is for a lab: name the environment variable of a real one with password_env"
-
-
-def _valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The tables of a raw file that are valid by themselves."""
-    models: dict[str, type[_Table]] = {
-        "objectives": Objectives,
-        "timings": Timings,
-        "load": Load,
-        "writes": WritePath,
-        "regions": Regions,
-        "safety": Safety,
-    }
-    found = {key: raw.get(key) for key in ("kind", "lab", "regional_endpoints", "resources", "access")}
-    for name, model in models.items():
-        with contextlib.suppress(ValidationError):
-            found[name] = model.model_validate(raw.get(name, {}))
-    return found
 
 
 def problems_in(error: ValidationError) -> Iterable[str]:

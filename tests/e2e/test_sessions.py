@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import wants_drills
+from commands.asked import wants_drills
 from tests.e2e.drilling import ROOT, lab_folders
 
 LIMIT_S = 60.0
