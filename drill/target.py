@@ -61,6 +61,7 @@ __all__ = [
     "load_target",
     "problems_in",
     "require_breakable",
+    "schema_text",
 ]
 
 GLOBAL = "global"
@@ -248,6 +249,12 @@ def _override(raw: dict[str, Any], setting: str) -> None:
         raw.setdefault(table, {})[name] = float(value)
     except ValueError:
         raise UsageError(f"--set {setting}: {value!r} is not a number of seconds") from None
+
+
+def schema_text() -> str:
+    """The JSON Schema of a target file, for editors (docs/schema/target.schema.json). `load_target` asks for more."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Target.model_json_schema()}
+    return json.dumps(made, indent=2) + "\n"
 
 
 def problems_in(error: ValidationError) -> Iterable[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from drill.errors import Refused, UsageError
-from drill.target import bearer_of, load_target, require_breakable
+from drill.target import bearer_of, load_target, require_breakable, schema_text
 from drill.write_path import WritePath
 
 TARGETS = Path(__file__).resolve().parents[2] / "targets"
@@ -258,3 +261,21 @@ def test_an_execution_lies_where_its_machine_lies() -> None:
     assert bearer_of(name.format(f"execution:{machine}:drill-1")) == name.format(f"stateMachine:{machine}")
     with pytest.raises(Refused, match="outside the blast radius"):
         require_breakable(target, name.format("execution:Other:FailoverStateMachineA1"))
+
+
+SCHEMA = TARGETS.parent / "docs" / "schema" / "target.schema.json"
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    """docs/schema/target.schema.json is written by `schema_text`."""
+    assert SCHEMA.read_text() == schema_text(), "write it anew with drill.target.schema_text()"
+
+
+@pytest.mark.parametrize("path", sorted(TARGETS.glob("*.toml")), ids=lambda path: path.name)
+def test_every_target_fits_the_schema_and_names_it(path: Path) -> None:
+    """An editor that knows TOML and JSON Schema completes and checks all of them as they are typed."""
+    text = path.read_text()
+    jsonschema.validate(tomllib.loads(text), json.loads(SCHEMA.read_text()))
+    assert text.startswith("#:schema ../docs/schema/target.schema.json\n")
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**tomllib.loads(text), "endpont": "x"}, json.loads(SCHEMA.read_text()))
