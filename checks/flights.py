@@ -7,7 +7,7 @@ waiting for a turn is not taken for the system's.
 
 What the loop did not do is evidence too: slots that passed while the process did not run are recorded as one UNKNOWN
 look over their whole time, never as failures and never as health. After a stall what has arrived is read before any
-deadline is judged, so that our own stall is nobody's timeout.
+deadline is judged, and deadlines count only the time that the loop has run: our own stall is nobody's timeout.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ OK, FAIL, UNKNOWN = 0, 1, 2
 """Indexes into drill.observations.OUTCOMES."""
 MOST_IN_THE_AIR = 4096
 LONGEST_WAIT_S = 0.05
+STALL_S = 2 * LONGEST_WAIT_S
+"""A turn of the loop that took longer did not run all the time: that time counts for nobody's deadline."""
 SO_TIMESTAMPNS = 35
 """Linux's socket option, and the kind of the ancillary data that it yields."""
 Ancillary = Sequence[tuple[int, int, bytes]]
@@ -62,7 +64,7 @@ class Aim(Protocol):
 
 
 class Flight:
-    """A look in the air. fileno: what is polled for it, -1 for none of its own; over: it has ended."""
+    """A look in the air. deadline_s: by the time that the loop has really run; over: it has ended."""
 
     __slots__ = ("aim", "deadline_s", "over", "sent_s", "value")
 
@@ -89,6 +91,7 @@ class Loop:
         self._ready: dict[int, Callable[[int], None]] = {}
         self._air: dict[float, collections.deque[Flight]] = {}
         self._count = 0
+        self._turned_s, self._stalled_s = self.now(), 0.0
 
     # -- for aims
 
@@ -107,6 +110,7 @@ class Loop:
 
     def flew(self, flight: Flight) -> None:
         """A look is in the air; its deadline counts."""
+        flight.deadline_s -= self._stalled_s
         self._air.setdefault(flight.aim.deadline_s, collections.deque()).append(flight)
         self._count += 1
 
@@ -127,6 +131,7 @@ class Loop:
     def run(self, aims: Sequence[Aim], stop: threading.Event) -> None:
         """Look until `stop`; what is in the air then is UNKNOWN."""
         began_s, quick = self.now(), self.quick
+        self._turned_s = began_s
         due = [(began_s + aim.offset_s, n) for n, aim in enumerate(aims)]
         heapq.heapify(due)
         while not stop.is_set():
@@ -174,8 +179,16 @@ class Loop:
             if ready is not None:
                 ready(mask)
 
-    def _expire(self) -> None:
+    def _ran_s(self) -> float:
+        """Now, by a clock that stood still while the loop did."""
         now_s = self.now()
+        took_s, self._turned_s = now_s - self._turned_s, now_s
+        if took_s > STALL_S:
+            self._stalled_s += took_s - LONGEST_WAIT_S
+        return now_s - self._stalled_s
+
+    def _expire(self) -> None:
+        now_s = self._ran_s()
         overdue = [air for air in self._air.values() if air and (air[0].over or air[0].deadline_s <= now_s)]
         if not overdue:
             return

@@ -26,6 +26,10 @@ READS = re.compile(r"(Describe|Get|List)[A-Z]")
 """How the names of AWS's read-only operations begin."""
 
 
+NEGATED = {"--egress": "--ingress"}
+"""Options of the aws CLI whose negation has a name of its own (ec2's network ACL entries)."""
+
+
 @dataclass(frozen=True)
 class Call:
     """One AWS API call.
@@ -68,7 +72,7 @@ class Call:
         for name, value in self.params.items():
             option = "--" + xform_name(name, "-")
             if isinstance(value, bool):
-                words.append(option if value else option.replace("--", "--no-", 1))
+                words.append(option if value else NEGATED.get(option) or option.replace("--", "--no-", 1))
             else:
                 words += [option, value if isinstance(value, str) else json.dumps(value)]
         words += ["--region", region]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ PAGE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1"><title>A page</title>
 <style>p{color:rgb(1,2,3)}@media (prefers-color-scheme:dark){p{color:rgb(7,8,9)}}</style></head>
 <body><p id="p">text</p><button id="b">press</button><script>%s</script></body></html>"""
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def write(folder: Path, script: str) -> str:
@@ -66,7 +69,7 @@ def test_script_that_fails_is_an_error(chromium: Chromium, tmp_path: Path) -> No
         tab.run("nothing.at.all")
 
 
-def test_killed_test_leaves_no_browser(tmp_path: Path) -> None:
+def test_killed_test_leaves_no_browser() -> None:
     """A test process that is killed takes its browser with it."""
     if installed() is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
@@ -75,6 +78,11 @@ def test_killed_test_leaves_no_browser(tmp_path: Path) -> None:
         "c = Chromium(installed())\nc.call('Browser.getVersion')\n"
         "print(c._process.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
-    eventually(lambda: not Path(f"/proc/{int(ran.stdout)}").exists(), "the browser has ended")
+    # Not pytest's folder: Chromium's socket lies below it, and the path of a socket may have 107 characters.
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"TMPDIR": folder}
+        ran = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=ROOT, check=False
+        )
+        assert ran.stdout, ran.stderr
+        eventually(lambda: not Path(f"/proc/{int(ran.stdout)}").exists(), "the browser has ended")

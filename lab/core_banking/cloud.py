@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,83 +19,44 @@ from lab.aws.functions import Functions
 from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
-from lab.aws.server import AwsServer
 from lab.aws.stacks import Stacks
 from lab.aws.states import StateMachines, render
 from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
+from lab.base_cloud import BaseCloud
 from lab.clock import LabClock
 from lab.core_banking import functions, infra, names
 from lab.core_banking.canary import CanaryFailure, Journey
 from lab.core_banking.names import OREGON, OSAKA, PLACES, SERVING, TOKYO
-from lab.dns import Authoritative, CachingResolver
-from lab.launch import LabInfo
-from lab.plan import Plan, WorldError
+from lab.plan import Plan
 from lab.postgres import PostgresPair
 from lab.tasks import Tasks
 from lab.truth import Truth
 
-READY_TIMEOUT_S = 40.0
-"""How long tasks, DNS and the first deposit may take to be there (wall seconds)."""
 PROXY_FUNCTIONS = {kind: names.logical_id(f"{kind}StateMachineProxyHandler") for kind in ("Failover", "Failback")}
 
 
-class Cloud:
+class Cloud(BaseCloud):
     """Everything that lives in the world process."""
 
+    account, aws_host, dns_host = names.ACCOUNT, names.AWS_HOST, names.DNS_HOST
+
     def __init__(
-        self,
-        plan: Plan,
-        settings: Mapping[str, Any],
-        clock: LabClock,
-        truth: Truth,
-        over: threading.Event,
+        self, plan: Plan, settings: Mapping[str, Any], clock: LabClock, truth: Truth, over: threading.Event
     ) -> None:
-        self._plan, self._settings, self._clock, self._truth, self._over = plan, settings, clock, truth, over
-        self._closers = contextlib.ExitStack()
-        self._server = AwsServer(names.AWS_HOST, plan.port(0), clock, names.ACCOUNT)
+        super().__init__(plan, settings, clock, truth, over)
         self._groups: dict[tuple[str, str], str] = {}
         self._registered: dict[str, set[tuple[str, int]]] = {}
-        self._resolvers: dict[str, tuple[str, int]] = {}
         self._lock = threading.Lock()
-
-    @property
-    def aws_port(self) -> int:
-        """The API's port."""
-        return int(self._server.url.rpartition(":")[2])
 
     def open(self, pair: PostgresPair, runner: Tasks, balancers: Mapping[str, BalancerProcess]) -> None:
         """Start the API and its engines and create what the stacks create, services aside."""
         self._runner, self._pair = runner, pair
         self._http_port = balancers[TOKYO].port
-        self._server.start()
-        self._closers.callback(self._server.stop)
-        self._start_names()
+        self._start_server()
+        self._start_routing()
         self._start_engines(pair, runner)
         self._create()
-
-    def close(self) -> None:
-        """Stop everything, newest first."""
-        self._closers.close()
-
-    def info(self) -> LabInfo:
-        """How to reach this lab."""
-        folder = self._plan.state_dir
-        return LabInfo(
-            system=self._plan.system,
-            speed=self._clock.speed,
-            origin_monotonic_s=self._clock.origin_monotonic_s,
-            origin_epoch_s=self._clock.origin_epoch_s,
-            account=names.ACCOUNT,
-            aws_endpoint=self._server.url,
-            dns_authoritative=(names.DNS_HOST, self._dns_port),
-            resolvers=dict(self._resolvers),
-            http_port=self._http_port,
-            state_dir=folder,
-            truth=folder / "truth.jsonl",
-            overruns=folder / "overruns.jsonl",
-            pid=os.getpid(),
-        )
 
     def set_health(self, region: str, service: str, states: Mapping[tuple[str, int], str]) -> None:
         """Show in the API what the Region's balancer says of a group's targets."""
@@ -125,24 +84,14 @@ class Cloud:
 
     # -- engines ----------------------------------------------------------------------------------------------
 
-    def _start_names(self) -> None:
-        """The authoritative server and each Region's resolver."""
+    def _start_routing(self) -> None:
+        """What decides which address a name has, and who answers by it."""
         self._arc = Arc(self._server, self._truth)
         self._elb = Balancers(self._server)
         self._route53 = Route53(
             self._server, self._arc, self._elb, self._clock, self._truth, self._settings["route53.propagation_s"]
         )
-        authoritative = Authoritative(names.DNS_HOST, self._plan.port(1), self._route53.answer)
-        authoritative.start()
-        self._closers.callback(authoritative.stop)
-        self._dns_port = authoritative.port
-        for region, place in PLACES.items():
-            resolver = CachingResolver(
-                place.resolver, self._plan.port(1), (names.DNS_HOST, self._dns_port), self._clock
-            )
-            resolver.start()
-            self._closers.callback(resolver.stop)
-            self._resolvers[region] = (place.resolver, resolver.port)
+        self._start_names(self._route53.answer, {region: place.resolver for region, place in PLACES.items()})
 
     def _start_engines(self, pair: PostgresPair, runner: Tasks) -> None:
         server, clock, truth = self._server, self._clock, self._truth
@@ -213,14 +162,6 @@ class Cloud:
             infra.services(self._server.client, region, self._networks[region], self._lbs[region], desired)
 
     # -- readiness --------------------------------------------------------------------------------------------
-
-    def _await(self, what: str, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_TIMEOUT_S
-        while not condition():
-            if self._over.wait(0.1):
-                raise WorldError("the owner of the lab ended while it was starting")
-            if time.monotonic() > deadline:
-                raise WorldError(f"the lab is not ready after {READY_TIMEOUT_S:g} s: not yet true that {what}")
 
     def _tasks_up(self) -> bool:
         """Every service has its desired tasks, each of them healthy."""

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lab import ports, tasks
+from lab import tasks
 from lab.balancer import BalancerConfig, BalancerProcess, Rule
 from lab.clock import LabClock
 from lab.core_banking import names, settings
 from lab.core_banking.database import SCHEMA
 from lab.core_banking.names import PATHS, PLACES, SERVING
 from lab.core_banking.service import PAUSE_FLOOR_S
-from lab.launch import LabInfo
+from lab.entrances import open_entrances
 from lab.metronome import Metronome
-from lab.plan import Plan, WorldError
+from lab.opening import opened, require_loopback
+from lab.plan import Plan
 from lab.postgres import PostgresPair
-from lab.postgres_programs import PostgresError
-from lab.processes import ChildError
 from lab.truth import Truth
 
 APPS: Mapping[str, str] = {
@@ -35,7 +33,6 @@ APPS: Mapping[str, str] = {
     "Transaction": "lab.core_banking.app_transaction",
     "TransactionWorker": "lab.core_banking.app_worker",
 }
-HTTP_ATTEMPTS = 5
 DATABASE_TIMEOUT_S = 60.0
 
 
@@ -45,31 +42,11 @@ def open_room(plan: Plan, over: threading.Event) -> CoreBanking:
     `over` is set when the owner ended meanwhile: the opening is then given up.
     """
     values = settings.read(plan.settings)
-    _require_loopback(plan)
-    room = CoreBanking(plan, values, over)
-    try:
-        room.open()
-    except (PostgresError, ChildError) as error:
-        room.close()
-        raise WorldError(f"the lab did not come up: {error}") from error
-    except BaseException:
-        room.close()
-        raise
-    return room
-
-
-def _require_loopback(plan: Plan) -> None:
-    """WorldError when the machine lacks an address, or a fixed port is taken, before anything is started."""
-    ports.require_addresses(names.addresses())
-    if plan.port_base is None:
-        return
-    tcp, both = (socket.SOCK_STREAM,), (socket.SOCK_STREAM, socket.SOCK_DGRAM)
     serving = [PLACES[region] for region in SERVING]
     balancers = [address for place in serving for address in place.balancers]
     databases = [place.database for place in serving]
-    wanted = (([names.AWS_HOST], tcp), (names.dns_addresses(), both), (balancers, tcp), (databases, tcp))
-    for offset, (hosts, kinds) in enumerate(wanted):
-        ports.require_free(plan.port(offset), hosts, plan.port_base, kinds)
+    require_loopback(plan, names.addresses(), names.AWS_HOST, names.dns_addresses(), balancers, databases)
+    return opened(CoreBanking(plan, values, over))
 
 
 class CoreBanking:
@@ -81,7 +58,6 @@ class CoreBanking:
         self._truth = Truth(plan.state_dir, self._clock)
         self._closers = contextlib.ExitStack()
         self._balancers: dict[str, BalancerProcess] = {}
-        self._info: LabInfo | None = None
 
     # -- life ---------------------------------------------------------------------------------------------
 
@@ -171,28 +147,13 @@ class CoreBanking:
 
     def _start_balancers(self, runner: tasks.Tasks) -> None:
         """One port for all addresses of both Regions, since api.example.com moves between them."""
-        for attempt in range(HTTP_ATTEMPTS):
-            addresses = [address for region in SERVING for address in PLACES[region].balancers]
-            port = self._plan.port(2) or ports.free_port_on(addresses)
-            try:
-                self._balancers = self._balancers_on(port)
-                break
-            except OSError as error:  # somebody took the free port just now
-                if self._plan.port_base is not None or attempt == HTTP_ATTEMPTS - 1:
-                    raise OSError(error.errno, f"HTTP port {port}: {error.strerror}") from error
+        addresses = {region: PLACES[region].balancers for region in SERVING}
+        rules = [Rule(path, service) for service, path in PATHS.items()]
+        self._balancers = open_entrances(
+            self._plan, self._clock, addresses, dict.fromkeys(SERVING, rules), self._health_listener, self._closers
+        )
         for region, balancer in self._balancers.items():
             runner.attach(region, balancer)
-
-    def _balancers_on(self, port: int) -> dict[str, BalancerProcess]:
-        rules = [Rule(path, service) for service, path in PATHS.items()]
-        made = {}
-        for region in SERVING:
-            config = BalancerConfig(region, PLACES[region].balancers, port, rules, self._clock)
-            made[region] = BalancerProcess(config, self._health_listener(region))
-            self._closers.callback(made[region].stop)
-        for balancer in made.values():
-            balancer.start()
-        return made
 
     def _health_listener(self, region: str) -> Any:
         """The API exists only later, and only then has a target a health to show."""

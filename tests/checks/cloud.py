@@ -32,7 +32,7 @@ SERVICES = (
     "SampleMultiRegionAppTransactionWorkerFargateServiceB2",
 )
 MACHINES = ("FailoverInitiatorStateMachineC3", "FailoverStateMachineD4", "FailbackStateMachineE5")
-WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 50_000_000, "End": True}}}
 PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}}
 DATA_TABLE, FLAG_TABLE = "SampleMultiRegionAppGlobalTableA1", "SampleMultiRegionAppParamTableB2"
 DOCUMENT = "Rotation"

@@ -81,7 +81,7 @@ def _snapshot(aws: ReadOnlyAws, target: Target) -> None:
 
 def _tags(aws: ReadOnlyAws, target: Target) -> None:
     ours = ("drilled_function", "database_secret", "drilled_stage")
-    for key in ("transaction", "auto_failover_rule", "failback_machine", *ours):
+    for key in ("transaction", "auto_failover_rule", "failback_machine", "observer_alarm", *ours):
         with suppress(Refused):
             require_tags(aws, target, [guards.exactly_one(aws, target, key).arn])
 
