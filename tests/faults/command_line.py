@@ -12,6 +12,8 @@ from botocore import xform_name
 from drill.call import Call
 
 GLOBAL = ("region", "endpoint-url")
+NEGATED = {"ingress": "no-egress"}
+"""The CLI's own words (awscli/customizations/ec2) for what botocore's model has as false."""
 
 
 def parsed_all(line: str) -> list[tuple[Call, str | None]]:
@@ -31,6 +33,7 @@ def parsed(line: str) -> tuple[Call, str | None]:
     found: dict[str, str] = {}
     while words:
         option = words.pop(0).removeprefix("--")
+        option = NEGATED.get(option, option)
         if option in GLOBAL:
             found[option] = words.pop(0)
         elif option.removeprefix("no-") in members and members[option.removeprefix("no-")][1].type_name == "boolean":
