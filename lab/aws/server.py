@@ -26,7 +26,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.core.responses import BaseResponse
 
-from lab.aws import clocked, control
+from lab.aws import clocked, control, light
 from lab.aws.misbehave import Misbehaviour, Rule, reads_only
 from lab.aws.past import Past
 from lab.aws.protocol import (
@@ -61,6 +61,7 @@ class AwsServer:
     """
 
     def __init__(self, host: str, port: int, clock: LabClock, account: str = "111111111111") -> None:
+        light.install()
         self.clock = clock
         self.account = account
         self.host = host
