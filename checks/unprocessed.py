@@ -9,13 +9,14 @@ and counts from before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from checks.recovery_time import RecoveryTime
 from checks.windows import Settings, Window
 from drill.ledger import Write
-from drill.timeline import History
+from drill.timeline import History, Readback
 from drill.verdict import Finding, Interval, Verdict, judge_interval
+from drill.writing import TERMINAL
 
 MISSING = ("absent", "pending")
 OPEN = "unprocessed"
@@ -34,7 +35,7 @@ def unprocessed_finding(
         return None
     name = f"{OPEN} at recovery, {window.name}"
     looks = [r for r in history.readbacks if r.window == window.name and r.pass_ == "recovery"]
-    why = [*problems, *(() if looks else ["nobody looked at recovery"])]
+    why = [*problems, *_unread(history, window, looks)]
     recovery = time.recovery or _moved(window, time)
     if why or recovery is None:
         reason = "; ".join(why) or "clients did not recover"
@@ -45,6 +46,17 @@ def unprocessed_finding(
     judged = judge_interval(name, found, limit_s)
     reason = f"{len(writes)} acknowledged events were not at {window.survivor} when it took over: {judged.reason}"
     return Finding(name, judged.verdict, reason, limit_s, found, judged.advice, {"events": len(writes)})
+
+
+def _unread(history: History, window: Window, looks: Sequence[Readback]) -> Iterator[str]:
+    """Why the first pass does not tell what was missing: what nobody could read is neither there nor missing."""
+    if not looks:
+        yield "nobody looked at recovery"
+        return
+    expected = {w.key for w in history.writes if w.result == "acked" and w.known_s < window.settled_by_s}
+    unread = expected - {r.key for r in looks if r.state in (*MISSING, *TERMINAL)}
+    if unread:
+        yield f"{len(unread)} of {len(expected)} acknowledged events could not be read back at recovery"
 
 
 def _moved(window: Window, time: RecoveryTime) -> Interval | None:

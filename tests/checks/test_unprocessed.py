@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -46,11 +47,26 @@ def test_too_old_fails() -> None:
 def test_nothing_missing_is_zero() -> None:
     """The survivor had everything when it took over."""
     told = story(late="settled")
-    told.readbacks = [r for r in told.readbacks if r.key != "u1-2" or r.pass_ == "settled"]
+    told.readbacks = [replace(r, state="settled") if r.pass_ == "recovery" else r for r in told.readbacks]
     found = finding(told)
     assert found is not None
     assert found.interval is not None
     assert (found.interval.low_s, found.interval.high_s, found.verdict) == (0.0, 0.0, Verdict.PASS)
+
+
+@pytest.mark.parametrize("look", ["unknown", None])
+def test_what_could_not_be_read_is_not_there_for_all_we_know(look: str | None) -> None:
+    """A survivor that does not answer at recovery, or an event that was not asked for: unknown, never zero."""
+    told = story(late="settled")
+    early = [r for r in told.readbacks if r.pass_ == "recovery"]
+    later = [r for r in told.readbacks if r.pass_ != "recovery"]
+    told.readbacks = [
+        r if r.key != "u1-2" else replace(r, state=look) for r in early if look or r.key != "u1-2"
+    ] + later
+    found = finding(told)
+    assert found is not None
+    assert (found.verdict, found.interval) == (Verdict.INVALID, None)
+    assert "1 of 3 acknowledged events could not be read back at recovery" in found.reason
 
 
 def test_nobody_looked_proves_nothing() -> None:
