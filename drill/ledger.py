@@ -20,19 +20,21 @@ import os
 import secrets
 import stat
 import threading
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from drill.clock import Clock, SystemClock
-from drill.ledger_file import CELL, header_cell, intent_cell, outcome_cell, text_cells
+from drill.ledger_file import CELL, SEALED, header_body, intent_body, outcome_body, text_bodies
 
 if TYPE_CHECKING:
     from drill.ledger_read import LedgerFile
 
 Result = Literal["acked", "refused", "indeterminate"]
 RESULTS: tuple[Result, ...] = get_args(Result)
+_NUMBERS = {result: number for number, result in enumerate(RESULTS)}
 STORE = "main"
 """The data store of a system that has but one."""
 ROOM = 1024 * 1024
@@ -104,7 +106,7 @@ class LedgerWriter:
         if self._mapped and found.st_size:
             os.close(self._fd)
             raise FileExistsError(errno.EEXIST, "a ledger is there already", str(path))
-        self._append(header_cell(self._tag, clock.monotonic_s(), clock.wall().timestamp()))
+        self._append(header_body(self._tag, clock.monotonic_s(), clock.wall().timestamp()))
 
     def intent(
         self, t_s: float, write: str, account: str, amount: float, *, store: str = STORE, digest: str = ""
@@ -113,15 +115,17 @@ class LedgerWriter:
 
         t_s: monotonic wall seconds, never before that of the intent before it.
         """
-        with self._lock:
-            known, new = self._texts, b""
-            try:  # nearly always all known; this is in the load's way
-                refs = known[account], known[write], known[store], known[digest]
-            except KeyError:
-                new, refs = self._refer((account, write, store, digest))  # type: ignore[assignment]
-            self._append(new + intent_cell(self._tag, self._n + 1, t_s, amount, refs))
-            self._n += 1
-            return self._n
+        with self._lock:  # few steps, because this is in the load's way
+            known, n = self._texts, self._n + 1
+            refs = (
+                known.get(account) or self._refer(account),
+                known.get(write) or self._refer(write),
+                known.get(store) or self._refer(store),
+                self._text(digest) if digest else 0,  # no two payloads are the same
+            )
+            self._append(intent_body(self._tag, n, t_s, amount, refs))
+            self._n = n
+            return n
 
     @property
     def next_number(self) -> int:
@@ -133,14 +137,8 @@ class LedgerWriter:
     ) -> None:
         """Record what became of write `n`."""
         with self._lock:
-            new, id_ref, peer_ref = b"", 0, self._texts.get(peer)
-            if peer_ref is None:
-                new, (peer_ref,) = self._refer((peer,))
-            if id is not None:
-                new += self._new(id)
-                id_ref = self._ref
-            number = RESULTS.index(result)
-            self._append(new + outcome_cell(self._tag, n, t_s, number, status, (id_ref, peer_ref)))
+            refs = self._text(id) if id is not None else 0, self._texts.get(peer) or self._refer(peer)
+            self._append(outcome_body(self._tag, n, t_s, _NUMBERS[result], status, refs))
 
     def close(self) -> None:
         """Close the file, and give back the room that was not needed."""
@@ -151,45 +149,43 @@ class LedgerWriter:
         self._broken = True
         os.close(self._fd)
 
-    def _refer(self, texts: tuple[str, ...]) -> tuple[bytes, tuple[int, ...]]:
-        """The cells of those that are new, and the references of all."""
-        new = b""
-        refs = []
-        for text in texts:
-            ref = self._texts.get(text) if text else 0
-            if ref is None:
-                new += self._new(text)
-                ref = self._remember(text)
-            refs.append(ref)
-        return new, tuple(refs)
-
-    def _new(self, text: str) -> bytes:
-        cells = text_cells(self._tag, self._ref + 1, text)
-        self._ref += 1
-        return cells
-
-    def _remember(self, text: str) -> int:
+    def _refer(self, text: str) -> int:
+        """The reference of a text that will come again."""
+        if not text:
+            return 0
+        ref = self._text(text)
         if len(self._texts) >= REMEMBERED:
             self._texts.pop(next(iter(self._texts)))
-        self._texts[text] = self._ref
-        return self._ref
+        self._texts[text] = ref
+        return ref
 
-    def _append(self, cells: bytes) -> None:
-        if self._map is not None and self._at + len(cells) <= ROOM:
-            self._put(self._map, cells)
+    def _text(self, text: str) -> int:
+        """Record a text; its reference."""
+        ref = self._ref + 1
+        for body in text_bodies(self._tag, ref, text):
+            self._append(body)
+        self._ref = ref
+        return ref
+
+    def _append(self, body: bytes) -> None:
+        # One cell after the other: whoever reads meanwhile, or after a kill, finds at most the last one unfinished.
+        at = self._at
+        if self._map is not None and at + CELL <= ROOM:
+            SEALED.pack_into(self._map, at, body, zlib.crc32(body))
+            self._at = at + CELL
             return
         if self._broken:
             raise OSError(errno.EIO, "the ledger could not be written before; nothing may be sent without it")
         try:
-            self._append_outside(cells)
+            self._append_outside(body)
         except OSError:
             self._broken = True
             raise
 
-    def _append_outside(self, cells: bytes) -> None:
+    def _append_outside(self, body: bytes) -> None:
         """Beyond the room that is mapped, which then is the next; or to what is no file (a null device)."""
         if not self._mapped:
-            if os.write(self._fd, cells) != len(cells):
+            if os.write(self._fd, SEALED.pack(body, zlib.crc32(body))) != CELL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return
         end = self._base + self._at
@@ -200,15 +196,7 @@ class LedgerWriter:
         os.posix_fallocate(self._fd, self._base, ROOM)
         self._map = mmap.mmap(self._fd, ROOM, offset=self._base)
         self._at = end - self._base
-        self._put(self._map, cells)
-
-    def _put(self, room: mmap.mmap, cells: bytes) -> None:
-        # One after the other: whoever reads meanwhile, or after a kill, finds at most the last one unfinished.
-        at = self._at
-        for begin in range(0, len(cells), CELL):
-            room[at : at + CELL] = cells[begin : begin + CELL]
-            at += CELL
-        self._at = at
+        self._append(body)
 
 
 def read_ledger(paths: Iterable[Path]) -> list[Write]:

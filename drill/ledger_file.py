@@ -15,7 +15,6 @@ never skipped silently.
 from __future__ import annotations
 
 import struct
-import zlib
 
 CELL = 64
 BODY = CELL - 4
@@ -26,41 +25,37 @@ TEXT_BYTES = 48
 MAX_TEXT = 255 * TEXT_BYTES
 """Bytes of one text; nothing that a system calls an id is longer."""
 
+SEALED = struct.Struct("<60sI")
+"""A cell: its body, which the functions below make, and the CRC-32 of that."""
 HEAD = struct.Struct("<BBHI12sdd24x")
 _ENTRY = struct.Struct("<BBHIQddIIII12x")
 _TEXT = struct.Struct("<BBHII48s")
 
 
-def header_cell(tag: int, monotonic_s: float, wall_s: float) -> bytes:
+def header_body(tag: int, monotonic_s: float, wall_s: float) -> bytes:
     """The first cell. wall_s: seconds since 1970 at the instant `monotonic_s`."""
-    return _sealed(HEAD.pack(HEADER, VERSION, CELL, tag, MAGIC, monotonic_s, wall_s))
+    return HEAD.pack(HEADER, VERSION, CELL, tag, MAGIC, monotonic_s, wall_s)
 
 
-def intent_cell(tag: int, n: int, t_s: float, amount: float, refs: tuple[int, int, int, int]) -> bytes:
+def intent_body(tag: int, n: int, t_s: float, amount: float, refs: tuple[int, int, int, int]) -> bytes:
     """A write about to be sent. refs: of the texts account, kind, store, payload digest."""
-    return _sealed(_ENTRY.pack(INTENT, 0, 0, tag, n, t_s, amount, *refs))
+    return _ENTRY.pack(INTENT, 0, 0, tag, n, t_s, amount, *refs)
 
 
-def outcome_cell(tag: int, n: int, t_s: float, result: int, status: int, refs: tuple[int, int]) -> bytes:
+def outcome_body(tag: int, n: int, t_s: float, result: int, status: int, refs: tuple[int, int]) -> bytes:
     """What became of a write. refs: of the texts id (0: none) and peer."""
-    return _sealed(_ENTRY.pack(OUTCOME, result, status, tag, n, t_s, 0.0, *refs, 0, 0))
+    return _ENTRY.pack(OUTCOME, result, status, tag, n, t_s, 0.0, *refs, 0, 0)
 
 
-def text_cells(tag: int, ref: int, text: str) -> bytes:
+def text_bodies(tag: int, ref: int, text: str) -> tuple[bytes, ...]:
     """A text, in as many cells as it needs. ValueError beyond MAX_TEXT bytes."""
     data = text.encode(errors="surrogatepass")
-    if len(data) > MAX_TEXT:
-        raise ValueError(
-            f"a text of {len(data)} bytes is too long for the ledger, {MAX_TEXT} at most: {text[:40]}..."
-        )
-    if len(data) <= TEXT_BYTES:  # nearly all of them, and this is in the load's way
-        return _sealed(_TEXT.pack(TEXT, 0, len(data), tag, ref, data))
-    parts = range(0, len(data), TEXT_BYTES)
-    return b"".join(
-        _sealed(_TEXT.pack(TEXT, number, len(data), tag, ref, data[at : at + TEXT_BYTES]))
-        for number, at in enumerate(parts)
+    size = len(data)
+    if size > MAX_TEXT:
+        raise ValueError(f"a text of {size} bytes is too long for the ledger, {MAX_TEXT} at most: {text[:40]}...")
+    if size <= TEXT_BYTES:  # nearly all of them, and this is in the load's way
+        return (_TEXT.pack(TEXT, 0, size, tag, ref, data),)
+    parts = range(0, size, TEXT_BYTES)
+    return tuple(
+        _TEXT.pack(TEXT, number, size, tag, ref, data[at : at + TEXT_BYTES]) for number, at in enumerate(parts)
     )
-
-
-def _sealed(body: bytes) -> bytes:
-    return body + zlib.crc32(body).to_bytes(4, "little")

@@ -270,18 +270,19 @@ class RequestFile:
     """
 
     def __init__(self, folder: Path, worker: str) -> None:
-        self._lines: list[bytes] = []
+        self._added: list[Request] = []
         self._fd = os.open(
             folder / f"requests-{worker}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
 
     def add(self, request: Request) -> None:
-        """Append one request, with the next flush."""
-        self._lines.append(_request_line(request))
+        """Append one request, with the next flush: its line is made there, out of the load's way."""
+        self._added.append(request)
 
     def flush(self) -> None:
         """Hand what was added to the kernel. OSError (a full disk) when it does not take it all."""
-        data, self._lines = b"".join(self._lines), []
+        added, self._added = self._added, []
+        data = b"".join(map(_request_line, added))
         if data and os.write(self._fd, data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
