@@ -186,6 +186,10 @@ def _set_cells(made: Cloud, *on: str) -> None:
 
 
 CELLS = ("control_primary", "control_standby", "arc_cluster")
+SERVED = ("transaction", "standby_transaction")
+DRILLED = ("drilled_function", "database_secret", "drilled_stage")
+ARMING = ("failover_targets", "auto_failover_rule")
+BUS = ("impairment_parameter", "latency_health_check", "global_endpoint")
 
 
 def _start_to_be_stopped(made: Cloud) -> None:
@@ -202,18 +206,18 @@ def _aborted(made: Cloud) -> int:
 
 
 CHANGES = (
-    Sample("service gone", ScaleEcsService(SERVICE, desired=0)),
-    Sample("service grown", ScaleEcsService(SERVICE, desired=3)),
-    Sample("function stopped", LimitFunction(FUNCTION, concurrency=0)),
-    Sample("secret denied", DenySecret(SECRET)),
-    Sample("replica removed", RemoveReplica(SECRET, OSAKA)),
-    Sample("stage throttled", ThrottleStage(STAGE), in_account=False),
-    Sample("alarm delayed", DelayAlarm(WITNESS, periods=5)),
-    Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED")),
-    Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable),
-    Sample("bus impaired", ImpairBus(SWITCH, pause_s=48)),
-    Sample("check inverted", InvertHealthCheck(CHECK), in_account=False),
-    Sample("replication off", SetReplication(ENDPOINT, "DISABLED")),
+    Sample("service gone", ScaleEcsService(SERVICE, desired=0), keys=SERVED),
+    Sample("service grown", ScaleEcsService(SERVICE, desired=3), keys=SERVED),
+    Sample("function stopped", LimitFunction(FUNCTION, concurrency=0), keys=DRILLED),
+    Sample("secret denied", DenySecret(SECRET), keys=DRILLED),
+    Sample("replica removed", RemoveReplica(SECRET, OSAKA), keys=DRILLED),
+    Sample("stage throttled", ThrottleStage(STAGE), in_account=False, keys=DRILLED),
+    Sample("alarm delayed", DelayAlarm(WITNESS, periods=5), keys=("observer_alarm", "standby_alarm")),
+    Sample("rule armed", SetRuleState(AUTOMATION, "ENABLED"), keys=ARMING),
+    Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable, keys=ARMING),
+    Sample("bus impaired", ImpairBus(SWITCH, pause_s=48), keys=BUS),
+    Sample("check inverted", InvertHealthCheck(CHECK), in_account=False, keys=BUS),
+    Sample("replication off", SetReplication(ENDPOINT, "DISABLED"), keys=BUS),
     Sample("messages lost", LoseMessages(RESOURCES["events_subscription"])),
     Sample("map stale", ChangeVariable(RESOURCES["switch_function"], "IP_DICT", STALE)),
     Sample("target too many", RegisterTarget(RESOURCES["source_target_group"], "10.105.1.10")),
@@ -223,7 +227,7 @@ CHANGES = (
     ),
     Sample("nobody told", SetAlarmActions(ALARM), keys=("pager_alarm", "standby_alarm")),
     Sample("people told", SetAlarmActions(ALARM, enabled=True), _actions_off, _actions_on, keys=("pager_alarm",)),
-    Sample("rule without targets", RemoveTargets(AUTOMATION), keys=("failover_targets", "auto_failover_rule")),
+    Sample("rule without targets", RemoveTargets(AUTOMATION), keys=ARMING),
     Sample("record without weight", SetRecordWeight(RECORD, 0), in_account=False, keys=("osaka_record",)),
     Sample("network denied", DenyNetworkAcl(NETWORK), keys=("app_network_acl",)),
 )
