@@ -35,7 +35,7 @@ from drill.ledger import LedgerWriter, ledger_path  # noqa: E402
 from drill.target import Target, load_target  # noqa: E402
 from drill.timeline import RequestFile  # noqa: E402
 from loadgen.arrivals import Arrivals  # noqa: E402
-from loadgen.session import Session  # noqa: E402
+from loadgen.session import Session, keep_flushed  # noqa: E402
 from loadgen.users import ClosedUser  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -117,9 +117,11 @@ def recording() -> None:
         environment = Environment(user_classes=[user])
         runner = environment.create_local_runner()
         runner.start(USERS, spawn_rate=100)
+        flusher = gevent.spawn(keep_flushed, real.requests, lambda error: sys.exit(str(error)))
         gevent.sleep(2)
         turns = [_turn(environment, keeps=number % 2 == 0) for number in range(2 * TURNS)]
         runner.quit()
+        flusher.kill()
         real.close()
     rows = [_compared(*row, turns) for row in (("per wall second", 0), ("per second of processor", 1))]
     header = ["requests", "without recording", "with", f"ratio (at least {LEAST_RATIO})", "reached"]

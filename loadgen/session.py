@@ -122,7 +122,7 @@ def run(session: Session) -> int:
         runner.start(1, spawn_rate=1)
     else:
         runner.start(load.users, spawn_rate=load.spawn_rate * session.clock.speed)
-    flusher = gevent.spawn(_flush, session, on_error)
+    flusher = gevent.spawn(keep_flushed, session.requests, on_error)
     stop.wait()
     signal.alarm(STOP_LIMIT_S)
     runner.quit()
@@ -134,11 +134,12 @@ def run(session: Session) -> int:
     return 1 if broken else 0
 
 
-def _flush(session: Session, on_error: Callable[..., None]) -> None:
+def keep_flushed(requests: RequestFile, on_error: Callable[..., None]) -> None:
+    """Flush every FLUSH_S until killed; on_error: told of a full disk."""
     try:
         while True:
             gevent.sleep(FLUSH_S)
-            session.requests.flush()
+            requests.flush()
     except OSError as error:
         on_error(error)
 
