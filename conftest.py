@@ -18,8 +18,11 @@ import pytest
 from commands.asked import NoSkips, check_markers, check_no_drill_options, check_nothing_repeats, drilling, one_target
 from commands.chosen import chosen, target_for
 from commands.dry_run import Plans
+from commands.exit_code import session_exit_code
+from commands.outstanding import require_nothing_outstanding
 from commands.publish import STEP_SUMMARY, append_step_summary, published
-from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
+from commands.run_folder import Scenario
+from commands.running import Run
 from commands.safeguards import Safeguards, hide_environment, require_named, show_in_plan
 from commands.safety import armed_world
 from commands.scenario_names import scenario_name

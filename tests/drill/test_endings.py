@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
+from commands.exit_code import session_exit_code
+from commands.outstanding import require_nothing_outstanding
+from commands.run_folder import Scenario
+from commands.running import Run
 from commands.world import World
 from drill.aws import Aws, AwsFailed
 from drill.call import Call
