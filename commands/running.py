@@ -58,6 +58,7 @@ class Run:
     """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened.
 
     safeguards: asked before there is a run folder, so that Refused leaves nothing; then they watch over the drill.
+    after_measuring: called once, when all evidence is there and only what is made of it is left to do.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Run:
         self.judgement: Judgement | None = None
         self.refused: str | None = None
         self.unreported = ""
+        self.after_measuring: Callable[[], object] = lambda: None
         self._unwritten: list[Finding] = []
         run_id = secrets.token_hex(4)
         self._safeguards = safeguards
@@ -155,6 +157,7 @@ class Run:
         self._guarded("closing the journal", self.journal.close)
         self._guarded("closing the timeline", self.timeline.close)
         self._dismiss()
+        self.after_measuring()
         judgement = self._judge()
         self.unreported = report(self.folder, judgement)
         return judgement
