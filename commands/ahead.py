@@ -6,16 +6,18 @@ A lab is started anew for every drill, never reset: docs/decisions/0058.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 
-from commands.world import LabPlan, Options, plan_of, started
+from commands.world import LabPlan, Options, plan_of
 from drill.target import Target
 from lab.launch import Lab, LabError, Opening
 
 
 class Ahead:
-    """At most one lab that nobody uses yet."""
+    """At most one lab that nobody uses yet. open_lab: begins to start a lab."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_lab: Callable[..., Opening] = Opening) -> None:
+        self._open = open_lab
         self._plan: LabPlan | None = None
         self._opening: Opening | None = None
 
@@ -30,7 +32,7 @@ class Ahead:
             return
         self._plan = plan_of(target, options)
         with contextlib.suppress(OSError):  # the drill that needs it tries again, and says what is wrong
-            self._opening = Opening(*self._plan)
+            self._opening = self._open(*self._plan)
 
     def lab(self, plan: LabPlan) -> Lab:
         """The lab that was begun, when it is of this plan and came up; else one that is started now. LabError."""
@@ -39,9 +41,9 @@ class Ahead:
             try:
                 return opening.ready()
             except LabError:
-                return started(plan)  # it says for itself what is wrong, if that lasts
+                return self._open(*plan).ready()  # it says for itself what is wrong, if that lasts
         self.close()
-        return started(plan)
+        return self._open(*plan).ready()
 
     def close(self) -> None:
         """Stop what nobody uses."""
