@@ -58,7 +58,8 @@ class Run:
     """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened.
 
     safeguards: asked before there is a run folder, so that Refused leaves nothing; then they watch over the drill.
-    after_measuring: called once, when all evidence is there and only what is made of it is left to do.
+    after_measuring: called once, when all evidence is there and only what is made of it is left to do; not when the
+    drill was aborted.
     """
 
     def __init__(
@@ -121,6 +122,8 @@ class Run:
 
     def blame(self, error: BaseException) -> None:
         """Note how the scenario ended, when it ended by an exception."""
+        if isinstance(error, KeyboardInterrupt):  # it ends the session too: no drill comes after
+            self.after_measuring = lambda: None
         for cause in _chain(error):
             if isinstance(cause, RestoreFailed):
                 self._mark("restore.failed", reason=str(cause))
