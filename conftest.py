@@ -8,27 +8,27 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from commands.asked import NoSkips, check_markers, check_no_drill_options, check_nothing_repeats, drilling, one_target
-from commands.chosen import chosen, target_for
-from commands.dry_run import Plans
+from commands.asked import NoSkips, check_markers, check_no_drill_options, check_nothing_repeats, drilling
+from commands.drill_session import Session
+from commands.outstanding import require_nothing_outstanding
 from commands.publish import STEP_SUMMARY, append_step_summary, published
-from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
+from commands.run_folder import Scenario
+from commands.running import Run
 from commands.safeguards import Safeguards, hide_environment, require_named, show_in_plan
 from commands.safety import armed_world
 from commands.scenario_names import scenario_name
 from commands.walking import hide_secrets, walk
-from commands.world import RUNS, Options, World, open_world, release_of
+from commands.world import RUNS, World, open_world
 from drill.child import REPOSITORY
 from drill.drill import Drill
 from drill.errors import DrillError, Refused, UsageError
-from drill.interrupt import Interrupts
 from drill.target import Target
 from drill.timeline import load_history
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
@@ -80,58 +80,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--drill-plan-to", type=Path, default=None, help="with --drill-dry-run: the plans as JSON, here")
     group.addoption("--twin", action="store_true", help="let unmarked twins of scenarios drill (the lab only)")
-
-
-class Session:
-    """What the drills of one pytest session share."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        option = config.option
-        self.options = Options(
-            explicit=bool(option.target),
-            production=option.production,
-            settings=tuple(option.drill_set),
-            lab_speed=option.lab_speed,
-            lab_port=option.lab_port,
-            lab_settings=tuple(option.lab_set),
-            lab_attach=option.lab_attach,
-            runs=option.runs.resolve(),
-            release=release_of(option.release, os.environ.get("DRILL_RELEASE")),
-        )
-        self.targets = chosen(one_target(option.target), self.options)
-        for target in self.targets.values() if option.twin else ():
-            if target.lab is None:
-                raise UsageError(f"--twin is for a lab; target {target.name} is {target.kind}")
-        self.runs: list[Run] = []
-        self.refusals: list[int] = []
-        self.plans = Plans(option.drill_plan_to) if option.drill_dry_run else None
-        self.problems: list[str] = []
-        self.not_applicable: list[str] = []
-        self.untold = ""
-        self.interrupts = Interrupts()
-        self.worlds = ExitStack()
-        self.finished = False
-
-    def finish(self) -> None:
-        """Finish every run, then let the worlds go; what cannot be ended is told, and is no PASS. Idempotent."""
-        if self.finished:
-            return
-        self.finished = True
-        for part in (*(run.finish for run in self.runs), self.worlds.close, self.interrupts.uninstall):
-            try:
-                part()
-            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the other parts must end all the same
-                self.problems.append(f"the session did not end in order: {type(error).__name__}: {error}")
-
-    def exit_code(self, status: int) -> int:
-        """The session's exit code from its drills and pytest's own status."""
-        if self.plans is not None:
-            return self.plans.exit_code(self.refusals, status or len(self.problems))
-        verdicts = [r.judgement.verdict if r.judgement else None for r in self.runs]
-        refusals = [*self.refusals, *(REFUSED_EXIT_CODE for r in self.runs if r.refused)]
-        if not verdicts and status == pytest.ExitCode.USAGE_ERROR:
-            refusals.append(USAGE_EXIT_CODE)
-        return session_exit_code(verdicts, refusals, status or len(self.problems))
 
 
 KEY = pytest.StashKey[Session]()
@@ -187,22 +135,15 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     session = request.config.stash.get(KEY, None)
     if session is None:
         pytest.skip("drills run only with -m failover")
-    wanted = request.node.get_closest_marker("system")
-    target = target_for(session.targets, wanted.args[0] if wanted else None)
-    if target is None:
-        why = f"this scenario drills {wanted.args[0]}, the target is {', '.join(session.targets)}"
-        session.not_applicable.append(f"{_scenario(request.node).name}: {why}")
-        pytest.skip(f"not applicable: {why}")
-    for needs in request.node.iter_markers("needs"):
-        if needs.args[0] not in target.resources:
-            why = f"target {target.name} has no {needs.args[0]} in its [resources]: {needs.args[1]}"
-            session.not_applicable.append(f"{_scenario(request.node).name}: {why}")
-            pytest.skip(f"not applicable: {why}")
+    target = session.applies(request.node)
+    if isinstance(target, str):
+        session.not_applicable.append(f"{_scenario(request.node).name}: {target}")
+        pytest.skip(f"not applicable: {target}")
     session.interrupts.install()
     try:
         if session.plans is None:
             require_named(target, session.options)
-        world = session.worlds.enter_context(open_world(target, session.options))
+        world = session.worlds.enter_context(open_world(target, session.options, session.ahead.lab))
         require_nothing_outstanding(session.options.runs, world)
         run = None if session.plans else _begin(request.node, session, world)
     except (UsageError, Refused) as error:
@@ -220,6 +161,7 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     stream = sys.__stdout__ or sys.stdout
     line = LiveLine(stream, isatty=stream.isatty(), quiet=bool(os.environ.get("CI")))
     run.drill.on_tick = _live(request.config, run, line)
+    run.after_measuring = lambda: session.begin_next(request.node)
     yield run.drill
     line.close()
     run.finish()

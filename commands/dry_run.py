@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from commands.running import LOAD, Scenario, witnesses_of
+from commands.run_folder import Scenario
+from commands.running import LOAD, witnesses_of
 from commands.world import World
 from drill.errors import DrillError, Refused, UsageError
 from drill.plan import Plan

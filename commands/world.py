@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from drill.aws import Aws
 from drill.child import REPOSITORY
@@ -80,26 +81,44 @@ def resolve_target(options: Options) -> Target:
     return target
 
 
+class LabPlan(NamedTuple):
+    """Which lab a drill needs; see lab.launch.Opening. Two drills of one plan could use the same."""
+
+    system: str
+    speed: float
+    port_base: int | None
+    settings: tuple[str, ...]
+
+
+def plan_of(target: Target, options: Options) -> LabPlan:
+    """The lab that this target needs with these options."""
+    assert target.lab is not None
+    settings = tuple(f"{k}={v}" for k, v in target.lab.settings.items()) + options.lab_settings
+    return LabPlan(target.lab.system, options.lab_speed or target.lab.speed, options.lab_port, settings)
+
+
+def started(plan: LabPlan) -> Lab:
+    """A lab that serves. LabError when it does not come up."""
+    return launch(*plan)
+
+
 @contextlib.contextmanager
-def open_world(target: Target, options: Options) -> Iterator[World]:
+def open_world(target: Target, options: Options, start: Callable[[LabPlan], Lab] = started) -> Iterator[World]:
     """Start what must be started and give the world; stop it at the end. UsageError when the lab cannot start."""
     if target.lab is None:
         yield World(target, Aws.of(target), SystemClock(), None)
         return
-    with _lab(target, options) as (info, owned):
+    with _lab(target, options, start) as (info, owned):
         yield World(_bound(target, info), Aws(info.aws_endpoint), SystemClock(info.speed), info, owned)
 
 
 @contextlib.contextmanager
-def _lab(target: Target, options: Options) -> Iterator[tuple[LabInfo, Lab | None]]:
-    assert target.lab is not None
+def _lab(target: Target, options: Options, start: Callable[[LabPlan], Lab]) -> Iterator[tuple[LabInfo, Lab | None]]:
     if options.lab_attach is not None:
         yield _attached(options.lab_attach, target), None
         return
-    speed = options.lab_speed or target.lab.speed
-    settings = tuple(f"{k}={v}" for k, v in target.lab.settings.items()) + options.lab_settings
     try:
-        lab = launch(target.lab.system, speed, port_base=options.lab_port, settings=settings)
+        lab = start(plan_of(target, options))
     except LabError as error:
         raise UsageError(str(error)) from error
     with lab:

@@ -283,15 +283,15 @@ class Drill:
         self._looked_back = True
 
     def settle(self, region: str) -> None:
-        """Read every write acknowledged before recovery back from `region`: now, and after `timings.settle_s`.
+        """Read every write acknowledged before recovery back from `region`: now, and `timings.settle_s` from now.
 
-        What is absent or pending now and there later is late; what is not there later is lost. After `look_back` the
-        first of the two is done already.
+        Absent or pending now and there later is late; absent later is lost. After `look_back` "now" is done already.
         """
         assert self._recovered_s is not None, "settle comes after until"
+        due_s = self.clock.monotonic_s() + self.target.timings.settle_s / self.clock.speed
         if not self._looked_back:
             self._pass("recovery", region, self._recovered_s)
-        self._wait(self.target.timings.settle_s)
+        self._wait((due_s - self.clock.monotonic_s()) * self.clock.speed)
         self._pass("settled", region, self._recovered_s)
         if self._window == "failback":
             self.timeline.phase("settled")

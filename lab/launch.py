@@ -112,6 +112,32 @@ class Lab:
         self.stop()
 
 
+class Opening:
+    """A lab that is being started; whether it came up is seen by `ready`. It also ends when this process does.
+
+    speed: lab seconds per wall second. port_base: AWS API there, DNS one higher, HTTP two higher, the databases
+    three higher; None takes free ports. settings: "NAME=VALUE" texts.
+    """
+
+    def __init__(self, system: str, speed: float, port_base: int | None = None, settings: Sequence[str] = ()) -> None:
+        argv = [system, f"--lab-speed={speed!r}"]
+        argv += [] if port_base is None else [f"--lab-port={port_base}"]
+        argv += [f"--lab-set={setting}" for setting in settings]
+        self._keeper = processes.spawn(processes.python("-m", "lab", *argv))
+
+    def ready(self, timeout_s: float = 60.0) -> Lab:
+        """The lab, as soon as it serves. LabError, and nothing left, when it does not within `timeout_s` wall s."""
+        try:
+            return Lab(self._keeper, LabInfo.from_json(_first_line(self._keeper, timeout_s)))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Give it up, and wait until it left nothing behind."""
+        processes.stop(self._keeper, STOP_TIMEOUT_S)
+
+
 def launch(
     system: str,
     speed: float,
@@ -119,20 +145,8 @@ def launch(
     settings: Sequence[str] = (),
     timeout_s: float = 60.0,
 ) -> Lab:
-    """Start a lab of `system` and return when it serves.
-
-    speed: lab seconds per wall second. port_base: AWS API there, DNS one higher, HTTP two higher, the databases
-    three higher; None takes free ports. settings: "NAME=VALUE" texts. timeout_s: wall seconds. LabError otherwise.
-    """
-    argv = [system, f"--lab-speed={speed!r}"]
-    argv += [] if port_base is None else [f"--lab-port={port_base}"]
-    argv += [f"--lab-set={setting}" for setting in settings]
-    keeper = processes.spawn(processes.python("-m", "lab", *argv))
-    try:
-        return Lab(keeper, LabInfo.from_json(_first_line(keeper, timeout_s)))
-    except BaseException:
-        processes.stop(keeper, STOP_TIMEOUT_S)
-        raise
+    """Start a lab of `system` and return when it serves; see Opening. LabError otherwise."""
+    return Opening(system, speed, port_base, settings).ready(timeout_s)
 
 
 def _first_line(keeper: subprocess.Popen[bytes], timeout_s: float) -> Mapping[str, Any]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from commands.main import main
-from commands.running import Run, Scenario, require_nothing_outstanding
+from commands.outstanding import require_nothing_outstanding
+from commands.run_folder import Scenario
+from commands.running import Run
 from commands.world import World
 from drill.aws import Aws
 from drill.clock import SystemClock

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from commands.dry_run import Planned, Plans
-from commands.running import Scenario
+from commands.run_folder import Scenario
 from commands.world import TARGETS, World
 from drill.aws import Aws
 from drill.clock import FakeClock

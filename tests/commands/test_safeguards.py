@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from commands.main import main
-from commands.running import Run, Scenario
+from commands.run_folder import Scenario
+from commands.running import Run
 from commands.safeguards import Safeguards, show_in_plan
 from commands.world import Options, World, open_world
 from drill.aws import Aws, AwsFailed

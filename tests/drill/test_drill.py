@@ -327,6 +327,25 @@ def test_the_settled_pass_begins_settle_s_after_the_first(make: Any) -> None:
     assert first.data == {"window": "failover", "pass_": "recovery", "region": "ap-northeast-3"}
 
 
+@pytest.mark.parametrize(("first_takes_s", "apart_s"), [(0, 60), (45, 60), (100, 100)])
+def test_what_the_first_pass_takes_is_a_part_of_the_settle_time(
+    make: Any, first_takes_s: float, apart_s: float
+) -> None:
+    """The deadline is settle_s after the first pass has begun, or its end where that is later."""
+    passes: list[str] = []
+
+    def read_back(region: str, window: str, pass_: str, until_s: float) -> None:
+        passes.append(pass_)
+        drill.clock.sleep(first_takes_s if pass_ == "recovery" else 0)
+
+    drill = make(always(Outcome.OK), read_back=read_back)
+    with drill.window("failover", survivor="x"):
+        drill.until(Holds(drill.clock, 0, 0), timeout_s=50)
+        drill.settle("ap-northeast-3")
+    first, second = (e for e in drill.timeline.events if e.name == "readback")
+    assert (second.at_s - first.at_s, passes) == (pytest.approx(apart_s), ["recovery", "settled"])
+
+
 def test_a_fault_still_in_force_at_the_end_is_on_record(make: Any, service: Callable[[], int]) -> None:
     """Seen again just before it is put back, under its number in the journal."""
     drill = make(always(Outcome.FAIL))

@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
-from commands.running import Run, Scenario, require_nothing_outstanding, session_exit_code
+from checks.seal import SEAL
+from commands.exit_code import session_exit_code
+from commands.outstanding import require_nothing_outstanding
+from commands.run_folder import Scenario
+from commands.running import Run
 from commands.world import World
 from drill.aws import Aws, AwsFailed
 from drill.call import Call
 from drill.change import Change
 from drill.clock import FakeClock
 from drill.drill import Drill
-from drill.errors import Refused
+from drill.errors import Invalid, Refused
 from drill.interrupt import Interrupts
 from drill.journal import Journal, last_claim, outstanding
 from drill.reach import Reach
@@ -132,6 +136,25 @@ def ended(folder: Path, aws: Aws, scene: Scene, spoil: Callable[[Run], None] = l
     spoil(run)
     run.finish()
     return run
+
+
+@pytest.mark.parametrize(("error", "calls"), [(None, 1), (Invalid("x"), 1), (KeyboardInterrupt(), 0)])
+def test_what_comes_after_is_begun_when_all_evidence_is_there(
+    tmp_path: Path, aws: Aws, error: BaseException | None, calls: int
+) -> None:
+    """Once, with the run folder sealed and not yet judged; never after an abort, which ends the session too."""
+    seen: list[tuple[bool, bool]] = []
+    run = new_run(tmp_path, aws)
+
+    def after() -> None:
+        seen.append((bool(load_history(run.folder).named(SEAL)), run.judgement is None))
+
+    run.after_measuring = after
+    if error is not None:
+        run.blame(error)
+    run.finish()
+    run.finish()
+    assert seen == [(True, True)] * calls
 
 
 def judged(run: Run) -> Judgement:

@@ -1,0 +1,92 @@
+"""What the drills of one pytest session share: options, targets, runs, what was refused, how it all ends."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+
+import pytest
+
+from commands.ahead import Ahead
+from commands.asked import one_target
+from commands.chosen import chosen, target_for
+from commands.dry_run import Plans
+from commands.exit_code import session_exit_code
+from commands.running import Run
+from commands.world import Options, release_of
+from drill.errors import UsageError
+from drill.interrupt import Interrupts
+from drill.target import Target
+from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE
+
+
+class Session:
+    """What the drills of one pytest session share."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        option = config.option
+        self.options = Options(
+            explicit=bool(option.target),
+            production=option.production,
+            settings=tuple(option.drill_set),
+            lab_speed=option.lab_speed,
+            lab_port=option.lab_port,
+            lab_settings=tuple(option.lab_set),
+            lab_attach=option.lab_attach,
+            runs=option.runs.resolve(),
+            release=release_of(option.release, os.environ.get("DRILL_RELEASE")),
+        )
+        self.targets = chosen(one_target(option.target), self.options)
+        for target in self.targets.values() if option.twin else ():
+            if target.lab is None:
+                raise UsageError(f"--twin is for a lab; target {target.name} is {target.kind}")
+        self.runs: list[Run] = []
+        self.refusals: list[int] = []
+        self.plans = Plans(option.drill_plan_to) if option.drill_dry_run else None
+        self.problems: list[str] = []
+        self.not_applicable: list[str] = []
+        self.untold = ""
+        self.interrupts = Interrupts()
+        self.worlds = ExitStack()
+        self.ahead = Ahead()
+        self.finished = False
+
+    def finish(self) -> None:
+        """Finish every run, then let the worlds go; what cannot be ended is told, and is no PASS. Idempotent."""
+        if self.finished:
+            return
+        self.finished = True
+        worlds = (self.worlds.close, self.ahead.close)
+        for part in (*(run.finish for run in self.runs), *worlds, self.interrupts.uninstall):
+            try:
+                part()
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the other parts must end all the same
+                self.problems.append(f"the session did not end in order: {type(error).__name__}: {error}")
+
+    def applies(self, node: pytest.Item) -> Target | str:
+        """The target that a scenario drills in this session, or why none does."""
+        wanted = next((str(marker.args[0]) for marker in node.iter_markers("system")), None)
+        target = target_for(self.targets, wanted)
+        if target is None:
+            return f"this scenario drills {wanted}, the target is {', '.join(self.targets)}"
+        for needs in node.iter_markers("needs"):
+            if needs.args[0] not in target.resources:
+                return f"target {target.name} has no {needs.args[0]} in its [resources]: {needs.args[1]}"
+        return target
+
+    def begin_next(self, node: pytest.Item) -> None:
+        """Begin to start the lab of the drill that comes after this one, if any does."""
+        items = node.session.items
+        later = [item for item in items[items.index(node) + 1 :] if "drill" in getattr(item, "fixturenames", ())]
+        targets = (self.applies(item) for item in later)
+        self.ahead.begin(next((target for target in targets if isinstance(target, Target)), None), self.options)
+
+    def exit_code(self, status: int) -> int:
+        """The session's exit code from its drills and pytest's own status."""
+        if self.plans is not None:
+            return self.plans.exit_code(self.refusals, status or len(self.problems))
+        verdicts = [r.judgement.verdict if r.judgement else None for r in self.runs]
+        refusals = [*self.refusals, *(REFUSED_EXIT_CODE for r in self.runs if r.refused)]
+        if not verdicts and status == pytest.ExitCode.USAGE_ERROR:
+            refusals.append(USAGE_EXIT_CODE)
+        return session_exit_code(verdicts, refusals, status or len(self.problems))
