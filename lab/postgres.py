@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import psycopg
 
 from lab import processes
+from lab.minded import kill_tree
 from lab.postgres_programs import PostgresError, Programs
 from lab.postgres_seed import DATABASE, USER, Seed
 from lab.slow_link import SlowLink
@@ -270,7 +270,7 @@ class PostgresPair:
         with self._lock:
             child = self._children.pop(region, None)
             if child is not None:
-                _kill_tree(child)
+                kill_tree(child)
 
     # -- parts ------------------------------------------------------------------------------------------------
 
@@ -386,12 +386,3 @@ def _unlock(server: Server) -> None:
     Safe because this pair alone starts servers on the folder, and ended the former one itself.
     """
     (server.data / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _kill_tree(child: subprocess.Popen[bytes]) -> None:
-    """SIGKILL a minder, its server and the server's own children, all at once as a power cut would."""
-    with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(child.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-    processes.kill(child)

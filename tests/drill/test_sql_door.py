@@ -18,7 +18,7 @@ from drill.writing import WriteClient
 from lab.postgres import Extra, free_port
 from lab.postgres_seed import Seed
 from lab.postgres_server import PostgresServer
-from lab.private_link.databases import HBA, MARKERS
+from lab.private_link.on_postgres import HBA, MARKERS
 
 HOST = "127.105.9.40"
 WRITES = WritePath.model_validate(
