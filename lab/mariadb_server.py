@@ -28,6 +28,8 @@ HERE = "127.%"
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 INSTALL = "install it (Debian: apt-get install --no-install-recommends mariadb-server-core)"
+PLACES = "/usr/sbin:/usr/local/sbin"
+"""Where a person's own search path does not lead."""
 TABLES = (
     "mysql/mysql_system_tables.sql",
     "mysql/mariadb_system_tables.sql",
@@ -77,7 +79,7 @@ class MariadbError(Exception):
 
 def program() -> Path:
     """The server's program; MariadbError where there is none."""
-    found = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin:/usr/local/sbin")
+    found = shutil.which("mariadbd") or shutil.which("mariadbd", path=PLACES)
     if found is None:
         raise MariadbError(f"no MariaDB here: there is no program mariadbd; {INSTALL}")
     return Path(found).resolve()

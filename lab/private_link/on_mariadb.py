@@ -66,9 +66,9 @@ class MariadbReplica:
         self._outside = outside
         self.server = MariadbServer(work, *outside.address, seed)
 
-    def start(self) -> None:
-        """It runs, and follows nobody yet."""
-        self.server.start(REPLICA_NUMBER, MARKERS)
+    def start(self, turn: int = 0) -> None:
+        """It runs, and follows nobody yet. turn: among several replicas."""
+        self.server.start(REPLICA_NUMBER + turn, MARKERS)
 
     def subscribe(self, host: str, port: int) -> None:
         """Follow the source behind that address from its first event on."""
