@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pymysql
 
 from lab.mariadb_server import HERE, MariadbError, MariadbServer, Seed
+from lab.polling import until
 
 FOLLOWER, OUTSIDER = "follower", "replicator"
 FIRST_LOG, FIRST_POSITION = "binlog.000001", 4
@@ -31,7 +31,6 @@ SETTINGS: Mapping[str, str] = {
     "rpl-semi-sync-master-timeout": "600000",
     "rpl-semi-sync-slave-kill-conn-timeout": "0",
 }
-STEP_WALL_S = 0.02
 CATCH_UP_TIMEOUT_S = 15.0
 CUT_TIMEOUT_S = 2.0
 
@@ -165,16 +164,6 @@ class MariadbPair:
                 writer.run(f"KILL {thread}")
         sent = _count(_position(writer))
         until(lambda: _count(str(other.following().get("Gtid_IO_Pos", ""))) >= sent, CUT_TIMEOUT_S)
-
-
-def until(condition: Callable[[], bool], wall_s: float) -> bool:
-    """Poll at most so long; what it said last."""
-    deadline = time.monotonic() + wall_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(STEP_WALL_S)
-    return True
 
 
 def _writes(server: MariadbServer) -> bool:

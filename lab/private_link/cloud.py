@@ -22,8 +22,9 @@ from lab.aws.synthetics import CanaryRunner
 from lab.base_cloud import BaseCloud
 from lab.dns import Answer
 from lab.nlb import NetworkBalancer, NlbConfig
+from lab.polling import until
 from lab.private_link import infra, names, swap
-from lab.private_link.engines import POSTGRESQL, Replica, Source, scheme_of, until
+from lab.private_link.engines import POSTGRESQL, Replica, Source, scheme_of
 from lab.private_link.names import TOKYO
 
 
@@ -163,4 +164,4 @@ class Cloud(BaseCloud):
         made = f"lab-{uuid.uuid4()}"
         with contextlib.suppress(*source.errors):
             source.mark(names.WRITER, made)
-        return until(lambda: replica.has(made), replica.errors, 5.0)
+        return until(lambda: replica.has(made), 5.0, replica.errors)

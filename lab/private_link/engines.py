@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +12,6 @@ POSTGRESQL, MARIADB, ANONYMOUS = "postgresql", "mariadb", "mariadb-anonymous"
 ENGINES = (POSTGRESQL, MARIADB, ANONYMOUS)
 """The last two differ in how the replica knows where it is: by GTID, or by file and position."""
 READY_WALL_S = 20.0
-STEP_WALL_S = 0.05
 Errors = tuple[type[Exception], ...]
 
 
@@ -87,14 +83,3 @@ def databases(engine: str, folder: Path, port: int, retry_wall_s: float) -> tupl
         return on_mariadb.databases(folder, names.INSTANCES, replica)
     except MariadbError as error:
         raise WorldError(f"--lab-set engine={engine}: {error}") from error
-
-
-def until(condition: Callable[[], bool], quiet: Errors, wall_s: float = READY_WALL_S) -> bool:
-    """Poll at most so long; a database that does not answer (`quiet`) is not there yet. What it said last."""
-    deadline = time.monotonic() + wall_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(*quiet):
-            if condition():
-                return True
-        time.sleep(STEP_WALL_S)
-    return False

@@ -15,7 +15,8 @@ import pymysql
 
 from lab.mariadb import OUTSIDER, MariadbPair, follow_statements
 from lab.mariadb_server import DATABASE, HERE, MariadbError, MariadbServer, Seed
-from lab.private_link.engines import Errors, until
+from lab.polling import until
+from lab.private_link.engines import READY_WALL_S, Errors
 
 CLIENT, TABLE = "drill", "drill_marker"
 MARKERS = (
@@ -47,7 +48,7 @@ class MariadbSource(MariadbPair):
 
     def await_able(self, instance: str) -> None:
         """Its reader takes over at any time: nothing of the replica is kept there."""
-        if not until(lambda: self.ready(instance), ERRORS):
+        if not until(lambda: self.ready(instance), READY_WALL_S, ERRORS):
             raise MariadbError(f"{instance} does not follow its writer")
 
     def mark(self, instance: str, marker: str) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import psycopg
 
+from lab.polling import until
 from lab.postgres import Extra, PostgresPair
 from lab.postgres_programs import PostgresError
 from lab.postgres_seed import Seed
 from lab.postgres_server import PostgresServer
-from lab.private_link.engines import Errors, until
+from lab.private_link.engines import READY_WALL_S, Errors
 
 CLIENT, REPLICATOR = "drill", "replicator"
 TABLE, PUBLICATION, SUBSCRIPTION, SLOT = "drill_marker", "drill", "drill", "drill_replica"
@@ -92,7 +93,7 @@ class PostgresSource:
     def await_able(self, instance: str) -> None:
         """Wait until the reader could go on where the replica is; PostgresError when it does not come to that."""
         self._copy_slot(instance)
-        if not until(lambda: self.ready(instance), ERRORS):
+        if not until(lambda: self.ready(instance), READY_WALL_S, ERRORS):
             raise PostgresError(f"the replica's position did not reach {instance}")
 
     def ready(self, reader: str) -> bool:
