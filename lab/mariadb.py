@@ -31,6 +31,9 @@ SETTINGS: Mapping[str, str] = {
     "rpl-semi-sync-master-timeout": "600000",
     "rpl-semi-sync-slave-kill-conn-timeout": "0",
 }
+ALONE, SHIELDED = (f"SET GLOBAL rpl_semi_sync_master_enabled = {value}" for value in (0, 1))
+NEARLY = 50
+"""Commits wait no longer than a blink for a follower that has so few transactions to go."""
 CATCH_UP_TIMEOUT_S = 15.0
 CUT_TIMEOUT_S = 2.0
 
@@ -137,15 +140,14 @@ class MariadbPair:
     def _attach(self, name: str) -> None:
         """Follow the other server; when that is reached, it acknowledges nothing more that this one lacks."""
         server, source = self.servers[name], self._other(name)
+        source.run(ALONE)
         server.run(*follow_statements(source.host, source.port, FOLLOWER, 1.0, gtid=True))
-        caught_up = until(
-            lambda: _count(server.value("gtid_slave_pos")) >= _count(_position(source)) - 50, CATCH_UP_TIMEOUT_S
-        )
-        if not caught_up:
+        if not until(lambda: _behind(server, source) <= NEARLY, CATCH_UP_TIMEOUT_S):
             raise MariadbError(f"{name} did not catch up with its writer: {_said(server)}")
-        source.run("SET GLOBAL rpl_semi_sync_master_enabled = 1")
-        server.run("STOP SLAVE IO_THREAD", "START SLAVE IO_THREAD")  # what it acknowledges it agrees on at the start
+        source.run(SHIELDED)
+        server.run("STOP SLAVE IO_THREAD", "START SLAVE IO_THREAD")  # that it acknowledges is agreed at the start
         if not until(lambda: self._shielded(source), CATCH_UP_TIMEOUT_S):
+            source.run(ALONE)
             raise MariadbError(f"{name} does not acknowledge: {_said(server)}")
 
     @staticmethod
@@ -181,6 +183,10 @@ def _position(server: MariadbServer) -> str:
 def _count(position: str) -> int:
     """How many transactions a position of one domain (DOMAIN-SERVER-NUMBER) stands for."""
     return int(position.rpartition("-")[2] or 0)
+
+
+def _behind(server: MariadbServer, source: MariadbServer) -> int:
+    return _count(_position(source)) - _count(server.value("gtid_slave_pos"))
 
 
 def _applied(server: MariadbServer) -> bool:
