@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,23 @@ def _kill_when_waiting(server: MariadbServer) -> None:
             server.run(f"KILL {thread}")
             return
         threading.Event().wait(0.02)
+
+
+@pytest.mark.parametrize(("section", "result"), [(HOST, "acked"), ("another.example", "refused")])
+def test_a_password_stands_in_the_hosts_own_section(
+    server: MariadbServer,
+    ledger: LedgerWriter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    section: str,
+    result: str,
+) -> None:
+    """Of ~/.my.cnf; what is for one host goes to no other."""
+    (tmp_path / ".my.cnf").write_text(f"[{section}]\npassword = only-in-this-test\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server.run("ALTER USER drill@'127.%' IDENTIFIED BY 'only-in-this-test'")
+    try:
+        done = client(server.port, ledger, scheme="mysql").submit("marker", "drill-6")
+    finally:
+        server.run("ALTER USER drill@'127.%' IDENTIFIED BY ''")
+    assert done.result == result
