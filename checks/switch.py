@@ -29,10 +29,20 @@ STALE = (
     f"acting on the completed event (RDS-EVENT-0071) as well as on the start would have helped where it arrives and "
     f"the map of addresses is true; {RECONCILE} would have prevented it in every case",
 )
+FOLLOWS_WITHIN_S = 180.0
+"""A registration and two of a replica's attempts to connect, each of which may take a minute, are over by then."""
+DEAF = (
+    "the one registered target is the writer, and still no row that is acknowledged there reaches the replica",
+    "a replica that knows where it is by file and position means a place in another instance's log after a failover, "
+    "and stops, repeats or skips there; following by GTID would have prevented it",
+)
 
 
 def switch_findings(history: History, window: Window) -> Iterator[Finding]:
-    """PASS: exactly the writer is registered. FAIL names the stuck state, and as advice what prevents it."""
+    """PASS: exactly the writer is registered. FAIL names the stuck state, and as advice what prevents it.
+
+    A second finding, FAIL, only where the balancer is right for long and the replica gets nothing all the same.
+    """
     keys = (history.header.get("target") or {}).get("resources") or {}
     if not any(kind_of(key) == "elbv2.target_group" for key in keys):
         return
@@ -49,10 +59,29 @@ def switch_findings(history: History, window: Window) -> Iterator[Finding]:
     data = {"writer": writer, "registered": registered, "course": _course(looks, window, history.speed)}
     if registered == writer:
         yield Finding(name, Verdict.PASS, f"the one registered target is the writer, {writer}", data=data)
+        yield from _deaf(history, window, _turned_s(looks))
         return
     stuck, advice = EMPTY if not registered else SEVERAL if "," in registered else STALE
     why = f"stuck: {stuck} (writer {writer}, registered {registered or 'nothing'})"
     yield Finding(name, Verdict.FAIL, why, advice=advice, data=data)
+
+
+def _turned_s(looks: list[Observation]) -> float:
+    """Since when what is registered at the end has been seen there without a break."""
+    others = [look.done_s for look in looks if look.value != looks[-1].value]
+    return max(others, default=looks[0].done_s)
+
+
+def _deaf(history: History, window: Window, since_s: float) -> Iterator[Finding]:
+    """Whether rows were acknowledged all the time since, and none was ever read back."""
+    times = [o for o in history.of(history.probe) if since_s <= o.sent_s and o.done_s <= window.end_s]
+    if not times or any(o.outcome is not Outcome.FAIL for o in times):
+        return
+    told = (times[-1].done_s - since_s) * history.speed
+    acked = sum(w.result == "acked" and since_s <= w.sent_s <= window.end_s for w in history.writes)
+    if told >= FOLLOWS_WITHIN_S and acked:
+        why = f"stuck: {DEAF[0]} ({acked} in {told:.0f} s)"
+        yield Finding(f"replica, {window.name}", Verdict.FAIL, why, advice=DEAF[1], data={"after_s": round(told, 1)})
 
 
 def _writer(history: History, window: Window) -> str:

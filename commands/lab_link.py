@@ -11,6 +11,7 @@ def how_to(info: LabInfo, state: Path) -> str:
     """What to type, in order."""
     host, port = info.dns_authoritative
     name = "source-cluster.cluster-c0000lab0000.ap-northeast-1.rds.amazonaws.com"
+    option = "-e" if info.scheme == "mysql" else "-c"
     return f"""\
 {info.system} is up, {info.speed:g} times faster than real time (pid {info.pid}). Ctrl-C stops it.
 
@@ -29,9 +30,9 @@ Fail the cluster over, and watch the balancer being turned:
   aws rds describe-events --source-type db-cluster --query 'Events[].Message'
 
 Commit a marker at the writer, and look for it at the replica:
-  psql "host=$(dig @{host} -p {port} +short {name}) port={info.http_port} dbname=postgres user=drill" \\
-    -c "INSERT INTO drill_marker (id, account, body) VALUES ('mine', 'me', '{{}}')"
-  psql "host=127.106.0.10 port={info.http_port} dbname=postgres user=drill" -c "SELECT id, made FROM drill_marker"
+  {_client(info, f"$(dig @{host} -p {port} +short {name})")} \\
+    {option} "INSERT INTO drill_marker (id, account, body) VALUES ('mine', 'me', '{{}}')"
+  {_client(info, "127.106.0.10")} {option} "SELECT id, made FROM drill_marker"
 
 Point it at the reader, as a late event would (nothing arrives any more until it is turned back):
   aws elbv2 deregister-targets --target-group-arn $GROUP --targets Id=127.105.1.10
@@ -39,3 +40,10 @@ Point it at the reader, as a late event would (nothing arrives any more until it
 
 Drill this very lab:
   pytest -m failover --target {info.system} --lab-attach={state}"""
+
+
+def _client(info: LabInfo, host: str) -> str:
+    """The line that a person types to reach the database on a host, without the statement."""
+    if info.scheme == "mysql":
+        return f"mariadb -h {host} -P {info.http_port} -u drill drill"
+    return f'psql "host={host} port={info.http_port} dbname=postgres user=drill"'

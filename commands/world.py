@@ -152,6 +152,7 @@ def _bound(target: Target, info: LabInfo) -> Target:
         authoritative=(_address(info.dns_authoritative),),
         resolvers={region: _address(server) for region, server in info.resolvers.items()},
         http_port=info.http_port,
+        scheme=info.scheme or None,
     )
     return target.model_copy(update={"connection": connection})
 

@@ -101,7 +101,7 @@ def open_door(target: Target, clock: Clock, timeout_wall_s: float, region: str |
     """
     resolver = CachingClient.for_target(target, clock, region)
     if target.writes.protocol == "sql":
-        from drill.sql_door import SqlDoor  # psycopg takes its time to load, and few need it
+        from drill.sql_door import SqlDoor
 
         reads = _endpoint(target, region or target.regions.standby)
         return SqlDoor(target.writes, resolver, target.url(target.endpoint), target.url(reads), timeout_wall_s, clock)

@@ -89,7 +89,7 @@ class Target(_Table):
     """A production target is drilled only when its name is typed: `--production NAME`."""
     system: str
     account: str = Field(pattern=r"^\d{12}$")
-    endpoint: str = Field(pattern=r"^(https?|postgresql)://")
+    endpoint: str = Field(pattern=r"^(https?|postgresql|mysql)://")
     """The URL that users use."""
     regional_endpoints: dict[str, str]
     """Region -> URL that bypasses failover (used to read written data back from the survivor)."""
@@ -171,9 +171,11 @@ class Target(_Table):
             )
 
     def url(self, endpoint: str) -> str:
-        """`endpoint` with the connection's port, without a trailing slash."""
-        port = self.connection.http_port
+        """`endpoint` with the connection's scheme and port, without a trailing slash."""
+        port, scheme = self.connection.http_port, self.connection.scheme
         bare = endpoint.rstrip("/")
+        if scheme is not None:
+            bare = f"{scheme}://{bare.partition('://')[2]}"
         return bare if port is None else f"{bare}:{port}"
 
 

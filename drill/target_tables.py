@@ -95,13 +95,14 @@ class Connection(_Table):
     """How the world is reached; empty on AWS (boto3's own endpoints, the machine's resolver).
 
     authoritative: "host:port" list, may be empty (private zone); resolvers: Region -> "host:port";
-    http_port: port that replaces the one in the endpoint URLs, None to leave them.
+    http_port, scheme: the port and the scheme that replace those in the endpoint URLs, None to leave them.
     """
 
     aws_endpoint: str | None = None
     authoritative: tuple[str, ...] = ()
     resolvers: dict[str, str] = Field(default_factory=dict)
     http_port: int | None = None
+    scheme: str | None = None
 
 
 class Resource(_Table):

@@ -24,10 +24,11 @@ ENDED = "the owner of the lab ended while it was starting"
 class BaseCloud:
     """Everything that lives in the world process. over: set when the lab's owner ended.
 
-    account: twelve digits; aws_host, dns_host: where the API and the authoritative DNS server listen.
+    account: twelve digits; aws_host, dns_host: where the API and the authoritative DNS server listen; scheme: as in
+    LabInfo.
     """
 
-    account, aws_host, dns_host = "", "", ""
+    account, aws_host, dns_host, scheme = "", "", "", ""
 
     def __init__(
         self, plan: Plan, settings: Mapping[str, Any], clock: LabClock, truth: Truth, over: threading.Event
@@ -64,6 +65,7 @@ class BaseCloud:
             truth=folder / "truth.jsonl",
             overruns=folder / "overruns.jsonl",
             pid=os.getpid(),
+            scheme=self.scheme,
         )
 
     def _start_server(self) -> None:

@@ -28,7 +28,8 @@ class LabInfo:
     """How to reach a running lab.
 
     speed: lab seconds per wall second; the two origins tie lab time to CLOCK_MONOTONIC (see LabClock).
-    dns_authoritative and resolvers (by Region) are (host, port); http_port is the load balancers' on all addresses.
+    dns_authoritative and resolvers (by Region) are (host, port); http_port is the load balancers' on all addresses;
+    scheme replaces that of the endpoints' URLs, "" to leave it.
     truth, overruns: JSON lines files (see lab.truth). pid: the world process; state_dir goes away with the lab.
     """
 
@@ -45,6 +46,7 @@ class LabInfo:
     truth: Path
     overruns: Path
     pid: int
+    scheme: str = ""
 
     @property
     def clock(self) -> LabClock:

@@ -11,15 +11,15 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import psycopg
 
 from lab import processes
+from lab.minded import kill_tree
+from lab.polling import until
 from lab.postgres_programs import PostgresError, Programs
 from lab.postgres_seed import DATABASE, USER, Seed
 from lab.slow_link import SlowLink
@@ -270,7 +270,7 @@ class PostgresPair:
         with self._lock:
             child = self._children.pop(region, None)
             if child is not None:
-                _kill_tree(child)
+                kill_tree(child)
 
     # -- parts ------------------------------------------------------------------------------------------------
 
@@ -347,7 +347,7 @@ class PostgresPair:
         return int(str(value)) if value is not None else 0
 
     def _replayed(self, server: Server, end: int) -> bool:
-        return self._until(lambda: self._lsn(server, "pg_last_wal_replay_lsn()") >= end, REPLAY_TIMEOUT_S)
+        return until(lambda: self._lsn(server, "pg_last_wal_replay_lsn()") >= end, REPLAY_TIMEOUT_S)
 
     def _streaming(self, server: Server) -> bool:
         try:
@@ -358,26 +358,14 @@ class PostgresPair:
 
     def _await_answer(self, server: Server) -> None:
         child = self._children[server.region]
-        if not self._until(
-            lambda: child.poll() is not None or self._says(server.region, "SELECT true"), START_TIMEOUT_S
-        ):
+        if not until(lambda: child.poll() is not None or self._says(server.region, "SELECT true"), START_TIMEOUT_S):
             raise PostgresError(f"PostgreSQL in {server.region} does not answer: {self._programs.tail()}")
         if child.poll() is not None:
             raise PostgresError(f"PostgreSQL in {server.region} ended at start: {self._programs.tail()}")
 
     def _await_streaming(self, server: Server) -> None:
-        if not self._until(lambda: self._streaming(server), START_TIMEOUT_S):
+        if not until(lambda: self._streaming(server), START_TIMEOUT_S):
             raise PostgresError(f"no standby streams from {server.region}: {self._programs.tail()}")
-
-    @staticmethod
-    def _until(condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Poll `condition` every 50 ms for at most `timeout_s`; what it said last."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
 
 
 def _unlock(server: Server) -> None:
@@ -386,12 +374,3 @@ def _unlock(server: Server) -> None:
     Safe because this pair alone starts servers on the folder, and ended the former one itself.
     """
     (server.data / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _kill_tree(child: subprocess.Popen[bytes]) -> None:
-    """SIGKILL a minder, its server and the server's own children, all at once as a power cut would."""
-    with contextlib.suppress(psutil.Error):
-        for process in psutil.Process(child.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-    processes.kill(child)

@@ -6,12 +6,10 @@ import importlib.util
 import os
 import pwd
 import shutil
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
-from lab import processes
-
-TOOL_TIMEOUT_S = 60.0
+from lab.minded import Minded, fed
 
 
 class PostgresError(Exception):
@@ -34,12 +32,15 @@ def _has_name(uid: int) -> bool:
     return True
 
 
-class Programs:
+class Programs(Minded):
     """Runs PostgreSQL's programs as a user that they accept (they refuse root)."""
 
+    failure = PostgresError
+    forgotten = ("PG",)
+
     def __init__(self, work: Path, user: str | None) -> None:
+        super().__init__(work / "postgres.log")
         self._work = work
-        self.log = work / "postgres.log"
         self.install = installation()
         self.user = user or self._choose()
         if self.user == "nobody":
@@ -54,7 +55,7 @@ class Programs:
         if uid != 0 and _has_name(uid):
             return "self"
         probe = self.start("namespace", ["/bin/true"], grace_s=1.0)
-        if self._finish(probe) == 0:
+        if self.finish(probe) == 0:
             return "namespace"
         if uid != 0:
             raise PostgresError(f"user id {uid} has no name on this machine: run as a user that /etc/passwd lists")
@@ -80,37 +81,13 @@ class Programs:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, 65534, 65534, follow_symlinks=False)
 
-    def start(self, user: str, argv: list[str], grace_s: float) -> subprocess.Popen[bytes]:
-        """Start one program under a minder."""
-        minder = processes.python("-I", "-S", str(processes.ROOT / "lab" / "minder.py"))
-        options = ["--as", user, "--grace-s", str(grace_s), "--parent", str(os.getpid()), "--"]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C", "TZ": "UTC"}
-        with self.log.open("ab") as log:
-            return processes.spawn([*minder, *options, *argv], stderr=log, env=env)
-
     def run(self, name: str, *args: str) -> None:
         """Run one tool to its end; PostgresError with the end of the log when it fails."""
-        self._run(name, [str(self.install / "bin" / name), *args])
+        self.run_as(self.user, name, self._argv(name, args))
 
     def feed(self, text: Path, name: str, *args: str) -> None:
-        """As `run`, with the file `text` on its standard input (a minder's own is its life line)."""
-        shell = ["/bin/sh", "-c", 'text=$1; shift; exec "$@" <"$text" >&2', "feed", str(text)]
-        self._run(name, [*shell, str(self.install / "bin" / name), *args])
+        """As `run`, with the file `text` on its standard input."""
+        self.run_as(self.user, name, fed(text, self._argv(name, args)))
 
-    def _run(self, name: str, argv: list[str]) -> None:
-        code = self._finish(self.start(self.user, argv, grace_s=1.0))
-        if code != 0:
-            raise PostgresError(f"{name} ended with {code}: {self.tail()}")
-
-    def _finish(self, child: subprocess.Popen[bytes]) -> int:
-        try:
-            return child.wait(timeout=TOOL_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            processes.kill(child)
-            return -1
-        finally:
-            processes.stop(child, 0.0)
-
-    def tail(self) -> str:
-        """The last lines of the log, for an error message."""
-        return " | ".join(self.log.read_text(errors="replace").splitlines()[-4:])
+    def _argv(self, name: str, args: Sequence[str]) -> list[str]:
+        return [str(self.install / "bin" / name), *args]

@@ -29,8 +29,9 @@ FAILOVER_S = 180.0
 """A failover of an Aurora cluster, 20 to 40 s where it was observed, is over within this."""
 LATE_S = 282.6
 """How late a real notification of RDS came (Event Time 14:04:18, SNS Timestamp 14:09:00)."""
-STARTED, CANCELLED = "RDS-EVENT-0073", "RDS-EVENT-0070"
+STARTED, FAILED, CANCELLED = "RDS-EVENT-0073", "RDS-EVENT-0069", "RDS-EVENT-0070"
 START_TEXT, AGAIN_TEXT = "Started cross AZ failover to DB instance: ", "Promoting previous primary again: "
+FAILED_TEXT = "Cluster failover failed, check the health of your cluster instances and try again."
 ADDRESSES = "IP_DICT"
 """The function's variable with the address of each instance, made at deployment."""
 
@@ -146,13 +147,15 @@ def test_events_arrive_in_another_order(drill: Drill, target: Target) -> None:
 
 @pytest.mark.failover
 def test_failover_is_cancelled(drill: Drill, target: Target) -> None:
-    """A failover starts and is given up: the old writer stays, which the filter does not let the function know."""
+    """A failover starts, fails and is given up: the old writer stays, which the filter does not let the function
+    know."""
     begin(drill, target)
     with drill.window("failover", survivor=target.regions.standby):
         reader, writer = target.value("reader_instance"), target.value("writer_instance")
         topic, source = target.resource("events_topic"), target.resource("source_db_cluster").name
         drill.perform(PublishRdsEvent(topic, source, STARTED, START_TEXT + reader, 1, "errors"))
-        drill.perform(event(target, 2, AGAIN_TEXT + writer, CANCELLED))
+        drill.perform(event(target, 2, FAILED_TEXT, FAILED))
+        drill.perform(event(target, 3, AGAIN_TEXT + writer, CANCELLED))
         recover(drill, target)
 
 

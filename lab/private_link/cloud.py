@@ -7,8 +7,6 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 
-import psycopg
-
 from lab.adapters import targets
 from lab.aws.arc import Arc
 from lab.aws.cloudwatch import AlarmEngine
@@ -24,9 +22,9 @@ from lab.aws.synthetics import CanaryRunner
 from lab.base_cloud import BaseCloud
 from lab.dns import Answer
 from lab.nlb import NetworkBalancer, NlbConfig
-from lab.postgres_programs import PostgresError
+from lab.polling import until
 from lab.private_link import infra, names, swap
-from lab.private_link.databases import CLIENT, TABLE, Replica, Source, until
+from lab.private_link.engines import POSTGRESQL, Replica, Source, scheme_of
 from lab.private_link.names import TOKYO
 
 
@@ -52,14 +50,14 @@ class SourceInstances:
         """See Source."""
         try:
             return self._source.ready(instance)
-        except psycopg.Error:
+        except self._source.errors:
             return False
 
-    @staticmethod
-    def _do(step: Callable[[str], None], instance: str) -> None:
+    def _do(self, step: Callable[[str], None], instance: str) -> None:
+        failures: tuple[type[Exception], ...] = (*self._source.errors, OSError)
         try:
             step(instance)
-        except (PostgresError, psycopg.Error, OSError) as error:
+        except failures as error:
             raise PairError(str(error)) from error
 
 
@@ -71,9 +69,10 @@ class Cloud(BaseCloud):
     def open(self, port: int) -> None:
         """Start the API and its engines and create the resources. port: of all databases."""
         self._http_port = port
+        self.scheme = scheme_of(self._settings["engine"] or POSTGRESQL)
         self._start_server()
         self._start_engines()
-        infra.cluster(self._server.client)
+        infra.cluster(self._server.client, self.scheme)
         self._group = infra.balancing(self._server.client, port)
         self._start_balancer()
         environment = {
@@ -91,8 +90,8 @@ class Cloud(BaseCloud):
         self._rds.attach(SourceInstances(source))
         self._await("the load balancer's target is known", lambda: "unhealthy" in self._nlb.states().values())
         replica.subscribe(*self._nlb.address)
-        source.await_slot(names.READER)
-        self._await("a marker reaches the replica", lambda: self._marked(replica))
+        source.await_able(names.READER)
+        self._await("a marker reaches the replica", lambda: self._marked(source, replica))
         self._server.misbehave(*self._settings["misbehave"])
 
     # -- engines ----------------------------------------------------------------------------------------------
@@ -159,12 +158,10 @@ class Cloud(BaseCloud):
 
     # -- readiness --------------------------------------------------------------------------------------------
 
-    def _marked(self, replica: Replica) -> bool:
-        """Whether a new marker written at the cluster's endpoint reaches the replica."""
-        made, host = f"lab-{uuid.uuid4()}", names.INSTANCES[names.WRITER]
-        conninfo = f"host={host} port={self._http_port} dbname=postgres user={CLIENT} connect_timeout=2"
-        with contextlib.suppress(psycopg.Error), psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute(
-                f"INSERT INTO {TABLE} (id, account, body) VALUES (%s, 'lab', '{{}}')".encode(), (made,)
-            )
-        return until(lambda: replica.has(made), 5.0)
+    @staticmethod
+    def _marked(source: Source, replica: Replica) -> bool:
+        """Whether a new marker written at the writer reaches the replica."""
+        made = f"lab-{uuid.uuid4()}"
+        with contextlib.suppress(*source.errors):
+            source.mark(names.WRITER, made)
+        return until(lambda: replica.has(made), 5.0, replica.errors)

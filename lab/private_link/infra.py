@@ -13,18 +13,20 @@ from lab.private_link.names import TOKYO
 
 Client = Callable[[str, str], Any]
 """client(service, region): a boto3 client of the lab's API."""
-ENGINE = "aurora-postgresql"
+ENGINES = {"postgresql": "aurora-postgresql", "mysql": "aurora-mysql"}
+"""By the scheme of its clients' URLs."""
 ATTRIBUTES = {
     "deregistration_delay.timeout_seconds": "0",
     "deregistration_delay.connection_termination.enabled": "true",
 }
 
 
-def cluster(client: Client) -> None:
+def cluster(client: Client, scheme: str) -> None:
     """The cluster with its two instances, the first of which is the writer."""
+    engine = ENGINES[scheme]
     rds = client("rds", TOKYO)
     admin = {"MasterUsername": "postgres", "MasterUserPassword": "only-in-the-lab"}
-    rds.create_db_cluster(DBClusterIdentifier=names.CLUSTER, Engine=ENGINE, **admin)
+    rds.create_db_cluster(DBClusterIdentifier=names.CLUSTER, Engine=engine, **admin)
     # Only the random part of its endpoint's name is moto's own choice; a target file must know it before.
     rds_backends[names.ACCOUNT][TOKYO].clusters[names.CLUSTER].url_identifier = names.ENDPOINT_ID
     for name in names.INSTANCES:
@@ -32,7 +34,7 @@ def cluster(client: Client) -> None:
             DBInstanceIdentifier=name,
             DBClusterIdentifier=names.CLUSTER,
             DBInstanceClass="db.r6g.large",
-            Engine=ENGINE,
+            Engine=engine,
         )
 
 

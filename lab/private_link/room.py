@@ -13,9 +13,7 @@ from lab.clock import LabClock
 from lab.metronome import Metronome
 from lab.opening import opened, require_loopback
 from lab.plan import Plan
-from lab.postgres_seed import Seed
-from lab.private_link import names, settings
-from lab.private_link.databases import Replica, Source
+from lab.private_link import engines, names, settings
 from lab.truth import Truth
 
 DATABASE_TIMEOUT_S = 60.0
@@ -68,10 +66,9 @@ class PrivateLink:
         self._closers.close()
 
     def _start_databases(self, port: int) -> list[concurrent.futures.Future[None]]:
-        folder, seed = self._plan.state_dir, Seed(self._plan.state_dir / "postgres-seed")
-        retry_wall_s = self._clock.wall_s(self._settings["replica.retry_s"])
-        self._source = Source(folder / "postgres-source", names.INSTANCES, port, seed)
-        self._replica = Replica(folder / "postgres-replica", names.REPLICA_ADDRESS, port, seed, retry_wall_s)
+        folder, retry_wall_s = self._plan.state_dir, self._clock.wall_s(self._settings["replica.retry_s"])
+        engine = self._settings["engine"] or engines.POSTGRESQL
+        self._source, self._replica = engines.databases(engine, folder, port, retry_wall_s)
         pool = concurrent.futures.ThreadPoolExecutor(2, thread_name_prefix="database")
         self._closers.callback(self._source.stop)
         self._closers.callback(self._replica.stop)

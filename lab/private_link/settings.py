@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab.setting import Setting, misbehaviour, read_settings, seconds
+from lab.private_link.engines import ENGINES, POSTGRESQL
+from lab.setting import Setting, misbehaviour, one_of, read_settings, seconds
 
 SETTINGS: Mapping[str, Setting] = {
+    "engine": Setting(
+        POSTGRESQL, one_of(ENGINES), "what the databases are; mariadb: by GTID, else by file and position"
+    ),
     "misbehave": Setting((), misbehaviour, "how the AWS API misbehaves from when the lab is up"),
     "nlb.registration_s": Setting(60.0, seconds(0, 86400), "registration of a target until it takes connections"),
     "rds.event_delay_s": Setting(5.0, seconds(0, 86400), "an event until its notification (two real ones: 176, 283)"),

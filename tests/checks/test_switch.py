@@ -8,7 +8,7 @@ import pytest
 
 from checks.signals import TARGETS
 from checks.switch import switch_findings
-from checks.windows import Window
+from checks.windows import PROBE, Window
 from drill.ledger import Write
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Verdict
@@ -77,3 +77,33 @@ def test_a_system_without_such_a_balancer_is_not_asked() -> None:
     """No finding."""
     header = {**HEADER, "target": {"resources": {"transaction": {}}}}
     assert list(switch_findings(History(header, observations=(seen(120.0, WRITER),), writes=WRITES), WINDOW)) == []
+
+
+def read_back(at_s: float, outcome: Outcome) -> Observation:
+    """A marker, written and looked for at the replica."""
+    return Observation(at_s - 0.5, at_s, PROBE, "ap-northeast-1", outcome, "")
+
+
+FAILED = tuple(read_back(at_s, Outcome.FAIL) for at_s in (110.0, 120.0, 130.0, 138.0))
+
+
+@pytest.mark.parametrize(
+    ("turned_s", "read_backs", "found"),
+    [
+        (105.0, FAILED, ["switch, failover", "replica, failover"]),
+        (105.0, (*FAILED[:3], read_back(138.0, Outcome.OK)), ["switch, failover"]),
+        (105.0, (*FAILED[:3], read_back(138.0, Outcome.UNKNOWN)), ["switch, failover"]),
+        (125.0, FAILED, ["switch, failover"]),
+        (105.0, (), ["switch, failover"]),
+    ],
+    ids=["nothing arrives", "it arrives", "nobody knows", "turned lately", "nobody looked"],
+)
+def test_a_replica_that_does_not_follow_the_right_target_is_named(
+    turned_s: float, read_backs: tuple[Observation, ...], found: list[str]
+) -> None:
+    """Only when the writer has been registered for long, rows were acknowledged there, and not one was read back."""
+    looks = (seen(turned_s, READER), *(seen(at_s, WRITER) for at_s in (turned_s + 1, 139.0)))
+    history = History(HEADER, observations=(*looks, *read_backs), writes=WRITES)
+    findings = list(switch_findings(history, WINDOW))
+    assert [f.name for f in findings] == found
+    assert all("stuck" in f.reason and "GTID" in f.advice for f in findings[1:])

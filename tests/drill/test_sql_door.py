@@ -18,7 +18,7 @@ from drill.writing import WriteClient
 from lab.postgres import Extra, free_port
 from lab.postgres_seed import Seed
 from lab.postgres_server import PostgresServer
-from lab.private_link.databases import HBA, MARKERS
+from lab.private_link.on_postgres import HBA, MARKERS
 
 HOST = "127.105.9.40"
 WRITES = WritePath.model_validate(
@@ -56,9 +56,9 @@ def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
     made.close()
 
 
-def client(port: int, ledger: LedgerWriter | None, timeout_s: float = 5.0) -> WriteClient:
+def client(port: int, ledger: LedgerWriter | None, timeout_s: float = 5.0, scheme: str = "postgresql") -> WriteClient:
     """Writes to and reads from that port."""
-    url, clock = f"postgresql://{HOST}:{port}", SystemClock()
+    url, clock = f"{scheme}://{HOST}:{port}", SystemClock()
     return WriteClient(WRITES, SqlDoor(WRITES, CachingClient([]), url, url, timeout_s, clock), ledger)
 
 
@@ -116,9 +116,10 @@ def test_a_connection_that_is_cut_in_the_middle_is_indeterminate(
     writer.door.close()
 
 
-def test_a_server_that_never_speaks_holds_nobody(ledger: LedgerWriter) -> None:
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+def test_a_server_that_never_speaks_holds_nobody(ledger: LedgerWriter, scheme: str) -> None:
     """A port that takes connections and says nothing."""
     with socket.create_server((HOST, 0)) as mute:
-        done = client(int(mute.getsockname()[1]), ledger, timeout_s=1.0).submit("marker", "drill-6")
+        done = client(int(mute.getsockname()[1]), ledger, timeout_s=1.0, scheme=scheme).submit("marker", "drill-6")
     assert done.result == "refused"
     assert done.reply.error == "timeout"

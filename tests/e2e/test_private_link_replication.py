@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.drilling import drill
+from tests.mariadb import needs_mariadb
 
 pytestmark = [pytest.mark.alone, pytest.mark.long]
 
@@ -34,6 +35,29 @@ def test_the_replica_follows_a_failover_there_and_back(tmp_path: Path) -> None:
     for window in ("failover", "failback"):
         assert passed.finding(f"switch, {window}")["verdict"] == "PASS"
         assert passed.finding(f"recovery time, {window}")["interval"]["low_s"] > 0
+
+
+@needs_mariadb
+def test_a_replica_that_follows_by_gtid_follows_there_and_back(tmp_path: Path) -> None:
+    """The headline on MariaDB: as on the default databases."""
+    passed = drill(tmp_path, "-m", "failover and headline", *TARGET, "--lab-set=engine=mariadb")
+    assert passed.code == 0, passed.output
+    for window in ("failover", "failback"):
+        assert passed.finding(f"switch, {window}")["verdict"] == "PASS"
+        assert passed.finding(f"recovery time, {window}")["interval"]["low_s"] > 0
+
+
+@needs_mariadb
+def test_a_replica_that_follows_by_file_and_position_stops(tmp_path: Path) -> None:
+    """The balancer is turned rightly, and still nothing arrives: FAIL, with what would have prevented it."""
+    failed = drill(
+        tmp_path, "-m", "failover and headline", *TARGET, *QUICK, *ONCE, "--lab-set=engine=mariadb-anonymous"
+    )
+    assert failed.code == 1, failed.output
+    assert failed.finding("switch, failover")["verdict"] == "PASS"
+    assert failed.finding("recovery time, failover")["verdict"] == "FAIL"
+    found = failed.finding("replica, failover")
+    assert (found["verdict"], "GTID" in found["advice"]) == ("FAIL", True)
 
 
 @pytest.mark.parametrize("scenario", ["twice", "other_link"])

@@ -1,7 +1,8 @@
-"""The whole system: one lab, which fails over once."""
+"""The whole system: one lab of each kind of database, which fails over once."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,23 +10,27 @@ from typing import Any
 
 import boto3
 import dns.resolver
-import psycopg
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from drill.sql_door import engine_of
+from drill.sql_session import NotOpen, SqlServer
 from lab.launch import Lab, LabInfo, launch
 from lab.private_link import names
 from lab.private_link.names import INSTANCES, READER, TOKYO, WRITER
+from tests.mariadb import needs_mariadb
 
 SPEED = 30.0
 LIMIT_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
+@pytest.fixture(
+    scope="module", params=["postgresql", pytest.param("mariadb", marks=[needs_mariadb, pytest.mark.long])]
+)
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """One system for this file."""
-    with launch("private-link-replication", SPEED) as running:
+    with launch("private-link-replication", SPEED, settings=[f"engine={request.param}"]) as running:
         yield running
 
 
@@ -49,12 +54,16 @@ def until(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
-def sql(info: LabInfo, host: str, statement: str, *values: str) -> list[tuple[Any, ...]]:
-    """Run a statement as a client does; psycopg.Error when the server does not take it."""
-    conninfo = f"host={host} port={info.http_port} dbname=postgres user=drill connect_timeout=2"
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        done = connection.execute(statement.encode(), values)
-        return done.fetchall() if done.description else []
+def sql(info: LabInfo, host: str, statement: str, *values: str) -> tuple[Any, ...] | None:
+    """Run a statement as a client does; its first row. NotOpen, or an error of `refusals`."""
+    engine = engine_of(f"{info.scheme}://{host}")
+    with contextlib.closing(engine.open(SqlServer(host, info.http_port, engine.database, "drill"), host, 5.0)) as one:
+        return one.run(statement, values)
+
+
+def refusals(info: LabInfo) -> type[Exception]:
+    """What a server raises that does not take a statement."""
+    return engine_of(f"{info.scheme}://").errors
 
 
 def mark(info: LabInfo, host: str) -> str:
@@ -66,7 +75,7 @@ def mark(info: LabInfo, host: str) -> str:
 
 def arrived(info: LabInfo, marker: str) -> bool:
     """Whether it is at the replica."""
-    return bool(sql(info, names.REPLICA_ADDRESS, "SELECT id FROM drill_marker WHERE id = %s", marker))
+    return sql(info, names.REPLICA_ADDRESS, "SELECT id FROM drill_marker WHERE id = %s", marker) is not None
 
 
 def group(info: LabInfo) -> str:
@@ -103,7 +112,7 @@ def test_it_is_as_published(lab: Lab) -> None:
     assert writer(lab.info) == WRITER
     assert endpoint(lab.info) == {INSTANCES[WRITER]}
     assert registered(lab.info) == {INSTANCES[WRITER]: "unhealthy"}
-    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+    with pytest.raises(refusals(lab.info), match="read-only"):
         mark(lab.info, INSTANCES[READER])
     with pytest.raises(ClientError, match="InvalidTarget"):
         aws(lab.info, "elbv2").register_targets(TargetGroupArn=group(lab.info), Targets=[{"Id": "192.0.2.1"}])
@@ -147,9 +156,12 @@ def test_pointed_at_the_reader_the_replica_gets_nothing(lab: Lab) -> None:
 def reads_only(info: LabInfo, host: str) -> bool:
     """Whether a reader answers there."""
     try:
-        return sql(info, host, "SELECT pg_is_in_recovery()") == [(True,)]
-    except psycopg.Error:
+        mark(info, host)
+    except NotOpen:
         return False
+    except refusals(info) as error:
+        return "read-only" in str(error)
+    return False
 
 
 def test_a_setting_that_does_not_exist_is_refused_by_name() -> None:

@@ -7,23 +7,22 @@ serves: on the other instance it is a copy, and who follows it there is refused,
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
 
+from lab.polling import until
 from lab.postgres import Extra, PostgresPair
 from lab.postgres_programs import PostgresError
 from lab.postgres_seed import Seed
 from lab.postgres_server import PostgresServer
+from lab.private_link.engines import READY_WALL_S, Errors
 
 CLIENT, REPLICATOR = "drill", "replicator"
 TABLE, PUBLICATION, SUBSCRIPTION, SLOT = "drill_marker", "drill", "drill", "drill_replica"
 STANDBY_SLOT = "reader"
-READY_WALL_S = 20.0
-STEP_WALL_S = 0.05
+ERRORS: Errors = (PostgresError, psycopg.Error)
 HBA = tuple(f"host all {user} 127.0.0.0/8 trust" for user in (CLIENT, REPLICATOR))
 """Only processes of this machine reach these addresses, and what is kept here is nobody's."""
 SOURCE = {
@@ -43,12 +42,15 @@ SOURCE_SCHEMA = (
 )
 
 
-class Source:
-    """The two instances of the cluster, named by their identifiers; the first one is the writer at start."""
+class PostgresSource:
+    """See lab.private_link.engines.Source; the first instance is the writer at start."""
+
+    errors = ERRORS
 
     def __init__(self, work: Path, addresses: Mapping[str, str], port: int, seed: Seed) -> None:
         extra = Extra(SOURCE, HBA, STANDBY_SLOT)
         self.pair = PostgresPair(work, addresses, dict.fromkeys(addresses, port), seed=seed, extra=extra)
+        self._addresses, self._port = addresses, port
         self._names = tuple(addresses)
 
     def start(self) -> None:
@@ -88,10 +90,10 @@ class Source:
         self._shield(self._other(instance))
         self._copy_slot(instance)
 
-    def await_slot(self, instance: str) -> None:
+    def await_able(self, instance: str) -> None:
         """Wait until the reader could go on where the replica is; PostgresError when it does not come to that."""
         self._copy_slot(instance)
-        if not until(lambda: self.ready(instance)):
+        if not until(lambda: self.ready(instance), READY_WALL_S, ERRORS):
             raise PostgresError(f"the replica's position did not reach {instance}")
 
     def ready(self, reader: str) -> bool:
@@ -102,6 +104,15 @@ class Source:
         self._execute(self._other(reader), "SELECT pg_log_standby_snapshot()")
         ready = f"SELECT FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND synced AND NOT temporary"
         return bool(self._rows(reader, ready))
+
+    def mark(self, instance: str, marker: str) -> None:
+        """Commit a marker there."""
+        server = f"host={self._addresses[instance]} port={self._port}"
+        conninfo = f"{server} dbname=postgres user={CLIENT} connect_timeout=2"
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            connection.execute(
+                f"INSERT INTO {TABLE} (id, account, body) VALUES (%s, 'lab', '{{}}')".encode(), (marker,)
+            )
 
     def _other(self, instance: str) -> str:
         return next(name for name in self._names if name != instance)
@@ -132,8 +143,10 @@ class Source:
             return list(connection.execute(query.encode()).fetchall())
 
 
-class Replica:
-    """The replica outside. retry_wall_s: pause between its attempts to connect to its source."""
+class PostgresReplica:
+    """See lab.private_link.engines.Replica. retry_wall_s: pause between its attempts to connect to its source."""
+
+    errors = ERRORS
 
     def __init__(self, work: Path, host: str, port: int, seed: Seed, retry_wall_s: float) -> None:
         pause = f"{max(1, round(retry_wall_s * 1000))}ms"
@@ -152,22 +165,20 @@ class Replica:
             f"PUBLICATION {PUBLICATION} WITH (slot_name = '{SLOT}', failover = true, copy_data = false)"
         )
 
-    def has(self, id: str) -> bool:
+    def has(self, marker: str) -> bool:
         """Whether a marker has reached it."""
         with psycopg.connect(self.server.conninfo, autocommit=True) as connection:
-            return bool(connection.execute(f"SELECT FROM {TABLE} WHERE id = %s".encode(), (id,)).fetchall())
+            return bool(connection.execute(f"SELECT FROM {TABLE} WHERE id = %s".encode(), (marker,)).fetchall())
 
     def stop(self) -> None:
         """End it."""
         self.server.stop()
 
 
-def until(condition: Callable[[], bool], wall_s: float = READY_WALL_S) -> bool:
-    """Poll at most so long; a database that does not answer is not there yet. What it said last."""
-    deadline = time.monotonic() + wall_s
-    while time.monotonic() < deadline:
-        with contextlib.suppress(psycopg.Error):
-            if condition():
-                return True
-        time.sleep(STEP_WALL_S)
-    return False
+def databases(
+    folder: Path, instances: Mapping[str, str], replica: tuple[str, int], retry_wall_s: float
+) -> tuple[PostgresSource, PostgresReplica]:
+    """Source and replica below `folder`, not started. replica: where it listens."""
+    seed = Seed(folder / "postgres-seed")
+    source = PostgresSource(folder / "postgres-source", instances, replica[1], seed)
+    return source, PostgresReplica(folder / "postgres-replica", *replica, seed, retry_wall_s)
