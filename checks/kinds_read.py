@@ -125,6 +125,18 @@ def _stage(aws: Aws, reader: Reader, found: Found) -> Replies:
 def _table(aws: Aws, reader: Reader, found: Found) -> Replies:
     for operation in ("DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"):
         yield _read(reader, found, "dynamodb", operation, TableName=found.name)
+    yield "GetResourcePolicy", {"Policy": _policy(reader, found)}
+
+
+def _policy(reader: Reader, found: Found) -> str | None:
+    """A table's resource policy, without its revision, which is another one whenever the same policy is put again."""
+    try:
+        _, reply = _read(reader, found, "dynamodb", "GetResourcePolicy", ResourceArn=found.arn)
+    except AwsFailed as error:
+        if error.code != "PolicyNotFoundException":
+            raise
+        return None
+    return str(reply["Policy"])
 
 
 def _item(aws: Aws, reader: Reader, found: Found) -> Replies:
