@@ -55,5 +55,6 @@ def _loud(region: str, taken: list[Write], of: int, turned_s: float, speed: floa
     first, last = ((w.sent_s - turned_s) * speed for w in (taken[0], taken[-1]))
     return (
         f"{region} had been told to stop, and acknowledged {len(taken)} of {of} writes that were sent to it after "
-        f"DNS had turned the traffic away (first after {first:.0f} s, last after {last:.0f} s, first id {taken[0].id})"
+        f"DNS had turned the traffic away (first after {first:.0f} s, last after {last:.0f} s, "
+        f"first id {taken[0].id})"
     )

@@ -1,9 +1,9 @@
 """A part of the network from which nothing comes and into which nothing goes: no answer, and no refusal either.
 
-On loopback there is nothing between two ends that could lose packets, and a firewall would need rights over the whole
-machine. So who listens there attaches to its own sockets a socket filter that drops every packet (Linux, any user):
-the kernel then answers neither a SYN nor data, and the peer's own TCP tries again and at last gives up. What a process
-there was about to say it keeps to itself (`Dark.lifted`).
+On loopback there is nothing between two ends that could lose packets, and a firewall would need rights over the
+whole machine. So who listens there attaches to its own sockets a filter that drops every packet (Linux, any user):
+the kernel then answers neither a SYN nor data, and the peer's own TCP tries again and at last gives up. What a
+process there was about to say it keeps to itself (`Dark.lifted`).
 """
 
 from __future__ import annotations

@@ -215,9 +215,9 @@ def test_whole_region_unreachable(drill: Drill, target: Target) -> None:
 
 @pytest.mark.failover(windows=("failover",))
 def test_quiesce_without_margin(drill: Drill, target: Target) -> None:
-    """Tokyo's services cannot read their stop flag, and the operators start the failover machine, which waits 10 s for
-    a cache of 10 s and asks nobody. The worker takes an unread flag for "stop", the API for "go on": while Aurora
-    moves and Osaka opens, Tokyo goes on to acknowledge what reaches it."""
+    """Tokyo's services cannot read their stop flag, and the operators start the failover machine, which waits 10 s
+    for a cache of 10 s and asks nobody. The worker takes an unread flag for "stop", the API for "go on": while
+    Aurora moves and Osaka opens, Tokyo goes on to acknowledge what reaches it."""
     primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
     look_first(drill, target)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -23,8 +22,7 @@ def told() -> list[list[str]]:
 
 @pytest.fixture
 def acls(server: AwsServer, truth: Truth, told: list[list[str]]) -> NetworkAcls:
-    listener: Callable[[Sequence[str]], None] = lambda networks: told.append(list(networks))
-    acls = NetworkAcls(server, truth, [TOKYO], [listener])
+    acls = NetworkAcls(server, truth, [TOKYO], [lambda networks: told.append(list(networks))])
     acls.start()
     return acls
 
