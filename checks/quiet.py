@@ -20,8 +20,9 @@ QUIET = "quiet.promised"
 
 
 def promise_quiet(drill: Drill, window: str, region: str) -> None:
-    """From now on it is judged whether `region` takes a write once the traffic of that window is turned away."""
-    drill.timeline.mark(QUIET, window=window, region=region)
+    """It will be judged whether `region` takes a write once the traffic of that window is turned away from it."""
+    said = f"{region} is to take no write once the traffic is turned away"
+    drill.look(said, lambda: drill.timeline.mark(QUIET, window=window, region=region).name)
 
 
 def quiet_findings(history: History, window: Window, settings: Settings) -> Iterator[Finding]:

@@ -31,6 +31,19 @@ SOON_PERIODS = 3
 """One more than published: the second witness comes a minute late, which the initiator's 110 s cover."""
 
 
+def take_over(drill: Drill, target: Target) -> None:
+    """Tokyo loses its Transaction service, and Osaka serves: what comes before most of the weak points."""
+    standby, timings = target.regions.standby, target.timings
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+    ):
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+
 def test_nothing_to_abort(drill: Drill, target: Target) -> None:
     """Nobody started the machine, so it is nowhere half way: what would be measured is another story."""
     standby, timings = target.regions.standby, target.timings
@@ -65,17 +78,10 @@ def test_machine_left_alone(drill: Drill, target: Target) -> None:
 def test_second_outage_by_hand(drill: Drill, target: Target) -> None:
     """The second outage is answered by people with the failback machine instead of by the armed automation: Tokyo
     serves, and the verdict is PASS. So the scenario's FAIL comes from the automation's one direction."""
-    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    primary = target.regions.primary
     look_first(drill, target)
     with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        take_over(drill, target)
         drill.look("alarms armed", OnlyReads(lambda: alarms_armed(drill.aws, target, drill.clock)))
     drill.look("connected", OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, STEP_S)))
     with (
@@ -83,46 +89,30 @@ def test_second_outage_by_hand(drill: Drill, target: Target) -> None:
         drill.applied(ScaleEcsService(target.resource("standby_transaction"), desired=0)),
     ):
         drill.perform(StartStateMachine(target.resource("failback_machine"), timeout_s=MACHINE_S))
-        drill.until(served_from(target, primary), timeout_s=timings.window_s)
+        drill.until(served_from(target, primary), timeout_s=target.timings.window_s)
         drill.settle(primary)
 
 
 def test_second_witness_soon(drill: Drill, target: Target) -> None:
     """Oregon's alarm comes late, but within the initiator's 110 s: the machine runs, and the verdict is PASS."""
-    standby, timings = target.regions.standby, target.timings
     look_first(drill, target)
     with (
         drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
         drill.applied(DelayAlarm(target.resource("observer_alarm"), periods=SOON_PERIODS)),
     ):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        take_over(drill, target)
     go_home(drill, target)
 
 
 def test_rule_disarmed_before_failback(drill: Drill, target: Target) -> None:
     """The failback with the rule put back first, as the document tells: Tokyo goes on serving, and the verdict is
     PASS. So it is the armed rule that turns the system round."""
-    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
     look_first(drill, target)
     with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        take_over(drill, target)
         drill.look("alarms armed", OnlyReads(lambda: alarms_armed(drill.aws, target, drill.clock)))
     go_home(drill, target)
-    drill.stay(primary, after_s=OPENING_S, for_s=FLAP_S)
+    drill.stay(target.regions.primary, after_s=OPENING_S, for_s=FLAP_S)
 
 
 def test_network_lost_and_nobody_armed(drill: Drill, target: Target) -> None:
