@@ -54,7 +54,7 @@ def _record(aws: Aws, reader: Reader, found: Found) -> Replies:
 
 
 def _network_acl(aws: Aws, reader: Reader, found: Found) -> Replies:
-    """Its rules by number: nobody promises in which order they come, and a rule that is replaced may change places."""
+    """Its rules by number: nobody promises an order, and one that was replaced may stand elsewhere than before."""
     operation, reply = _read(reader, found, "ec2", "DescribeNetworkAcls", NetworkAclIds=[found.extra["id"]])
     for acl in reply["NetworkAcls"]:
         acl["Entries"] = sorted(acl["Entries"], key=lambda entry: (entry["Egress"], entry["RuleNumber"]))
