@@ -231,8 +231,8 @@ CHANGES = (
     Sample("people told", SetAlarmActions(ALARM, enabled=True), _actions_off, _actions_on, keys=("pager_alarm",)),
     Sample("rule without targets", RemoveTargets(AUTOMATION), keys=ARMING),
     Sample("record without weight", SetRecordWeight(RECORD, 0), in_account=False, keys=("osaka_record",)),
-    Sample("network denied", DenyNetworkAcl(NETWORK), keys=("app_network_acl",)),
-    Sample("flag not written", DenyTable(FLAGS, ("PutItem",)), keys=("stop_table",)),
+    Sample("network denied", DenyNetworkAcl(NETWORK), keys=("app_network_acl", "primary_network_acl")),
+    Sample("flag not written", DenyTable(FLAGS, ("PutItem",)), keys=("stop_table", "global_table")),
 )
 ACTIONS = (
     Sample("tasks stopped", StopTasks(SERVICE, 300.0), _run_tasks, _stop_tasks, _stopped_tasks),
