@@ -172,6 +172,7 @@ def test_rule_enabled_during_failback(drill: Drill, target: Target) -> None:
         go_home(drill, target, time=2)
 
 
+@pytest.mark.needs("primary_network_acl", "a network ACL of all the primary Region's subnets and of no others")
 @pytest.mark.failover(windows=("failover",))
 def test_network_of_the_region_lost(drill: Drill, target: Target) -> None:
     """All of Tokyo's subnets become a black hole: clients hang, nobody is refused. Tokyo's API and what AWS itself
@@ -191,6 +192,8 @@ def test_network_of_the_region_lost(drill: Drill, target: Target) -> None:
     go_home(drill, target)
 
 
+@pytest.mark.needs("primary_network_acl", "a network ACL of all the primary Region's subnets and of no others")
+@pytest.mark.needs("stop_table", "the table of the primary Region's stop flag")
 @pytest.mark.failover(windows=("failover",))
 def test_whole_region_unreachable(drill: Drill, target: Target) -> None:
     """The same, and Tokyo's DynamoDB takes no stop flag, as when the Region's API is gone with its network. Before
@@ -213,6 +216,7 @@ def test_whole_region_unreachable(drill: Drill, target: Target) -> None:
     go_home(drill, target)
 
 
+@pytest.mark.needs("stop_table", "the table of the primary Region's stop flag")
 @pytest.mark.failover(windows=("failover",))
 def test_quiesce_without_margin(drill: Drill, target: Target) -> None:
     """Tokyo's services cannot read their stop flag, and the operators start the failover machine, which waits 10 s
