@@ -20,6 +20,7 @@ from checks.looks import spoiled_passes
 from checks.names import servers_of
 from checks.phases import phases_of
 from checks.preconditions import caused, problems_of, same_fault
+from checks.quiet import quiet_findings
 from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
@@ -132,6 +133,7 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
         yield balances_finding(history, measured, measured.point.balances)
     yield from end_state_findings(history, measured.window)
     yield from switch_findings(history, measured.window)
+    yield from quiet_findings(history, measured.window, settings)
     yield evidence_finding(measured)
 
 

@@ -54,7 +54,11 @@ def _record(aws: Aws, reader: Reader, found: Found) -> Replies:
 
 
 def _network_acl(aws: Aws, reader: Reader, found: Found) -> Replies:
-    yield _read(reader, found, "ec2", "DescribeNetworkAcls", NetworkAclIds=[found.extra["id"]])
+    """Its rules by number: nobody promises an order, and one that was replaced may stand elsewhere than before."""
+    operation, reply = _read(reader, found, "ec2", "DescribeNetworkAcls", NetworkAclIds=[found.extra["id"]])
+    for acl in reply["NetworkAcls"]:
+        acl["Entries"] = sorted(acl["Entries"], key=lambda entry: (entry["Egress"], entry["RuleNumber"]))
+    yield operation, reply
 
 
 def _machine(aws: Aws, reader: Reader, found: Found) -> Replies:
@@ -125,6 +129,18 @@ def _stage(aws: Aws, reader: Reader, found: Found) -> Replies:
 def _table(aws: Aws, reader: Reader, found: Found) -> Replies:
     for operation in ("DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"):
         yield _read(reader, found, "dynamodb", operation, TableName=found.name)
+    yield "GetResourcePolicy", {"Policy": _policy(reader, found)}
+
+
+def _policy(reader: Reader, found: Found) -> str | None:
+    """A table's resource policy, without its revision, which is another one whenever the same policy is put again."""
+    try:
+        _, reply = _read(reader, found, "dynamodb", "GetResourcePolicy", ResourceArn=found.arn)
+    except AwsFailed as error:
+        if error.code != "PolicyNotFoundException":
+            raise
+        return None
+    return str(reply["Policy"])
 
 
 def _item(aws: Aws, reader: Reader, found: Found) -> Replies:

@@ -121,12 +121,12 @@ def signals_of(history: History, window: Window, settings: Settings) -> tuple[Si
         _polled(settings, _executions(history)),
     )
     if history.of(HEALTH_CHECK):
-        return (*_by_health_check(settings), _switched(history, settings, window.survivor))
+        return (*_by_health_check(settings), switched(history, settings, window.survivor))
     steps = (
         decided,
         *_promoted(history, window, settings),
         *_rewritten(history, window, settings),
-        _switched(history, settings, window.survivor),
+        switched(history, settings, window.survivor),
     )
     return steps if window.name == FAILBACK else (_detected(settings), *steps)
 
@@ -213,7 +213,8 @@ def _count(value: str) -> int | None:
     return int(number) if number.isdecimal() else None
 
 
-def _switched(history: History, settings: Settings, survivor: str) -> Signal:
+def switched(history: History, settings: Settings, survivor: str) -> Signal:
+    """That DNS answers with addresses of the survivor alone."""
     vantage, source = _dns_vantage(history, settings)
 
     def moved(value: str) -> bool:

@@ -75,6 +75,7 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
         Read("dynamodb", "DescribeTable"),
         Read("dynamodb", "DescribeTimeToLive"),
         Read("dynamodb", "DescribeContinuousBackups"),
+        Read("dynamodb", "GetResourcePolicy"),
     ),
     "dynamodb.item": (Read("dynamodb", "GetItem"),),
 }

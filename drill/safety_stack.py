@@ -45,6 +45,11 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
         Read("secretsmanager", "DeleteResourcePolicy"),
         Read("secretsmanager", "ReplicateSecretToRegions"),
     ),
+    "dynamodb.table": (
+        Read("dynamodb", "GetResourcePolicy"),
+        Read("dynamodb", "PutResourcePolicy"),
+        Read("dynamodb", "DeleteResourcePolicy"),
+    ),
     "apigateway.stage": (Read("apigateway", "GetStage"), Read("apigateway", "UpdateStage")),
     "events.endpoint": (Read("events", "DescribeEndpoint"), Read("events", "UpdateEndpoint")),
     "route53.health_check": (Read("route53", "GetHealthCheck"), Read("route53", "UpdateHealthCheck")),

@@ -217,6 +217,9 @@ class Balancer:
         await self._server.close()
 
     def _obey(self, command: Mapping[str, Any]) -> None:
+        if command["command"] == "cut_off":
+            self._server.cut_off(command["networks"])
+            return
         action = {"register": self.register, "deregister": self.deregister}[command["command"]]
         action(command["group"], command["id"], command["port"])
 
@@ -279,6 +282,11 @@ class BalancerProcess:
     def deregister(self, group: str, target_id: str, port: int) -> None:
         """Deregister a target; it drains first (see `await_state` with None)."""
         self._command("deregister", group, target_id, port)
+
+    def cut_off(self, networks: Sequence[str]) -> None:
+        """Be a black hole at the addresses in these networks and at no others; see lab.black_hole."""
+        with contextlib.suppress(processes.ChildError):  # it has ended: nothing answers there anyway
+            self._talker.tell(json.dumps({"command": "cut_off", "networks": list(networks)}))
 
     def await_state(self, group: str, target_id: str, port: int, state: str | None, timeout_s: float) -> bool:
         """Wait (wall seconds) until a target has `state`, None = it is forgotten; whether it has."""

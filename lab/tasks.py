@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 
 from lab import processes
 from lab.balancer import BalancerProcess
+from lab.black_hole import within
 from lab.clock import LabClock
 from lab.ports import bindable
 from lab.talker import Event, Talker
@@ -47,6 +49,7 @@ class _Task:
     pid: int | None = None
     stopping: bool = False
     exited: bool = False
+    held: bool = False
 
 
 class Tasks:
@@ -71,6 +74,7 @@ class Tasks:
         self._tasks: dict[str, _Task] = {}
         self._changed = threading.Condition()
         self._next_host = 10
+        self._cut_off: tuple[ipaddress.IPv4Network, ...] = ()
         self._talker = Talker(processes.python("-m", "lab.nursery", str(os.getpid())), self._heard, "nursery")
 
     # -- life ---------------------------------------------------------------------------------------------
@@ -105,6 +109,7 @@ class Tasks:
             raise processes.ChildError(f"task {task_id} of {service} in {region} did not start")
         if spec.group is not None:
             self._balancers[region].register(spec.group, task.host, task.port)
+        self._hold(task_id, task)
         self._truth.record("task.started", region=region, service=service, task=task_id, pid=task.pid)
 
     def stop(self, region: str, service: str, task_id: str) -> None:
@@ -131,6 +136,16 @@ class Tasks:
             for task_id, task in list(self._tasks.items())
             if task.region == region and task.spec.name == service and self._serves(task)
         ]
+
+    def cut_off(self, networks: Sequence[str]) -> None:
+        """The tasks with an address in these networks reach nothing and nobody reaches them; all others are as ever.
+
+        They are held (SIGSTOP): a task without a network does nothing that anybody could see, and its files and
+        connections are still there afterwards.
+        """
+        self._cut_off = tuple(map(ipaddress.IPv4Network, networks))
+        for task_id, task in list(self._tasks.items()):
+            self._hold(task_id, task)
 
     # -- for tests and faults below ECS ---------------------------------------------------------------------
 
@@ -165,6 +180,12 @@ class Tasks:
             self._next_host = self._next_host + 1 if self._next_host < 250 else 10
             host = f"{self._networks[region]}.2.{self._next_host}"
         return host if bindable(host) else shared_host(self._networks[region])
+
+    def _hold(self, task_id: str, task: _Task) -> None:
+        held = within(task.host, self._cut_off)
+        if held != task.held and task.pid is not None:
+            task.held = held
+            self._signal(task_id, signal.SIGSTOP if held else signal.SIGCONT)
 
     def _drain(self, task: _Task) -> None:
         if task.spec.group is None or task.port is None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+
+from lab.black_hole import Dark
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 256 * 1024
@@ -152,6 +154,12 @@ class Server:
         self._handler = handler
         self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
+        self._dark = Dark()
+
+    def cut_off(self, networks: Sequence[str]) -> None:
+        """Be a black hole at the addresses in these networks and answer at all others; see lab.black_hole."""
+        listening = [sock for server in self._servers for sock in server.sockets]
+        self._dark.set(networks, [*listening, *(writer.get_extra_info("socket") for writer in self._writers)])
 
     async def listen(self, host: str, port: int) -> int:
         """Listen on host:port (0 = any free one) and return the port; OSError when it is taken."""
@@ -169,6 +177,7 @@ class Server:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
         self._writers.add(writer)
+        self._dark.admit(writer.get_extra_info("socket"))
         try:
             await self._serve(reader, writer, peer[0] if peer else "")
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
@@ -189,6 +198,7 @@ class Server:
                 response = await self._handler(request)
             except HttpError as error:
                 response, close = json_response(400, {"message": str(error)}), True
+            await self._dark.lifted(writer.get_extra_info("sockname")[0])
             writer.write(encode_response(response, close))
             await writer.drain()
 

@@ -14,6 +14,7 @@ import pytest
 
 from checks.conditions import Shows, served_from, shown
 from checks.guards import alarms_armed, before_failover, clusters_connected
+from checks.quiet import promise_quiet
 from drill.drill import Drill
 from drill.end_state import EndState
 from drill.errors import NotRecovered
@@ -22,8 +23,10 @@ from drill.target import Target
 from faults.alarm_periods import DelayAlarm
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from faults.network_acl import DenyNetworkAcl
 from faults.start_machine import StartStateMachine
 from faults.stop_machine import StopStateMachine
+from faults.table_policy import DenyTable
 
 pytestmark = pytest.mark.system("core-banking")
 
@@ -167,3 +170,69 @@ def test_rule_enabled_during_failback(drill: Drill, target: Target) -> None:
         drill.once(Shows(f"aws.execution.{machine}", "RUNNING", otherwise=True), timeout_s=MACHINE_S)
     if drill.look("writer", lambda: shown(drill.timeline, "aws.writer")) == standby:
         go_home(drill, target, time=2)
+
+
+@pytest.mark.needs("primary_network_acl", "a network ACL of all the primary Region's subnets and of no others")
+@pytest.mark.failover(windows=("failover",))
+def test_network_of_the_region_lost(drill: Drill, target: Target) -> None:
+    """All of Tokyo's subnets become a black hole: clients hang, nobody is refused. Tokyo's API and what AWS itself
+    carries between Regions lie in no subnet, so the automation can do all its steps and keeps the promises."""
+    standby, timings = target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(DenyNetworkAcl(target.resource("primary_network_acl"))),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+    go_home(drill, target)
+
+
+@pytest.mark.needs("primary_network_acl", "a network ACL of all the primary Region's subnets and of no others")
+@pytest.mark.needs("stop_table", "the table of the primary Region's stop flag")
+@pytest.mark.failover(windows=("failover",))
+def test_whole_region_unreachable(drill: Drill, target: Target) -> None:
+    """The same, and Tokyo's DynamoDB takes no stop flag, as when the Region's API is gone with its network. Before
+    all else the failover machine tells the lost Region to stop; it fails there, and nothing starts it again."""
+    standby, timings = target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with (
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+        drill.applied(DenyTable(target.resource("stop_table"), ("PutItem",))),
+    ):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(DenyNetworkAcl(target.resource("primary_network_acl"))),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+    go_home(drill, target)
+
+
+@pytest.mark.needs("stop_table", "the table of the primary Region's stop flag")
+@pytest.mark.failover(windows=("failover",))
+def test_quiesce_without_margin(drill: Drill, target: Target) -> None:
+    """Tokyo's services cannot read their stop flag, and the operators start the failover machine, which waits 10 s
+    for a cache of 10 s and asks nobody. The worker takes an unread flag for "stop", the API for "go on": while
+    Aurora moves and Osaka opens, Tokyo goes on to acknowledge what reaches it."""
+    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with home_afterwards(drill, target):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(DenyTable(target.resource("stop_table"), ("GetItem",), effect="errors")),
+        ):
+            promise_quiet(drill, "failover", primary)
+            drill.perform(StartStateMachine(target.resource("failover_machine"), timeout_s=MACHINE_S))
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)

@@ -17,6 +17,7 @@ from typing import Any
 from moto.dynamodb.models.dynamo_type import Item
 
 from lab.aws import dynamodb_store as store
+from lab.aws.dynamodb_policy import install, refusal
 from lab.aws.protocol import ApiCall
 from lab.aws.server import AwsServer
 from lab.aws.wire import HttpReply
@@ -71,6 +72,7 @@ class GlobalTables:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dynamodb-replication", daemon=True)
         store.install()
+        install()
         server.serve("dynamodb", self._answer)
 
     def start(self) -> None:
@@ -136,6 +138,8 @@ class GlobalTables:
         if not target.startswith("DynamoDB_20120810."):
             return self._server.to_moto(call)
         with store.LOCK:
+            if denied := refusal(call, self._backend(call.region), self._server.account):
+                return denied
             reply = store.answer(call)
             if reply.status != 200:
                 return reply

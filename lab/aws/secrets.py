@@ -7,7 +7,6 @@ Region that has a replica gets no second one (moto would list it twice).
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from typing import Any
 
@@ -15,6 +14,7 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.secretsmanager.responses import SecretsManagerResponse
 
 from lab.aws.protocol import AwsError
+from lab.aws.resource_policy import denies, refused
 from lab.aws.server import AwsServer
 
 READ = "secretsmanager:GetSecretValue"
@@ -27,27 +27,13 @@ class Secrets:
         server.serve_class("secretsmanager", type("Secrets", (_Secrets,), {}))
 
 
-def denies_reading(policy: str | None) -> bool:
-    """Whether a resource policy denies the value to everybody."""
-    return any(_denies(statement) for statement in json.loads(policy or "{}").get("Statement", []))
-
-
-def _denies(statement: dict[str, Any]) -> bool:
-    actions = statement.get("Action", [])
-    patterns = [actions] if isinstance(actions, str) else actions
-    everybody = statement.get("Principal") in ("*", {"AWS": "*"}) and "Condition" not in statement
-    return statement.get("Effect") == "Deny" and everybody and any(fnmatch.fnmatchcase(READ, p) for p in patterns)
-
-
 class _Secrets(SecretsManagerResponse):
     """moto's Secrets Manager, which stores policies and obeys none."""
 
     def get_secret_value(self) -> Any:
         secret = self._secret()
-        if secret is not None and denies_reading(getattr(secret, "source", secret).policy):
-            who = f"arn:aws:iam::{self.current_account}:role/lab"
-            why = f"User: {who} is not authorized to perform: {READ} on resource: {secret.arn}"
-            raise AwsError("AccessDeniedException", f"{why} with an explicit deny in a resource-based policy")
+        if secret is not None and denies(getattr(secret, "source", secret).policy, READ):
+            raise AwsError("AccessDeniedException", refused(self.current_account, READ, secret.arn))
         return super().get_secret_value()
 
     def replicate_secret_to_regions(self) -> Any:

@@ -8,6 +8,7 @@ that a service refused is compensated: the record ends as status#success_rollbac
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,11 @@ class Worker:
         self._table, self._clock, self._pause_s = config.table, config.clock, config.worker_pause_s
         self._stopped = StopFlag(self._dynamodb, config.param_table, config.clock, default=True)
         self._truth = Truth(Path(config.truth_dir), config.clock)
+        self._held = 0
+
+    def held(self) -> None:
+        """The process was held for a while (its network was cut off): a round in which it was measures nothing."""
+        self._held += 1
 
     async def run(self) -> None:
         """Loop: a pause between rounds, 10 s while the Region is stopped (lab seconds)."""
@@ -71,7 +77,7 @@ class Worker:
             pending = await self._pending()
         except UNREACHABLE:
             return
-        started_s, failed = self._clock.now_s(), False
+        started_s, failed, held = self._clock.now_s(), False, self._held
         for record in pending:
             if await self._stopped.is_set():
                 return
@@ -79,7 +85,8 @@ class Worker:
                 await self._settle(record)
             except (*UNREACHABLE, StepUnclear):
                 failed = True
-        if not failed:  # what a fault in the system holds up says nothing about the machine
+        # What a fault in the system holds up says nothing about the machine.
+        if not failed and held == self._held:
             self._truth.took("worker round", SETTLE_S * len(pending), self._clock.now_s() - started_s)
 
     async def _pending(self) -> list[Pending]:
@@ -137,5 +144,6 @@ class Worker:
 async def run(config: Mapping[str, Any], listening: Callable[[int], None]) -> None:
     """Run one task of the worker; it listens nowhere."""
     worker = Worker(ServiceConfig.of(config))
+    signal.signal(signal.SIGCONT, lambda *_: worker.held())
     listening(0)
     await worker.run()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,11 +35,15 @@ class Script(Protocol):
 
 @dataclass(frozen=True)
 class Journey:
-    """The canary's customer journey against `name`, resolved at `resolver` (host, port), served on `http_port`."""
+    """The canary's customer journey against `name`, resolved at `resolver` (host, port), served on `http_port`.
+
+    cut_off(): whether the canary's own subnet is a black hole now; its VPC's resolver is none even then.
+    """
 
     name: str
     resolver: tuple[str, int]
     http_port: int
+    cut_off: Callable[[], bool] = lambda: False
 
     def __call__(self, run: Script) -> None:
         """One run; CanaryFailure, OSError or a DNS error when the system fails it."""
@@ -61,6 +66,9 @@ class Journey:
         self, method: str, path: str, account: str, body: Mapping[str, object] | None = None
     ) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self._resolve(), self.http_port, timeout=REQUEST_TIMEOUT_S)
+        if self.cut_off():
+            time.sleep(REQUEST_TIMEOUT_S)
+            raise CanaryFailure(f"{method} {path}: timed out")
         headers = {"X_ACCOUNT_ID": account, "Host": self.name, "Content-Type": "application/json"}
         try:
             text = None if body is None else json.dumps(body)

@@ -16,6 +16,7 @@ from lab.aws.ecs import EcsAgent
 from lab.aws.elb import Balancers
 from lab.aws.events import Events
 from lab.aws.functions import Functions
+from lab.aws.network_acls import NetworkAcls
 from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
@@ -55,7 +56,7 @@ class Cloud(BaseCloud):
         self._http_port = balancers[TOKYO].port
         self._start_server()
         self._start_routing()
-        self._start_engines(pair, runner)
+        self._start_engines(pair, runner, balancers)
         self._create()
 
     def set_health(self, region: str, service: str, states: Mapping[tuple[str, int], str]) -> None:
@@ -93,8 +94,10 @@ class Cloud(BaseCloud):
         )
         self._start_names(self._route53.answer, {region: place.resolver for region, place in PLACES.items()})
 
-    def _start_engines(self, pair: PostgresPair, runner: Tasks) -> None:
+    def _start_engines(self, pair: PostgresPair, runner: Tasks, balancers: Mapping[str, BalancerProcess]) -> None:
         server, clock, truth = self._server, self._clock, self._truth
+        listeners = [runner.cut_off, *(balancer.cut_off for balancer in balancers.values())]
+        self._acls = NetworkAcls(server, truth, SERVING, listeners)
         self._tables = GlobalTables(server, clock, truth, self._settings["dynamodb.lag_s"])
         self._aurora = RdsGlobal(
             server, clock, truth, self._settings["rds.switchover_s"], self._settings["rds.failover_s"]
@@ -105,6 +108,7 @@ class Cloud(BaseCloud):
         journeys = {names.canary_name(region): self._journey(region) for region in PLACES}
         for engine in (
             self._tables,
+            self._acls,
             self._functions,
             StateMachines(server, clock, truth),
             Events(server, clock, truth),
@@ -118,7 +122,8 @@ class Cloud(BaseCloud):
             engine.start()
 
     def _journey(self, region: str) -> Journey:
-        return Journey(names.API_NAME, self._resolvers[region], self._http_port)
+        here = PLACES[region].canary
+        return Journey(names.API_NAME, self._resolvers[region], self._http_port, lambda: self._acls.cuts_off(here))
 
     # -- resources --------------------------------------------------------------------------------------------
 

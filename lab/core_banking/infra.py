@@ -19,10 +19,11 @@ ENGINE = {"Engine": "aurora-postgresql", "EngineVersion": "11.9"}
 
 @dataclass(frozen=True)
 class Network:
-    """A Region's VPC with two subnets and a security group (ids)."""
+    """A Region's VPC with the two subnets of its load balancer, the one of all the rest, a security group (ids)."""
 
     vpc: str
     subnets: tuple[str, str]
+    inner: str
     security_group: str
 
 
@@ -47,17 +48,21 @@ class Routing:
 
 
 def network(client: Client, region: str) -> Network:
-    """The Region's VPC."""
+    """The Region's VPC. All its subnets have one network ACL, the VPC's own."""
     place, ec2 = PLACES[region], client("ec2", region)
     vpc = ec2.create_vpc(CidrBlock=place.cidr)["Vpc"]["VpcId"]
     prefix = place.cidr.rsplit(".", 2)[0]
-    blocks = [(f"{prefix}.{third}.0/22", zone) for third, zone in ((4, "a"), (8, "c"))]
+    blocks = [(f"{prefix}.{third}.0/22", zone) for third, zone in ((4, "a"), (8, "c"), (0, "a"))]
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=f"{region}{zone}")["Subnet"]["SubnetId"]
         for block, zone in blocks
     ]
+    (acl,) = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["NetworkAcls"]
+    ec2.create_tags(Resources=[acl["NetworkAclId"], *subnets], Tags=_tags("Key", "Value"))
+    name = {"Key": "Name", "Value": names.network_acl_name(region)}
+    ec2.create_tags(Resources=[acl["NetworkAclId"]], Tags=[name])
     group = ec2.create_security_group(GroupName="alb", Description="load balancer", VpcId=vpc)["GroupId"]
-    return Network(vpc, (subnets[0], subnets[1]), group)
+    return Network(vpc, (subnets[0], subnets[1]), subnets[2], group)
 
 
 def balancing(client: Client, region: str, net: Network) -> Balancing:
@@ -103,7 +108,7 @@ def services(client: Client, region: str, net: Network, lb: Balancing, desired: 
     """The Region's ECS cluster, task definitions and services; `desired` has counts other than 1."""
     ecs, cluster = client("ecs", region), names.cluster_name(region)
     ecs.create_cluster(clusterName=cluster)
-    vpc = {"subnets": list(net.subnets), "securityGroups": [net.security_group], "assignPublicIp": "DISABLED"}
+    vpc = {"subnets": [net.inner], "securityGroups": [net.security_group], "assignPublicIp": "DISABLED"}
     for service in names.SERVICES:
         family = names.service_name(region, service)
         container = {"name": "app", "image": f"{service.lower()}:latest", "memory": 512, "essential": True}
@@ -156,6 +161,7 @@ def tables(client: Client) -> None:
             AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
+            Tags=_tags("Key", "Value"),
         )
         client("dynamodb", region).put_item(TableName=table, Item={"PK": {"S": "stopFlag"}, "value": {"S": stopped}})
 

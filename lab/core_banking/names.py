@@ -21,7 +21,7 @@ PATHS: Mapping[str, str] = {"Balance": "/balance", "Count": "/count", "Transacti
 """The balanced services and the path prefix of their rule; the worker is behind no balancer."""
 
 TAGS: Mapping[str, str] = {"drill": "allowed"}
-"""On services, rule and state machines."""
+"""On services, rule and state machines, Tokyo's network ACL and its subnets, Tokyo's parameter table."""
 
 AWS_HOST, DNS_HOST = "127.102.0.10", "127.102.0.53"
 
@@ -46,6 +46,11 @@ class Place:
     def database(self) -> str:
         """The address of the Region's database cluster."""
         return f"{self.network}.1.5"
+
+    @property
+    def canary(self) -> str:
+        """The address that the Region's canary has in its VPC; nothing listens there."""
+        return f"{self.network}.3.10"
 
 
 # The load balancers' host numbers mirror the published `dig` answer of api.example.com.
@@ -113,6 +118,11 @@ def param_table(region: str) -> str:
 def database_cluster(region: str) -> str:
     """The Region's Aurora cluster."""
     return f"core-banking-{'primary' if region == TOKYO else 'secondary'}"
+
+
+def network_acl_name(region: str) -> str:
+    """The network ACL of all subnets of the Region."""
+    return f"core-banking-{PLACES[region].city}"
 
 
 def canary_name(region: str) -> str:

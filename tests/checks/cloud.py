@@ -11,6 +11,7 @@ from typing import Any
 
 from drill.aws import Aws
 from drill.target import BlastRadius, Connection, Resource, Target
+from lab.aws import dynamodb_policy
 from lab.aws.arc import Arc
 from lab.aws.cloudwatch import AlarmEngine
 from lab.aws.rds import RdsGlobal
@@ -137,6 +138,7 @@ def cloud(
     arc, alarms = Arc(server, truth), AlarmEngine(server, clock, truth)
     databases = RdsGlobal(server, clock, truth, switchover_s=switchover_s, failover_s=30.0)
     Secrets(server)
+    dynamodb_policy.install()
     target = account_target().model_copy(update={"connection": Connection(aws_endpoint=server.url)})
     made = Cloud(server, arc, alarms, target, truth)
     canaries = CanaryRunner(server, clock, truth, {f"canary-{r}": _script(made, r) for r in (TOKYO, OSAKA, OREGON)})
@@ -151,6 +153,7 @@ def cloud(
         _data(made, databases, databases_in)
         _routing(made)
         _tables(made)
+        _network(made)
         _serverless(made)
         yield made
     finally:
@@ -254,6 +257,14 @@ def _tables(made: Cloud) -> None:
                 BillingMode="PAY_PER_REQUEST",
             )
         dynamodb.put_item(TableName=FLAG_TABLE, Item={"PK": {"S": "stopFlag"}, "value": {"S": stopped}})
+
+
+def _network(made: Cloud) -> None:
+    """Tokyo's network ACL, as the operator has named it."""
+    ec2 = made.client("ec2", TOKYO)
+    (acl,) = ec2.describe_network_acls()["NetworkAcls"]
+    name = {"Key": "Name", "Value": "core-banking-tokyo"}
+    ec2.create_tags(Resources=[acl["NetworkAclId"]], Tags=[name])
 
 
 def _serverless(made: Cloud) -> None:

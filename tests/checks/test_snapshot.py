@@ -201,3 +201,25 @@ def test_a_second_page_that_nobody_reads_is_unknown(made: Cloud) -> None:
     look = Call("events", "ListRules", {"Limit": 1}, OSAKA)
     with pytest.raises(ValueError, match="more than one page"):
         Reader(made.aws, CLOCK).read(look)
+
+
+def test_a_rule_of_a_network_acl_that_was_replaced_and_put_back_is_as_before(made: Cloud) -> None:
+    """In whichever order the API lists them then; and one that denies now is seen."""
+    was, ec2 = before(made), made.client("ec2", TOKYO)
+    (acl,) = ec2.describe_network_acls()["NetworkAcls"]
+    rule = next(entry for entry in acl["Entries"] if entry["RuleNumber"] == 100)
+    for action in ("deny", "allow"):
+        ec2.replace_network_acl_entry(NetworkAclId=acl["NetworkAclId"], **{**rule, "RuleAction": action})
+    assert changed(made, was) == {}
+    ec2.replace_network_acl_entry(NetworkAclId=acl["NetworkAclId"], **{**rule, "RuleAction": "deny"})
+    assert list(changed(made, was).values()) == [("allow", "deny")]
+
+
+def test_a_tables_policy_is_part_of_its_configuration(made: Cloud) -> None:
+    """Put back to none is as before, whatever revisions there were."""
+    was, dynamodb = before(made), made.client("dynamodb", TOKYO)
+    arn = dynamodb.describe_table(TableName=FLAG_TABLE)["Table"]["TableArn"]
+    dynamodb.put_resource_policy(ResourceArn=arn, Policy='{"Statement": []}')
+    assert list(changed(made, was).values()) == [(None, '{"Statement": []}')]
+    dynamodb.delete_resource_policy(ResourceArn=arn)
+    assert changed(made, was) == {}

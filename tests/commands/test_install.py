@@ -118,7 +118,11 @@ def test_the_rights_are_those_of_the_target(world: DeadWorld) -> None:
     assert operations(narrow) == frozenset()
 
 
-ALSO = {("lambda", "PutFunctionConcurrency"), ("secretsmanager", "PutResourcePolicy")}
+ALSO = {
+    ("dynamodb", "PutResourcePolicy"),
+    ("lambda", "PutFunctionConcurrency"),
+    ("secretsmanager", "PutResourcePolicy"),
+}
 """What puts back where there was a value before, which the samples' account does not have."""
 
 

@@ -58,6 +58,11 @@ class Drilled:
         records = map(json.loads, (self.folder / "events.jsonl").read_text().splitlines())
         return [record["data"] for record in records if record["name"] == name]
 
+    def seen(self, signal: str) -> list[str]:
+        """What the witness of signals saw of that one, in order."""
+        records = map(json.loads, (self.folder / "obs-signals.jsonl").read_text().splitlines())
+        return [str(record["value"]) for record in records if record["probe"] == signal]
+
 
 def command(runs: Path, *arguments: str) -> list[str]:
     """The command line of a drill session whose run folders land in `runs`."""

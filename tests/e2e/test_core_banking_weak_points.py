@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.drilling import Drilled, drill
+from tests.e2e.drilling import ATTEMPTS, Drilled, drill, steady
 
 pytestmark = [pytest.mark.alone, pytest.mark.long]
 
@@ -18,6 +18,8 @@ some seconds of wall time to start."""
 SHORT = tuple(
     f"--set={name}" for name in ("objectives.rto_s=200", "objectives.failback_rto_s=200", "timings.window_s=260")
 )
+FLAP, MANY = "test_rule_enabled_during_failback", 40
+"""Failed writes that no stall of this machine explains: a switchover lasts for 60 looks."""
 
 
 def exposed(runs: Path, scenario: str, *arguments: str) -> Drilled:
@@ -55,6 +57,67 @@ def test_a_second_witness_that_is_late_is_not_waited_for(tmp_path: Path) -> None
     rows = {row["name"]: row["interval"] for row in drilled.verdict["phases"]}
     assert rows["failover: detected"] is not None
     assert rows["failover: decided"] is None
+
+
+def test_a_rule_left_enabled_turns_the_system_round_again(tmp_path: Path) -> None:
+    """The failover itself passes; after the failback the failover machine has run once more, and clients paid for it.
+    Whether it does depends on the canaries' phase: a drill in which the initiator saw the failback is repeated."""
+    for number in range(ATTEMPTS):
+        drilled = drill(tmp_path / str(number), "-m", "failover", "-k", FLAP, *TARGET, *QUICK)
+        if any(value.startswith("2:") for value in drilled.seen("aws.execution.failover")):
+            break
+    else:
+        pytest.fail(f"the automation did nothing in {ATTEMPTS} drills: {drilled.output}")
+    assert drilled.code == 1, drilled.output
+    assert set(drilled.journal().values()) <= {"restored", "reached"}
+    assert drilled.finding("recovery time, failover")["verdict"] != "FAIL"
+    stays = drilled.finding("stays, ap-northeast-1")
+    assert stays["verdict"] == "FAIL"
+    assert stays["data"]["bad"] >= MANY
+
+
+def test_a_lost_region_is_asked_first_and_that_is_the_end(tmp_path: Path) -> None:
+    """Nobody is refused, nobody is served again, and the machine fails where it tells Tokyo to stop."""
+    drilled = exposed(tmp_path, "test_whole_region_unreachable", "--set=timings.window_s=650")
+    assert drilled.finding("recovery time, failover")["verdict"] == "FAIL"
+    notes = " ".join(drilled.verdict["notes"])
+    assert "ExecutionFailed" in notes
+    assert "at its step StopSource" in notes
+
+
+def test_a_lost_network_alone_is_survived(tmp_path: Path) -> None:
+    """The same black hole with an API that answers: the machine runs, clients are served, PASS."""
+    drilled = steady(
+        lambda n: drill(
+            tmp_path / str(n), "-m", "failover", "-k", "test_network_of_the_region_lost", *TARGET, "--lab-speed=10"
+        )
+    )
+    assert drilled.code == 0, drilled.output
+    assert set(drilled.journal().values()) <= {"restored", "reached"}
+
+
+def test_a_flag_that_cannot_be_read_does_not_stop_tokyo(tmp_path: Path) -> None:
+    """Osaka serves in time, and all the while Tokyo acknowledged writes behind its back."""
+    drilled = exposed(tmp_path, "test_quiesce_without_margin")
+    assert drilled.finding("recovery time, failover")["verdict"] != "FAIL"
+    assert drilled.finding("quiet, ap-northeast-1")["verdict"] == "FAIL"
+
+
+def test_a_black_hole_is_felt_until_the_system_is_moved(tmp_path: Path) -> None:
+    """With the automation left disarmed clients hang to the end."""
+    drilled = drill(tmp_path, *TWIN, "network_lost_and_nobody_armed", *TARGET, *QUICK, *SHORT)
+    assert drilled.code == 1, drilled.output
+    assert drilled.finding("recovery time, failover")["verdict"] == "FAIL"
+    assert drilled.events("fault.injected")[0]["kind"] == "ec2.network_acl"
+
+
+@pytest.mark.parametrize(
+    "twin", ["second_outage_by_hand", "second_witness_soon", "rule_disarmed_before_failback", "stop_flag_readable"]
+)
+def test_without_the_weak_point_the_same_drill_passes(tmp_path: Path, twin: str) -> None:
+    """One thing is as the system's documents want it, and every promise is kept."""
+    drilled = steady(lambda n: drill(tmp_path / str(n), *TWIN, twin, *TARGET))
+    assert drilled.code == 0, drilled.output
 
 
 @pytest.mark.parametrize(

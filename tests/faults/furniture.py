@@ -61,7 +61,7 @@ def _record(name: str, address: str) -> dict[str, Any]:
 
 
 def _network(made: Cloud) -> None:
-    """An ACL of the app's own for one subnet, beside the VPC's default one."""
+    """An ACL of the app's own for one subnet, beside the VPC's default one; its last rules deny, as AWS's own do."""
     ec2 = made.client("ec2", TOKYO)
     subnet = ec2.describe_subnets()["Subnets"][0]
     tags = [{"ResourceType": "network-acl", "Tags": [{"Key": "Name", "Value": "app-acl"}]}]
@@ -69,6 +69,8 @@ def _network(made: Cloud) -> None:
     for egress in (False, True):
         anything = {"RuleNumber": 100, "Protocol": "-1", "RuleAction": "allow", "CidrBlock": "0.0.0.0/0"}
         ec2.create_network_acl_entry(NetworkAclId=acl, Egress=egress, **anything)
+        last = {**anything, "RuleNumber": 32766, "RuleAction": "deny"}
+        ec2.create_network_acl_entry(NetworkAclId=acl, Egress=egress, **last)
     wanted = [{"Name": "association.subnet-id", "Values": [subnet["SubnetId"]]}]
     links = ec2.describe_network_acls(Filters=wanted)["NetworkAcls"][0]["Associations"]
     (link,) = [each for each in links if each["SubnetId"] == subnet["SubnetId"]]

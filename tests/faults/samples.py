@@ -34,6 +34,7 @@ from faults.ssm_run import RunDocument
 from faults.start_machine import StartStateMachine
 from faults.start_replay import ReplayArchive
 from faults.stop_machine import StopStateMachine
+from faults.table_policy import DenyTable
 from tests.checks.cloud import DOCUMENT, GLOBAL, OREGON, RULE, SERVICES, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
 from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
@@ -60,6 +61,7 @@ RECORD = Resource(region=TOKYO, within="api.example.com", name="osaka")
 NETWORK = Resource(region=TOKYO, name="app-*")
 CELL = Resource(region="us-west-2", within="CoreBanking-ControlPanel", name="rc-osaka")
 OTHER_CELL = Resource(region="us-west-2", within="CoreBanking-ControlPanel", name="rc-tokyo")
+FLAGS = Resource(region=TOKYO, name="*SampleMultiRegionAppParamTable*")
 FAILOVER = Resource(region=OSAKA, name="FailoverStateMachine*")
 FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 
@@ -229,7 +231,8 @@ CHANGES = (
     Sample("people told", SetAlarmActions(ALARM, enabled=True), _actions_off, _actions_on, keys=("pager_alarm",)),
     Sample("rule without targets", RemoveTargets(AUTOMATION), keys=ARMING),
     Sample("record without weight", SetRecordWeight(RECORD, 0), in_account=False, keys=("osaka_record",)),
-    Sample("network denied", DenyNetworkAcl(NETWORK), keys=("app_network_acl",)),
+    Sample("network denied", DenyNetworkAcl(NETWORK), keys=("app_network_acl", "primary_network_acl")),
+    Sample("flag not written", DenyTable(FLAGS, ("PutItem",)), keys=("stop_table", "global_table")),
 )
 ACTIONS = (
     Sample("tasks stopped", StopTasks(SERVICE, 300.0), _run_tasks, _stop_tasks, _stopped_tasks),

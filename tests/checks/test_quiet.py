@@ -1,0 +1,62 @@
+"""Whether a Region that was told to stop takes nothing any more, from told histories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from checks.quiet import QUIET, quiet_findings
+from checks.windows import settings_of, windows_of
+from drill.timeline import Observation, Outcome
+from drill.verdict import Finding, Verdict
+from tests.checks.histories import OSAKA_PEER, TOKYO, TOKYO_PEER, Story
+
+TURNED_S = 100.0
+
+
+def moved(turned: bool = True) -> Story:
+    """A failover from 0 to 300 s in which DNS answers with Osaka from 100 s on."""
+    story = Story().mark(0, QUIET, window="failover", region=TOKYO).window(0, 300)
+    for second in range(0, 300, 5):
+        where = OSAKA_PEER if turned and second >= TURNED_S else TOKYO_PEER
+        sent_s, done_s = story.at(second - 0.1), story.at(second)
+        story.observations.append(Observation(sent_s, done_s, "dns", "authoritative", Outcome.OK, where))
+    return story
+
+
+def found(story: Story) -> Finding:
+    """The one finding."""
+    history = story.history()
+    settings = settings_of(history)
+    (window,) = windows_of(history, settings.places)
+    (finding,) = quiet_findings(history, window, settings)
+    return finding
+
+
+def test_a_region_that_refuses_everybody_is_quiet() -> None:
+    """What it took before the traffic was turned away, and what the other one takes, is as it should be."""
+    story = moved().write("early", 99, 99.5).write("late", 120, 120.5, "refused").write("there", 150, 150.5)
+    story.writes[-1] = replace(story.writes[-1], peer=OSAKA_PEER)
+    assert (found(story).verdict, found(story).data) == (Verdict.PASS, {"asked": 1, "acknowledged": 0})
+
+
+def test_one_acknowledged_write_is_enough() -> None:
+    """It says how many of how many, when, and which."""
+    story = moved().write("refused", 110, 110.5, "refused").write("a", 120, 120.5).write("b", 160, 160.5)
+    finding = found(story)
+    assert finding.verdict is Verdict.FAIL
+    assert "acknowledged 2 of 3 writes" in finding.reason
+    assert "first after 20 s, last after 60 s, first id id-a" in finding.reason
+
+
+def test_a_region_that_nobody_asks_proves_nothing() -> None:
+    """Neither does one from which nobody saw the traffic turned away."""
+    assert found(moved().write("early", 50, 50.5)).verdict is Verdict.INVALID
+    assert found(moved(turned=False).write("late", 120, 120.5)).verdict is Verdict.INVALID
+
+
+def test_nothing_is_judged_that_no_scenario_promised() -> None:
+    """Most drills ask nothing of the Region that they leave."""
+    history = Story().window(0, 300).write("late", 120, 120.5).history()
+    settings = settings_of(history)
+    (window,) = windows_of(history, settings.places)
+    assert list(quiet_findings(history, window, settings)) == []
