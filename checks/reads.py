@@ -47,6 +47,7 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
         Read("stepfunctions", "DescribeStateMachine"),
         Read("stepfunctions", "ListTagsForResource"),
     ),
+    "fis.template": (Read("fis", "GetExperimentTemplate"),),
     "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
     "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
     "arc.cluster": (Read(CONTROL_CONFIG, "DescribeCluster"), Read(CONTROL_CONFIG, "ListControlPanels")),

@@ -14,14 +14,22 @@ from commands.plan import add_target_options, require_plans, target_options
 from commands.planning import SCENARIOS, plan_scenarios
 from commands.say import say
 from commands.world import Options, resolve_target
+from drill.call import Call
 from drill.errors import Invalid, Refused, UsageError
 from drill.iam import MANAGED_POLICY_MAX, VERSION, Need, need_of, parts, policy, size_of
 from drill.lock_table import needs as lock_needs
+from drill.models import partition_of
 from drill.plan import Plan, PlannedStep
 from drill.planning import RUN_ID
 from drill.safety_stack import stack_of
 from drill.target import Target
 from drill.verdict import REFUSED_EXIT_CODE
+
+MAKES = {("fis", "StartExperiment"): "experiment"}
+"""(service, operation) -> the type of what it makes, where IAM asks for that as well as for what it is made from.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsfaultinjectionservice.html
+"""
 
 
 def register(verbs: Any) -> None:
@@ -130,6 +138,15 @@ def plan_needs(plan: Plan) -> Iterator[Need]:
     for step in plan.steps:
         for call in (*step.reads, *step.calls, *(fact.call for fact in step.facts)):
             yield _of_any_run(need_of(call, hints))
+            yield from _made_by(call, plan.account)
+
+
+def _made_by(call: Call, account: str) -> Iterator[Need]:
+    """A call that makes something needs the right to what it makes, whose id nobody knows before."""
+    if (call.service, call.operation) in MAKES:
+        kind = MAKES[call.service, call.operation]
+        arn = f"arn:{partition_of(call.region)}:{call.service}:{call.region}:{account}:{kind}/*"
+        yield Need(call.service, call.operation, call.region, (arn,))
 
 
 def _of_any_run(need: Need) -> Need:

@@ -52,6 +52,7 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
     ),
     "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"),),
     "states.machine": (Read("stepfunctions", "ListStateMachines"),),
+    "fis.template": (Read("fis", "ListExperimentTemplates"),),
     "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms", everything=True),),
     "rds.global_cluster": (Read("rds", "DescribeGlobalClusters", everything=True),),
     "arc.cluster": (Read(CONTROL_CONFIG, "ListClusters"),),

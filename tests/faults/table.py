@@ -19,6 +19,7 @@ from drill.read_only import ReadOnlyAws
 from tests.checks.cloud import Cloud, cloud
 from tests.faults.bus import add_bus
 from tests.faults.events_source import add_events_source
+from tests.faults.experiments import experiments
 from tests.faults.furniture import furnish
 from tests.faults.samples import SAMPLES, Sample
 
@@ -110,7 +111,8 @@ def _main() -> None:
         add_bus(made)
         add_events_source(made)
         furnish(made)
-        PAGE.write_text(page(made))
+        with experiments(made):
+            PAGE.write_text(page(made))
 
 
 if __name__ == "__main__":

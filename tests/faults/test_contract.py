@@ -29,6 +29,7 @@ from tests.faults.bus import add_bus
 from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
 from tests.faults.events_source import RESOURCES, make_events_source
+from tests.faults.experiments import experiments
 from tests.faults.furniture import furnish
 from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
 
@@ -59,7 +60,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             Threshold=1.0,
             ComparisonOperator="LessThanThreshold",
         )
-        yield made
+        with experiments(made):
+            yield made
 
 
 @pytest.fixture(scope="module")
