@@ -53,6 +53,7 @@ from tests.faults.events_source import (
 from tests.faults.experiments import RUNS, TABLE, TEMPLATE, all_running, forget_all, started, stopped
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
+WORKER = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionWorkerFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
 WITNESS = Resource(region=OREGON, name="canaryAlerm-us-west-2*")
 RUNBOOK = Resource(region=OSAKA, name=DOCUMENT)
@@ -221,6 +222,7 @@ def _aborted(made: Cloud) -> int:
 
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0), keys=SERVED),
+    Sample("services scaled at once", ScaleEcsService(SERVICE, desired=2, others=(WORKER,)), keys=SERVED),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3), keys=SERVED),
     Sample("function stopped", LimitFunction(FUNCTION, concurrency=0), keys=DRILLED),
     Sample("secret denied", DenySecret(SECRET), keys=DRILLED),
