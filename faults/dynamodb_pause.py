@@ -11,7 +11,9 @@ from drill.errors import Refused
 from drill.experiment import touched_by
 from drill.find import find_one
 from drill.target import Resource
-from faults.fis_run import RunExperiment, started, template_of
+from faults.fis_run import UNDONE, RunExperiment, started, template_of
+
+__all__ = ["PAUSED_AFTER_S", "UNDONE", "PauseReplication"]
 
 PAUSE = "aws:dynamodb:global-table-pause-replication"
 SID = "DoNotModifyFisDynamoDbPauseReplication"

@@ -18,6 +18,7 @@ from drill.target import Resource
 
 GIVEN_UP = ("stopping", "stopped", "failed", "cancelled")
 """The states of an experiment that will not run any more, and has not completed either."""
+UNDONE = "FIS itself, when the experiment is over"
 
 
 @dataclass(frozen=True)

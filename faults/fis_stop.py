@@ -14,6 +14,7 @@ from drill.target import Resource
 from faults.fis_run import look_for, run_of
 
 OVER = ("stopped", "completed")
+UNDONE = "nothing: it ends what was broken"
 
 
 @dataclass(frozen=True)

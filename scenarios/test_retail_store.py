@@ -96,9 +96,9 @@ def test_lossy_failover(drill: Drill, target: Target) -> None:
 @pytest.mark.needs("pause_experiment", "without FIS a Region cannot be lost with carts that it has not replicated")
 @pytest.mark.failover
 def test_region_loss(drill: Drill, target: Target) -> None:
-    """us-east-1 loses all six services at once, with carts that it had not replicated: Route 53 sees it and moves by
-    itself, the operators follow with the lossy failover. Every cart and order that us-west-2 never got is named. Orders
-    that us-west-2 had forwarded to the old writer meanwhile are accepted after the onset: no objective covers them."""
+    """us-east-1 loses all six services at once, with carts that it had not replicated: Route 53 moves by itself, the
+    operators follow with the lossy failover. Each cart and order that us-west-2 never got is named. Orders that it
+    had forwarded to the old writer meanwhile are acknowledged after the onset: no objective covers their loss."""
     standby, timings = target.regions.standby, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
 

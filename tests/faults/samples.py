@@ -268,3 +268,26 @@ ACTIONS = (
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )
 SAMPLES = CHANGES + ACTIONS
+
+
+def _limited(made: Cloud) -> None:
+    made.client("lambda", TOKYO).put_function_concurrency(FunctionName=FUNCTION.name, ReservedConcurrentExecutions=5)
+
+
+def _unlimited(made: Cloud) -> None:
+    made.client("lambda", TOKYO).delete_function_concurrency(FunctionName=FUNCTION.name)
+
+
+def _guarded(made: Cloud) -> None:
+    made.client("secretsmanager", TOKYO).put_resource_policy(SecretId=SECRET.name, ResourcePolicy="{}")
+
+
+def _unguarded(made: Cloud) -> None:
+    made.client("secretsmanager", TOKYO).delete_resource_policy(SecretId=SECRET.name)
+
+
+VARIANTS = (
+    Sample("limited function stopped", LimitFunction(FUNCTION, concurrency=0), _limited, _unlimited),
+    Sample("guarded secret denied", DenySecret(SECRET), _guarded, _unguarded),
+)
+"""Changes that are put back by other calls, because there was a value before."""
