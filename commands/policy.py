@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +18,12 @@ from drill.call import Call
 from drill.errors import Invalid, Refused, UsageError
 from drill.iam import MANAGED_POLICY_MAX, VERSION, Need, need_of, parts, policy, size_of
 from drill.lock_table import needs as lock_needs
-from drill.models import partition_of
-from drill.plan import Plan, PlannedStep
+from drill.passing import made_by, passing
+from drill.plan import SAFETY, Plan, PlannedStep
 from drill.planning import RUN_ID
 from drill.safety_stack import stack_of
 from drill.target import Target
 from drill.verdict import REFUSED_EXIT_CODE
-
-MAKES = {("fis", "StartExperiment"): "experiment"}
-"""(service, operation) -> the type of what it makes, where IAM asks for that as well as for what it is made from.
-
-https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsfaultinjectionservice.html
-"""
 
 
 def register(verbs: Any) -> None:
@@ -106,9 +100,15 @@ def policy_for(target: Target, plans: tuple[Plan, ...]) -> dict[str, Any]:
     drilling = (*lock_needs(target), *_stack_needs(target)) if plans else ()
     needed = (need for plan in plans for need in plan_needs(plan))
     document = policy([*reading(target, found), *drilling, *needed], target.account)
+    document["Statement"] += passing(_system_calls(plans))
     if any(step.does == "arm" for plan in plans for step in plan.steps):
         document["Statement"].append(_pass_role(target))
     return document
+
+
+def _system_calls(plans: Iterable[Plan]) -> Iterator[Call]:
+    """What is called on the system under test; the safety stack's own role has a statement of its own."""
+    return (call for plan in plans for step in plan.steps if step.does not in SAFETY for call in step.calls)
 
 
 def _stack_needs(target: Target) -> Iterator[Need]:
@@ -138,15 +138,7 @@ def plan_needs(plan: Plan) -> Iterator[Need]:
     for step in plan.steps:
         for call in (*step.reads, *step.calls, *(fact.call for fact in step.facts)):
             yield _of_any_run(need_of(call, hints))
-            yield from _made_by(call, plan.account)
-
-
-def _made_by(call: Call, account: str) -> Iterator[Need]:
-    """A call that makes something needs the right to what it makes, whose id nobody knows before."""
-    if (call.service, call.operation) in MAKES:
-        kind = MAKES[call.service, call.operation]
-        arn = f"arn:{partition_of(call.region)}:{call.service}:{call.region}:{account}:{kind}/*"
-        yield Need(call.service, call.operation, call.region, (arn,))
+            yield from map(_of_any_run, made_by(call, plan.account, hints))
 
 
 def _of_any_run(need: Need) -> Need:
