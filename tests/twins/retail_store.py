@@ -5,12 +5,12 @@ Not collected by name; tests/e2e runs them with `--twin`, in the lab only.
 
 from __future__ import annotations
 
-from checks.conditions import served_from
+from checks.conditions import Shows, served_from
 from checks.guards import before_failover
 from drill.drill import Drill
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
-from scenarios.test_retail_store import SERVICES, evacuate, go_home, whole
+from scenarios.test_retail_store import MOVE_S, SERVICES, evacuate, go_home, whole
 
 
 def test_nobody_decides(drill: Drill, target: Target) -> None:
@@ -53,7 +53,10 @@ def test_region_loss_with_everything_replicated(drill: Drill, target: Target) ->
     ):
         drill.decide(after_s=timings.decision_s)
         evacuate(drill, target)
-        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        for database in ("orders", "catalog"):
+            drill.once(Shows(f"aws.writer.{database}", standby), timeout_s=MOVE_S)
+        moved_s = drill.clock.monotonic_s()
+        drill.until(served_from(target, standby, from_s=moved_s), timeout_s=timings.window_s)
         drill.settle(standby)
     drill.look("clusters connected", whole(drill, target))
     go_home(drill, target)
