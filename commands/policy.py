@@ -18,6 +18,7 @@ from drill.call import Call
 from drill.errors import Invalid, Refused, UsageError
 from drill.iam import MANAGED_POLICY_MAX, VERSION, Need, need_of, parts, policy, size_of
 from drill.lock_table import needs as lock_needs
+from drill.models import partition_of
 from drill.passing import made_by, passing
 from drill.plan import SAFETY, Plan, PlannedStep
 from drill.planning import RUN_ID
@@ -97,7 +98,7 @@ def _write(folder: Path, target: Target, document: dict[str, Any]) -> None:
 def policy_for(target: Target, plans: tuple[Plan, ...]) -> dict[str, Any]:
     """The policy for looking at the target and taking every step of the plans."""
     found = {key: arn for plan in plans for key, arn in plan.found.items()}
-    drilling = (*lock_needs(target), *_stack_needs(target)) if plans else ()
+    drilling = (*lock_needs(target), *_stack_needs(target), *_writing_needs(target)) if plans else ()
     needed = (need for plan in plans for need in plan_needs(plan))
     document = policy([*reading(target, found), *drilling, *needed], target.account)
     document["Statement"] += passing(_system_calls(plans))
@@ -115,6 +116,15 @@ def _stack_needs(target: Target) -> Iterator[Need]:
     """A drill looks whether its safety stack is there; a plan does not."""
     stack = stack_of(target)
     yield Need("cloudformation", "DescribeStacks", stack.region, (stack.stack_arn,))
+
+
+def _writing_needs(target: Target) -> Iterator[Need]:
+    """Load and probes write by AWS's API where the write path is an event bus: into either Region's."""
+    events = target.writes.events
+    if target.writes.protocol == "events" and events is not None:
+        for region in (target.regions.primary, target.regions.standby):
+            arn = f"arn:{partition_of(region)}:events:{region}:{target.account}:event-bus/{events.bus}"
+            yield Need("events", "PutEvents", region, (arn,))
 
 
 def _pass_role(target: Target) -> dict[str, Any]:

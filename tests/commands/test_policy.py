@@ -144,6 +144,16 @@ def test_what_a_step_reads_to_prepare_is_allowed() -> None:
     assert resources_of(need, TARGET.account) == (arn,)
 
 
+def test_a_write_path_of_events_may_put_them_into_both_regions() -> None:
+    """Load and probes have the drill's own rights; a write path of HTTP needs none of AWS."""
+    target = load_target(ROOT / "targets" / "event-bus.toml")
+    document = policy_for(target, (plan(PlannedStep(1, "look", "x")),))
+    assert statements(document, "events:PutEvents") == [
+        f"arn:aws:events:ap-northeast-{number}:{target.account}:event-bus/orders" for number in (1, 3)
+    ]
+    assert statements(policy_for(TARGET, (plan(),)), "events:PutEvents") == []
+
+
 @pytest.mark.parametrize(
     ("session", "code", "words"),
     [
