@@ -73,6 +73,13 @@ def test_a_role_handed_to_nobody_knows_whom_is_an_error() -> None:
         passing([Call("ecs", "RegisterTaskDefinition", {"executionRoleArn": ROLE}, TOKYO)])
 
 
+def test_a_rule_on_a_bus_of_its_own_is_named_with_it() -> None:
+    """Its ARN carries the bus: else neither drill nor dead-man could touch it. That of the default bus has none."""
+    text = template(load_target(TARGETS / "event-bus.toml")).text
+    assert ":rule/orders/orders-of-this-region" in text
+    assert ":rule/*/" not in template(load_target(TARGETS / "core-banking.toml")).text
+
+
 def test_the_dead_man_may_hand_roles_to_eventbridge_where_it_puts_such_things_back() -> None:
     """An endpoint is updated with its role; a target without one gets no such right."""
     assert "iam:PassRole" in template(load_target(TARGETS / "event-bus.toml")).text.split("events:UpdateEndpoint")[1]
