@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.launch import launch
-from tests.e2e.drilling import ROOT, Drilled, drill, steady
+from tests.e2e.drilling import ROOT, Drilled, drill, steady, verb
 
 pytestmark = pytest.mark.alone
 
@@ -90,6 +90,10 @@ def test_a_lost_region_loses_exactly_the_orders_products_and_carts_that_it_names
     assert drilled.code == 1, drilled.output
     finding, acknowledged = drilled.finding("recovery point, failover"), _acknowledged(drilled)
     for database in ("orders", "catalog"):
+        snapshot = tmp_path / f"{database}.txt"
+        snapshot.write_text("\n".join(sorted(_gone(truths[-1], database))))
+        code, told = verb("reconcile", str(drilled.folder), "--store", database, f"--snapshot={snapshot}")
+        assert code == 0, told
         assert _named(finding, database)
         assert _named(finding, database) == _gone(truths[-1], database) & acknowledged
     (resumed,) = [t for t in truths[-1] if t["what"] == "dynamodb.resume"]
