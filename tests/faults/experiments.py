@@ -70,7 +70,7 @@ def experiments(made: Cloud) -> Iterator[Experiments]:
         EvaluationPeriods=1,
         Threshold=1.0,
         ComparisonOperator="GreaterThanThreshold",
-        TreatMissingData="notBreaching",
+        TreatMissingData="ignore",
     )
     tables.replicate(DATA_TABLE, [TOKYO, OSAKA])
     tables.start()

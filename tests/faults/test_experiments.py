@@ -206,3 +206,14 @@ def test_a_plan_and_a_policy_know_what_would_be_stopped(made: Cloud) -> None:
     assert {arn for operation, arn in allowed if operation == "StopExperiment"} == {f"{place}:experiment/*"}
     assert RUN_ID not in str(allowed)
     assert all(isinstance(fact, Fact) for step in plan.steps for fact in step.facts)
+
+
+@pytest.mark.parametrize(("radius", "outside"), [(["EXT*"], DATA_TABLE), ([DATA_TABLE], "EXT")])
+def test_what_lies_outside_the_blast_radius_is_refused(made: Cloud, radius: list[str], outside: str) -> None:
+    """The template itself, and each resource that its targets resolve to; nothing is started."""
+    inside = made.target.blast_radius.model_copy(update={"resources": {TOKYO: radius}})
+    target = made.target.model_copy(update={"blast_radius": inside})
+    drill = PlanningDrill(target=target, aws=ReadOnlyAws(made.aws), clock=FakeClock())
+    with pytest.raises(Refused, match=rf"{outside}\w* in {TOKYO} is outside the blast radius"):
+        drill.perform(RunExperiment(TEMPLATE, 60.0))
+    assert started(made) == 0

@@ -40,6 +40,7 @@ def tables(server: AwsServer, clock: LabClock, truth: Truth) -> Iterator[GlobalT
         EvaluationPeriods=1,
         Threshold=1.0,
         ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",  # it stays as a test has set it
     )
     yield made
     for engine in reversed(engines):
