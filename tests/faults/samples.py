@@ -50,7 +50,7 @@ from tests.faults.events_source import (
     forget_published,
     published,
 )
-from tests.faults.experiments import RUNS, TABLE, TEMPLATE, all_running, forget_all, started, stopped
+from tests.faults.experiments import RUNS, TABLE, TEMPLATE, all_running, forget_all, started, stopped, table_arn
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 WORKER = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionWorkerFargateService*")
@@ -278,6 +278,14 @@ def _unlimited(made: Cloud) -> None:
     made.client("lambda", TOKYO).delete_function_concurrency(FunctionName=FUNCTION.name)
 
 
+def _guarded_table(made: Cloud) -> None:
+    made.client("dynamodb", TOKYO).put_resource_policy(ResourceArn=table_arn(made), Policy="{}")
+
+
+def _unguarded_table(made: Cloud) -> None:
+    made.client("dynamodb", TOKYO).delete_resource_policy(ResourceArn=table_arn(made))
+
+
 def _guarded(made: Cloud) -> None:
     made.client("secretsmanager", TOKYO).put_resource_policy(SecretId=SECRET.name, ResourcePolicy="{}")
 
@@ -289,5 +297,6 @@ def _unguarded(made: Cloud) -> None:
 VARIANTS = (
     Sample("limited function stopped", LimitFunction(FUNCTION, concurrency=0), _limited, _unlimited),
     Sample("guarded secret denied", DenySecret(SECRET), _guarded, _unguarded),
+    Sample("guarded table denied", DenyTable(TABLE, ("GetItem",)), _guarded_table, _unguarded_table),
 )
 """Changes that are put back by other calls, because there was a value before."""
