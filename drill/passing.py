@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from drill.errors import UsageError
 from drill.iam import BY_METHOD, Need, kinds_of, need_of, resources_of
 from drill.models import partition_of
 
+MAKING = re.compile(r"(Start|Create|Run)[A-Z]")
+"""How the names of operations begin that make something. Elsewhere several required types are alternatives: AWS has
+both a table and its stream as required for PutResourcePolicy."""
 TAGGING: Mapping[str, str] = {"fis": "TagResource", "ssm": "AddTagsToResource"}
 """Service -> the operation whose right a call needs that tags what it makes."""
 PASSED_TO: Mapping[str, str] = {"events": "events.amazonaws.com", "scheduler": "scheduler.amazonaws.com"}
@@ -23,7 +27,7 @@ PASSED_TO: Mapping[str, str] = {"events": "events.amazonaws.com", "scheduler": "
 
 def made_by(call: Call, account: str, hints: Iterable[str] = ()) -> Iterator[Need]:
     """The rights on what a call makes, whose ids nobody knows before: each required type that no ARN of it covers."""
-    if not call.mutates or call.service in BY_METHOD:
+    if MAKING.match(call.operation) is None or call.service in BY_METHOD:
         return
     need = need_of(call, hints)
     known = resources_of(need, account)

@@ -57,13 +57,16 @@ def statements(document: dict[str, Any], action: str) -> list[str]:
 
 
 def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
-    """Nine mutating actions, each on the resources that the scenarios break, put back, start or stop (of executions
+    """Twelve mutating actions, each on the resources that the scenarios break, put back, start or stop (of executions
     only a drill's own, of experiments those of FIS's own ids); and the dead-man's own, on this tool's own stack."""
     changes = [s for s in document["Statement"] if s["Sid"].startswith("Change")]
     ours = [s for s in changes if all(STACK in arn for arn in s["Resource"])]
     theirs = [s for s in changes if s not in ours]
     assert sorted(a for s in theirs for a in s["Action"]) == [
         "cloudwatch:PutMetricAlarm",
+        "dynamodb:DeleteResourcePolicy",
+        "dynamodb:PutResourcePolicy",
+        "ec2:ReplaceNetworkAclEntry",
         "ecs:UpdateService",
         "events:DisableRule",
         "events:EnableRule",
@@ -89,7 +92,7 @@ def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
     ]
     assert sorted({arn for s in ours for arn in s["Resource"]}) == [
         "arn:aws:dynamodb:us-west-2:111111111111:table/failover-drill",
-        "arn:aws:scheduler:ap-northeast-3:111111111111:schedule/default/failover-drill-*-1-1",
+        *(f"arn:aws:scheduler:ap-northeast-3:111111111111:schedule/default/failover-drill-*-{n}-1" for n in (1, 2)),
         *(f"arn:aws:scheduler:us-west-2:111111111111:schedule/failover-drill/*-{entry}" for entry in (1, 2, 3)),
     ]
 

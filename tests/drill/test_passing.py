@@ -48,6 +48,7 @@ def test_an_experiment_that_is_started_needs_itself_and_its_tag() -> None:
     [
         Call("ecs", "UpdateService", {"service": f"arn:aws:ecs:{PLACE}:service/c/s", "desiredCount": 0}, TOKYO),
         Call("ecs", "DescribeServices", {"cluster": "c", "services": ["s"]}, TOKYO),
+        Call("dynamodb", "PutResourcePolicy", {"ResourceArn": f"arn:aws:dynamodb:{PLACE}:table/t"}, TOKYO),
         Call("apigateway", "UpdateStage", {"restApiId": "a", "stageName": "s"}, TOKYO),
     ],
     ids=lambda call: call.operation,
