@@ -63,11 +63,11 @@ def _first_sign(looks: Sequence[Look]) -> float | None:
     return min((k.done_s for k in looks if _good(k) and k.sent_s > last_bad_s), default=None)
 
 
-def served_from(target: Target, region: str) -> Served:
-    """Clients of `target` are served from `region`, by the target's own timings."""
-    timings = target.timings
+def served_from(target: Target, region: str, from_s: float = -math.inf) -> Served:
+    """Clients of `target` are served from `region`, by the target's own timings; from_s: see Served."""
+    timings, where = target.timings, Places(target.regions).region_of
     quick = target.probing.needed_by_writes
-    return Served(Places(target.regions).region_of, region, timings.sustained_s, timings.probe_interval_s, quick)
+    return Served(where, region, timings.sustained_s, timings.probe_interval_s, quick, from_s)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ class Served:
     """Clients are served from `region`: new writes, read back settled, for a sustained time.
 
     region_of: the Region of an address, None when unknown (Target.region_of); sustained_s, interval_s: target
-    seconds, interval_s being the prober's schedule; with_quick: whether failed quick looks count, as for the judge.
+    seconds, interval_s being the prober's schedule; with_quick: whether failed quick looks count, as for the judge;
+    from_s: the monotonic instant before which nothing counts, for a failover that itself is an outage: clients who
+    were served until it began have not recovered from it.
     """
 
     region_of: Callable[[str], str | None]
@@ -83,6 +85,7 @@ class Served:
     sustained_s: float
     interval_s: float = 2.0
     with_quick: bool = True
+    from_s: float = -math.inf
 
     def reached(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant of the first good write in the Region that has been sustained, None until then.
@@ -98,7 +101,8 @@ class Served:
         return _first_sign(self._looks(timeline, since_s))
 
     def _looks(self, timeline: Timeline, since_s: float) -> list[Look]:
-        return _since(timeline, since_s, lambda peer: self.region_of(peer) == self.region, self.with_quick)
+        begin_s = max(since_s, self.from_s)
+        return _since(timeline, begin_s, lambda peer: self.region_of(peer) == self.region, self.with_quick)
 
     def progress(self, timeline: Timeline, since_s: float) -> str:
         """One line for people: what the last probe saw and how long it has been good in the Region."""

@@ -126,7 +126,12 @@ def _stage(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "apigateway", "GetStage", **keys)
 
 
+def _template(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "fis", "GetExperimentTemplate", id=found.extra["id"])
+
+
 def _table(aws: Aws, reader: Reader, found: Found) -> Replies:
+    """Its resource policy too, where there is one: an experiment that pauses replication writes it."""
     for operation in ("DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"):
         yield _read(reader, found, "dynamodb", operation, TableName=found.name)
     yield "GetResourcePolicy", {"Policy": _policy(reader, found)}
@@ -191,6 +196,7 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "route53.record": _record,
     "ec2.network_acl": _network_acl,
     "states.machine": _machine,
+    "fis.template": _template,
     "cloudwatch.alarm": _alarm,
     "rds.global_cluster": _global_cluster,
     "arc.cluster": _arc_cluster,

@@ -47,6 +47,7 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
         Read("stepfunctions", "DescribeStateMachine"),
         Read("stepfunctions", "ListTagsForResource"),
     ),
+    "fis.template": (Read("fis", "GetExperimentTemplate"),),
     "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
     "rds.global_cluster": (Read("rds", "DescribeGlobalClusters"),),
     "arc.cluster": (Read(CONTROL_CONFIG, "DescribeCluster"), Read(CONTROL_CONFIG, "ListControlPanels")),
@@ -200,10 +201,12 @@ def _parameter(target: Target) -> list[Need]:
 
 def _breakable(target: Target) -> tuple[str, ...]:
     """Keys of what may lie inside the blast radius, by the patterns alone."""
-    return tuple(key for key, resource in sorted(target.resources.items()) if _meets(target, resource))
+    return tuple(key for key, resource in sorted(target.resources.items()) if _meets(target, kind_of(key), resource))
 
 
-def _meets(target: Target, resource: Resource) -> bool:
+def _meets(target: Target, kind: str, resource: Resource) -> bool:
     radius = target.blast_radius.resources.get(resource.region, [])
     name = resource.name
+    if kind == "fis.template":  # named by its tag, and allowed by its id
+        return bool(radius)
     return any(fnmatch.fnmatchcase(name, p) or fnmatch.fnmatchcase(p, name) for p in radius)

@@ -23,6 +23,7 @@ VERBS = (
     "lab",
     "plan",
     "policy",
+    "reconcile",
     "report",
     "restore",
     "stop",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from commands.plan import add_target_options, require_plans, target_options
 from commands.planning import SCENARIOS, plan_scenarios
 from commands.say import say
 from commands.world import Options, resolve_target
+from drill.call import Call
 from drill.errors import Invalid, Refused, UsageError
 from drill.iam import MANAGED_POLICY_MAX, VERSION, Need, need_of, parts, policy, size_of
 from drill.lock_table import needs as lock_needs
-from drill.plan import Plan, PlannedStep
+from drill.models import partition_of
+from drill.passing import made_by, passing
+from drill.plan import SAFETY, Plan, PlannedStep
 from drill.planning import RUN_ID
 from drill.safety_stack import stack_of
 from drill.target import Target
@@ -95,18 +98,33 @@ def _write(folder: Path, target: Target, document: dict[str, Any]) -> None:
 def policy_for(target: Target, plans: tuple[Plan, ...]) -> dict[str, Any]:
     """The policy for looking at the target and taking every step of the plans."""
     found = {key: arn for plan in plans for key, arn in plan.found.items()}
-    drilling = (*lock_needs(target), *_stack_needs(target)) if plans else ()
+    drilling = (*lock_needs(target), *_stack_needs(target), *_writing_needs(target)) if plans else ()
     needed = (need for plan in plans for need in plan_needs(plan))
     document = policy([*reading(target, found), *drilling, *needed], target.account)
+    document["Statement"] += passing(_system_calls(plans))
     if any(step.does == "arm" for plan in plans for step in plan.steps):
         document["Statement"].append(_pass_role(target))
     return document
+
+
+def _system_calls(plans: Iterable[Plan]) -> Iterator[Call]:
+    """What is called on the system under test; the safety stack's own role has a statement of its own."""
+    return (call for plan in plans for step in plan.steps if step.does not in SAFETY for call in step.calls)
 
 
 def _stack_needs(target: Target) -> Iterator[Need]:
     """A drill looks whether its safety stack is there; a plan does not."""
     stack = stack_of(target)
     yield Need("cloudformation", "DescribeStacks", stack.region, (stack.stack_arn,))
+
+
+def _writing_needs(target: Target) -> Iterator[Need]:
+    """Load and probes write by AWS's API where the write path is an event bus: into either Region's."""
+    events = target.writes.events
+    if target.writes.protocol == "events" and events is not None:
+        for region in (target.regions.primary, target.regions.standby):
+            arn = f"arn:{partition_of(region)}:events:{region}:{target.account}:event-bus/{events.bus}"
+            yield Need("events", "PutEvents", region, (arn,))
 
 
 def _pass_role(target: Target) -> dict[str, Any]:
@@ -130,6 +148,7 @@ def plan_needs(plan: Plan) -> Iterator[Need]:
     for step in plan.steps:
         for call in (*step.reads, *step.calls, *(fact.call for fact in step.facts)):
             yield _of_any_run(need_of(call, hints))
+            yield from map(_of_any_run, made_by(call, plan.account, hints))
 
 
 def _of_any_run(need: Need) -> Need:

@@ -20,6 +20,7 @@ KIND_OF_KEY = (
     ("*_record", "route53.record"),
     ("*_network_acl", "ec2.network_acl"),
     ("*_machine", "states.machine"),
+    ("*_experiment", "fis.template"),
     ("*_alarm", "cloudwatch.alarm"),
     ("*global_cluster", "rds.global_cluster"),
     ("*_document", "ssm.document"),

@@ -39,6 +39,8 @@ BY_METHOD = ("apigateway",)
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapigatewaymanagement.html
 """
+DOCUMENTED_AS: Mapping[str, str] = {"resourcegroupstaggingapi": "tag"}
+"""botocore's service -> IAM's prefix, where botocore's model does not tell it by any of its names."""
 TAGS = "/tags/"
 IDENTIFIER_ENDINGS = ("identifiers", "identifier", "names", "name", "arns", "arn", "ids", "id")
 
@@ -96,7 +98,8 @@ def iam_action(service: str, operation: str) -> str:
     operation's name. UsageError when there is none.
     """
     model = service_model(service)
-    data, tried = _data(), dict.fromkeys((model.signing_name, model.endpoint_prefix, service))
+    names = (model.signing_name, model.endpoint_prefix, service, DOCUMENTED_AS.get(service, service))
+    data, tried = _data(), dict.fromkeys(names)
     for prefix in tried:
         if data.services.service_exists(prefix) and data.actions.action_exists(prefix, operation):
             return f"{prefix}:{data.actions.get_action_details(prefix, operation)['name']}"
@@ -242,13 +245,16 @@ def _required(kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
 
 
 def _names_in(need: Need) -> dict[str, str]:
-    """Variables that the need's ARNs tell, whatever their type: a cluster's name in the ARN of its service."""
+    """Variables that the need's ARNs tell, whatever their type: a cluster's name in the ARN of its service.
+
+    One that is only called Id is that of the thing itself: FIS's experiments have other ids than their templates.
+    """
     prefix = need.action.partition(":")[0]
     found: dict[str, str] = {}
     for kind in _all_kinds(prefix):
         for arn in need.arns:
             found |= kind.parse(arn) or {}
-    return found
+    return {name: value for name, value in found.items() if name != "Id"}
 
 
 def _values(kind: Kind, known: Mapping[str, str]) -> dict[str, str]:

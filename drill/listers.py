@@ -30,9 +30,10 @@ class Found:
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
     events.targets {bus}; dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id);
-    events.archive {bus} (ARN); route53.health_check and ec2.network_acl {id} (their names are their Name tags, or
-    their ids); route53.record {zone (id), record (its name, as Route 53 writes it), type} (name is its SetIdentifier,
-    arn the zone's); sns.subscription {topic} (an ARN; its name is the last part of what is subscribed); others none.
+    events.archive {bus} (ARN); route53.health_check, ec2.network_acl and fis.template {id} (their names are their
+    Name tags, or their ids); route53.record {zone (id), record (its name, as Route 53 writes it), type} (name is its
+    SetIdentifier, arn the zone's); sns.subscription {topic} (an ARN; its name is the last part of what is
+    subscribed); others none.
     """
 
     kind: str
@@ -295,6 +296,15 @@ def _network_acls(aws: Clients, resource: Resource) -> Iterator[Found]:
             yield Found("ec2.network_acl", resource.region, name, arn, {"id": number})
 
 
+def _templates(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """FIS's experiment templates, by their tag Name, or by their ids when they have none."""
+    fis = aws.client("fis", resource.region)
+    for page in fis.get_paginator("list_experiment_templates").paginate():
+        for template in page["experimentTemplates"]:
+            name = template.get("tags", {}).get("Name", template["id"])
+            yield Found("fis.template", resource.region, name, template["arn"], {"id": template["id"]})
+
+
 LISTERS: dict[str, Lister] = {
     "ecs.service": _ecs_services,
     "events.rule": _rules,
@@ -302,6 +312,7 @@ LISTERS: dict[str, Lister] = {
     "route53.record": _records,
     "ec2.network_acl": _network_acls,
     "states.machine": _machines,
+    "fis.template": _templates,
     "cloudwatch.alarm": _alarms,
     "rds.global_cluster": _global_clusters,
     "arc.cluster": _arc_clusters,

@@ -52,6 +52,7 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
     ),
     "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"),),
     "states.machine": (Read("stepfunctions", "ListStateMachines"),),
+    "fis.template": (Read("fis", "ListExperimentTemplates"),),
     "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms", everything=True),),
     "rds.global_cluster": (Read("rds", "DescribeGlobalClusters", everything=True),),
     "arc.cluster": (Read(CONTROL_CONFIG, "ListClusters"),),
@@ -86,8 +87,8 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
 
 VARIABLES: Mapping[str, tuple[str, str]] = {
     "ecs.service": ("ServiceName", "ClusterName"),
-    "events.rule": ("RuleName", ""),
-    "events.targets": ("RuleName", ""),
+    "events.rule": ("RuleName", "EventBusName"),
+    "events.targets": ("RuleName", "EventBusName"),
     "states.machine": ("StateMachineName", ""),
     "cloudwatch.alarm": ("AlarmName", ""),
     "rds.global_cluster": ("GlobalCluster", ""),
@@ -106,6 +107,8 @@ VARIABLES: Mapping[str, tuple[str, str]] = {
     "sns.subscription": ("", "TopicName"),
 }
 """Kind -> AWS's names, in its ARNs, for the resource itself and for what it lies in; ARC's ARNs carry ids only."""
+OWN_BUS = ("events.rule", "events.targets")
+"""Kinds whose ARNs name what they lie in only where the target does: a rule of the default bus names none."""
 
 
 def things(target: Target, found: Mapping[str, str]) -> tuple[Thing, ...]:
@@ -122,6 +125,8 @@ def _thing(target: Target, key: str, arn: str | None, clusters: tuple[str, ...])
         )  # a control is read through its cluster
         return Thing(key, kind, resource.region, _executions(kind, arn.rpartition(":")[2]), arns)
     own, container = VARIABLES.get(kind, ("", ""))
+    if kind in OWN_BUS and resource.within is None:
+        container = ""
     patterns = {own: resource.name.removeprefix("/"), container: resource.within or "*"}
     names = {variable: _iam_pattern(pattern) for variable, pattern in patterns.items() if variable}
     if kind == "secretsmanager.secret":

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from drill.child import REPOSITORY
 from drill.iam import Need, policy
 from drill.models import partition_of
+from drill.passing import pass_role
 from drill.reads import Read, Thing, things
 from drill.target import GLOBAL, Resource, Target
 
@@ -71,6 +72,8 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"), Read("ec2", "ReplaceNetworkAclEntry")),
 }
 """Kind of resource -> what is called to tell whether a Change of it is in force, and to put it back."""
+PASSING = ("events.targets", "events.endpoint")
+"""Kinds whose calls hand a role to EventBridge, which the target does not name: any role, to that service alone."""
 BY_ID: Mapping[str, tuple[str, str]] = {
     "arc.control": ("RoutingControlId", GLOBAL),
     "route53.record": ("Id", GLOBAL),
@@ -162,7 +165,14 @@ def _filled(text: str, mark: str, lines: Iterable[str]) -> str:
 def _statements(target: Target, kinds: Mapping[str, tuple[Read, ...]]) -> list[str]:
     """One YAML list item (JSON is YAML) per statement; "# nothing" when there is none."""
     found = policy(_needs(target, kinds), target.account)["Statement"]
+    if set(PASSING) & _kinds(target) & kinds.keys():
+        partition = partition_of(target.regions.observer)
+        found.append(pass_role("events.amazonaws.com", [f"arn:{partition}:iam::{target.account}:role/*"]))
     return [f"- {json.dumps(statement)}" for statement in found] or ["# nothing"]
+
+
+def _kinds(target: Target) -> set[str]:
+    return {found.kind for thing in things(target, {}) for found in _breakable(target, thing)}
 
 
 def _needs(target: Target, kinds: Mapping[str, tuple[Read, ...]]) -> list[Need]:

@@ -77,6 +77,7 @@ APIS: Mapping[str, TagApi] = {
     "apigateway": TagApi("apigateway", "GetTags", "TagResource", "resourceArn", "tags", "map"),
     "sns": TagApi("sns", "ListTagsForResource", "TagResource", "ResourceArn", "Tags"),
     "ec2": TagApi("ec2", "DescribeTags", "CreateTags", "resource-id", "Tags"),
+    "fis": TagApi("fis", "ListTagsForResource", "TagResource", "resourceArn", "tags", "map"),
     "route53": TagApi("route53", "ListTagsForResource", "ChangeTagsForResource", "ResourceId", "Tags"),
     "route53-recovery-control": TagApi(
         CONTROL_CONFIG, "ListTagsForResource", "TagResource", "ResourceArn", "Tags", "map"
@@ -90,6 +91,7 @@ OF_KIND: Mapping[str, tuple[Read, ...]] = {
     "route53.record": (Read("route53", "ListTagsForResource"),),
     "ec2.network_acl": (Read("ec2", "DescribeTags"),),
     "states.machine": (Read("stepfunctions", "ListTagsForResource"),),
+    "fis.template": (Read("fis", "ListTagsForResource"),),
     "cloudwatch.alarm": (Read("cloudwatch", "ListTagsForResource"),),
     "rds.global_cluster": (Read("rds", "ListTagsForResource"),),
     "rds.cluster": (Read("rds", "ListTagsForResource"),),

@@ -20,7 +20,9 @@ class MoveGlobalCluster:
 
     lossy False: a switchover (planned, needs both Regions healthy, loses nothing); True: a failover, which promotes
     what the Region has. timeout_s: target seconds until the writer is there. Refused by AWS while the cluster moves
-    or a member is not connected yet. Effect: the Region moves.
+    or a member is not connected yet. Where the writer is there already the end state holds before anything was
+    called, and a drill refuses that; a plan, which moves nothing, tells the way back all the same. Effect: the
+    Region moves.
     """
 
     resource: Resource
@@ -30,7 +32,7 @@ class MoveGlobalCluster:
     effect: Effect = "region_moved"
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
-        """See Step. Refused when the cluster has no member in the Region, or its writer is there already."""
+        """See Step. Refused when the cluster has no member in the Region."""
         found = find_one(aws, "rds.global_cluster", self.resource)
         look = Call("rds", "DescribeGlobalClusters", {"GlobalClusterIdentifier": found.name}, found.region)
         member = self._member(aws, look, found)
@@ -56,6 +58,4 @@ class MoveGlobalCluster:
         here = [m for m in shown if m["DBClusterArn"].split(":")[3] == self.region]
         if not here:
             raise Refused(f"global cluster {found.name} has no member in {self.region}")
-        if here[0]["IsWriter"]:
-            raise Refused(f"the writer of global cluster {found.name} is in {self.region} already")
         return str(here[0]["DBClusterArn"])

@@ -44,10 +44,11 @@ class Write:
 
 @dataclass(frozen=True)
 class Link:
-    """Replication out of one Region into another."""
+    """Replication of a table out of one Region into another."""
 
     source: str
     target: str
+    table: str
 
 
 class GlobalTables:
@@ -66,6 +67,7 @@ class GlobalTables:
         self._replicas: dict[str, frozenset[str]] = {}
         self._queues: dict[Link, deque[Write]] = {}
         self._cut: set[str] = set()
+        self._paused: dict[tuple[str, str], float] = {}
         self._late_since_s: dict[Link, float] = {}
         # Who wrote an item last, by (Region, table, key): what last-writer-wins compares.
         self._stamps: dict[tuple[str, str, str], tuple[float, str]] = {}
@@ -125,6 +127,26 @@ class GlobalTables:
             self._wake.notify()
         self._truth.record("dynamodb.mend", region=region)
 
+    def pause(self, table: str, region: str, from_s: float) -> None:
+        """From that lab instant on no write of the table leaves the Region or reaches it; writes queue up."""
+        with self._wake:
+            self._paused[table, region] = from_s
+            self._wake.notify()
+        self._truth.record("dynamodb.pause", table=table, region=region, from_lab_s=from_s)
+
+    def resume(self, table: str, region: str) -> None:
+        """Undo `pause`: what queued up arrives at once, in order. The truth notes what the others have lacked."""
+        with self._wake:
+            self._paused.pop((table, region), None)
+            links = [link for link in self._queues if link.table == table and region in (link.source, link.target)]
+            lacking = [
+                list(write.key.values()) for link in links if link.source == region for write in self._queues[link]
+            ]
+            self._late_since_s.update(dict.fromkeys(links, self._clock.now_s()))
+            self._wake.notify()
+        keys = sorted({" ".join(str(v) for part in key for v in part.values()) for key in lacking})
+        self._truth.record("dynamodb.resume", table=table, region=region, lacking=keys)
+
     def pending(self, region: str) -> int:
         """How many writes of that Region have not arrived in some other Region yet."""
         with self._wake:
@@ -164,7 +186,7 @@ class GlobalTables:
             if sum(len(queue) for queue in self._queues.values()) >= MAX_QUEUED:
                 raise MemoryError(f"{MAX_QUEUED} writes wait for replication")
             for target in targets:
-                self._queues.setdefault(Link(write.region, target), deque()).append(write)
+                self._queues.setdefault(Link(write.region, target, write.table), deque()).append(write)
             self._wake.notify()
 
     def _run(self) -> None:
@@ -183,12 +205,18 @@ class GlobalTables:
         limit_s = self._clock.now_s() - self._lag_s
         found = []
         for link, queue in self._queues.items():
-            while queue and link.source not in self._cut and queue[0].lab_s <= limit_s:
+            while queue and not self._held(link, queue[0]) and queue[0].lab_s <= limit_s:
                 found.append((link, queue.popleft()))
         return found
 
+    def _held(self, link: Link, write: Write) -> bool:
+        """Whether that write does not get through, for as long as things are as they are."""
+        paused = [self._paused.get((link.table, region)) for region in (link.source, link.target)]
+        arrives_s = write.lab_s + self._lag_s
+        return link.source in self._cut or any(from_s is not None and from_s <= arrives_s for from_s in paused)
+
     def _wait_wall_s(self) -> float:
-        heads = [q[0].lab_s for link, q in self._queues.items() if q and link.source not in self._cut]
+        heads = [q[0].lab_s for link, q in self._queues.items() if q and not self._held(link, q[0])]
         if not heads:
             return _IDLE_WALL_S
         return max(0.001, self._clock.wall_s(min(heads) + self._lag_s - self._clock.now_s()))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab import pausing
 from lab.adapters import Aurora, Machines, targets
 from lab.aws.arc import Arc
 from lab.aws.cloudwatch import AlarmEngine
@@ -15,6 +16,7 @@ from lab.aws.dynamodb import GlobalTables
 from lab.aws.ecs import EcsAgent
 from lab.aws.elb import Balancers
 from lab.aws.events import Events
+from lab.aws.fis import Experiments
 from lab.aws.functions import Functions
 from lab.aws.network_acls import NetworkAcls
 from lab.aws.rds import RdsGlobal
@@ -109,6 +111,7 @@ class Cloud(BaseCloud):
         for engine in (
             self._tables,
             self._acls,
+            Experiments(server, self._tables, clock, truth, pausing.DELAY_S),
             self._functions,
             StateMachines(server, clock, truth),
             Events(server, clock, truth),
@@ -130,6 +133,7 @@ class Cloud(BaseCloud):
     def _create(self) -> None:
         client = self._server.client
         infra.tables(client)
+        pausing.deploy(client, TOKYO, names.ACCOUNT, names.main_table(), names.TAGS)
         infra.database(client)
         self._networks = {region: infra.network(client, region) for region in SERVING}
         self._lbs = {region: infra.balancing(client, region, self._networks[region]) for region in SERVING}

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from lab import pausing
 from lab.adapters import Aurora, Machines, targets
 from lab.aws.arc import ENDPOINT_REGIONS, Arc
 from lab.aws.cloudwatch import AlarmEngine
@@ -16,6 +17,7 @@ from lab.aws.dynamodb import GlobalTables
 from lab.aws.ecs import EcsAgent
 from lab.aws.elb import Balancers
 from lab.aws.events import Events
+from lab.aws.fis import Experiments
 from lab.aws.functions import Functions
 from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
@@ -117,6 +119,7 @@ class Cloud(BaseCloud):
         self._visits = canary.scripts(self._resolvers, self._http_port)
         for engine in (
             self._tables,
+            Experiments(server, self._tables, clock, truth, pausing.DELAY_S),
             self._functions,
             Events(server, clock, truth),
             AlarmEngine(server, clock, truth),
@@ -144,6 +147,7 @@ class Cloud(BaseCloud):
     def _create(self) -> None:
         client = self._server.client
         infra.carts(client)
+        pausing.deploy(client, EAST, names.ACCOUNT, names.CARTS_TABLE, {})
         infra.databases(client)
         self._networks = {region: infra.network(client, region) for region in SERVING}
         self._lbs = {region: infra.balancing(client, region, self._networks[region]) for region in SERVING}

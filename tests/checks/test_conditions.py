@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def reached(timeline: Timeline, story: Story, condition: Served | SteadyState = 
     """When the condition was reached, in times of the story."""
     at_s = condition.reached(told(timeline, story), story.at(0))
     return None if at_s is None else round((at_s - story.zero_s) * story.speed, 3)
+
+
+def test_an_outage_that_was_over_before_is_not_the_end_of_the_next(timeline: Timeline) -> None:
+    """Served again at once, then moved by an outage of its own: only what comes after the move ends it."""
+    story = Story().looks(-20, 10).looks(10, 14, FAIL).looks(14, 80, region=OSAKA)
+    told_of = story.looks(80, 150, FAIL).looks(150, 190, region=OSAKA)
+    moved = replace(IN_OSAKA, from_s=told_of.at(120))
+    assert reached(timeline, told_of) == pytest.approx(14, abs=3)
+    at_s = moved.reached(timeline, told_of.at(0))
+    assert at_s is not None
+    assert at_s >= told_of.at(150)
 
 
 def outage(until_s: float) -> Story:

@@ -57,22 +57,30 @@ def statements(document: dict[str, Any], action: str) -> list[str]:
 
 
 def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
-    """Six mutating actions, each on the resources that the scenarios break, put back, start or stop (of executions
-    only a drill's own); and the dead-man's own, on this tool's own stack."""
+    """Twelve mutating actions, each on the resources that the scenarios break, put back, start or stop (of executions
+    only a drill's own, of experiments those of FIS's own ids); and the dead-man's own, on this tool's own stack."""
     changes = [s for s in document["Statement"] if s["Sid"].startswith("Change")]
     ours = [s for s in changes if all(STACK in arn for arn in s["Resource"])]
     theirs = [s for s in changes if s not in ours]
     assert sorted(a for s in theirs for a in s["Action"]) == [
         "cloudwatch:PutMetricAlarm",
+        "dynamodb:DeleteResourcePolicy",
+        "dynamodb:PutResourcePolicy",
+        "ec2:ReplaceNetworkAclEntry",
         "ecs:UpdateService",
         "events:DisableRule",
         "events:EnableRule",
+        "fis:StartExperiment",
+        "fis:StopExperiment",
+        "fis:TagResource",
         "states:StartExecution",
         "states:StopExecution",
     ]
     arns = [arn for s in theirs for arn in s["Resource"]]
     assert not [arn for arn in arns if TARGET.account not in arn]
-    (own,) = [arn for arn in arns if "*" in arn]
+    experiments = "arn:aws:fis:ap-northeast-1:111111111111:experiment/*"
+    (own,) = {arn for arn in arns if "*" in arn} - {experiments}
+    assert statements(document, "fis:StopExperiment") == statements(document, "fis:TagResource") == [experiments]
     assert re.fullmatch(r"arn:aws:states:ap-northeast-3:\d{12}:execution:FailoverStateMachine\w+:drill-\*", own)
     assert statements(document, "states:StopExecution") == [own]
     assert sorted(a for s in ours for a in s["Action"]) == [
@@ -84,7 +92,7 @@ def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
     ]
     assert sorted({arn for s in ours for arn in s["Resource"]}) == [
         "arn:aws:dynamodb:us-west-2:111111111111:table/failover-drill",
-        "arn:aws:scheduler:ap-northeast-3:111111111111:schedule/default/failover-drill-*-1-1",
+        *(f"arn:aws:scheduler:ap-northeast-3:111111111111:schedule/default/failover-drill-*-{n}-1" for n in (1, 2)),
         *(f"arn:aws:scheduler:us-west-2:111111111111:schedule/failover-drill/*-{entry}" for entry in (1, 2, 3)),
     ]
 
@@ -137,6 +145,16 @@ def test_what_a_step_reads_to_prepare_is_allowed() -> None:
     read = Call("events", "DescribeRule", {"Name": "r"}, "ap-northeast-3")
     (need,) = plan_needs(plan(PlannedStep(1, "inject", "x", reads=(read,), resources=(arn,))))
     assert resources_of(need, TARGET.account) == (arn,)
+
+
+def test_a_write_path_of_events_may_put_them_into_both_regions() -> None:
+    """Load and probes have the drill's own rights; a write path of HTTP needs none of AWS."""
+    target = load_target(ROOT / "targets" / "event-bus.toml")
+    document = policy_for(target, (plan(PlannedStep(1, "look", "x")),))
+    assert statements(document, "events:PutEvents") == [
+        f"arn:aws:events:ap-northeast-{number}:{target.account}:event-bus/orders" for number in (1, 3)
+    ]
+    assert statements(policy_for(TARGET, (plan(),)), "events:PutEvents") == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.launch import launch
-from tests.e2e.drilling import Drilled, drill, steady
+from tests.e2e.drilling import ROOT, Drilled, drill, steady, verb
 
 pytestmark = pytest.mark.alone
 
@@ -64,6 +64,54 @@ def test_a_lossy_failover_loses_exactly_the_orders_that_it_names(tmp_path: Path)
     assert _named(finding, "orders")
     assert _named(finding, "orders") == _gone(truths[-1], "orders") & _acknowledged(drilled)
     assert _named(finding, "carts") == set()
+
+
+@pytest.mark.long
+def test_a_lost_region_loses_exactly_the_orders_products_and_carts_that_it_names(tmp_path: Path) -> None:
+    """Each store's list is that of the truth, and of nothing else: Aurora's lag, and a table that FIS had paused.
+
+    What us-west-2 forwarded to the old writer was acknowledged after the onset, and is lost all the same: FAIL.
+    """
+    own = tmp_path / "retail-store.toml"
+    text = (ROOT / "targets" / "retail-store.toml").read_text()
+    own.write_text(text.replace('task = ["order", "cart", "order"]', 'task = ["order", "cart", "product"]'))
+    truths = []
+
+    def attempt(number: int) -> Drilled:
+        with launch("retail-store", 10.0, settings=[f"rds.replication_lag_s={LAG_S}"]) as lab:
+            state = tmp_path / "lab.json"
+            state.write_text(json.dumps(lab.info.to_json()))
+            options = ("-k", "test_region_loss", f"--target={own}", f"--lab-attach={state}")
+            found = drill(tmp_path / f"{number}", "-m", "failover", *options)
+            truths.append(list(map(json.loads, lab.info.truth.read_text().splitlines())))
+        return found
+
+    drilled = steady(attempt)
+    assert drilled.code == 1, drilled.output
+    finding, acknowledged = drilled.finding("recovery point, failover"), _acknowledged(drilled)
+    for database in ("orders", "catalog"):
+        snapshot = tmp_path / f"{database}.txt"
+        snapshot.write_text("\n".join(sorted(_gone(truths[-1], database))))
+        code, told = verb("reconcile", str(drilled.folder), "--store", database, f"--snapshot={snapshot}")
+        assert code == 0, told
+        assert _named(finding, database)
+        assert _named(finding, database) == _gone(truths[-1], database) & acknowledged
+    (resumed,) = [t for t in truths[-1] if t["what"] == "dynamodb.resume"]
+    assert _named(finding, "carts")
+    assert _named(finding, "carts") == set(resumed["lacking"]) & acknowledged  # type: ignore[call-overload]
+    named = json.loads((drilled.folder / "missing-transactions.json").read_text())
+    assert all(row["id"] in json.dumps(named) for row in finding["data"]["lost"])
+
+
+@pytest.mark.long
+def test_without_the_pause_no_cart_is_lost(tmp_path: Path) -> None:
+    """So the carts that the Region loss names are lost by the pause, and by nothing else of that drill."""
+    twin = ("--twin", "tests/twins/retail_store.py", "-k", "everything_replicated")
+    drilled = steady(lambda n: drill(tmp_path / f"{n}", *twin, *TARGET))
+    finding = drilled.finding("recovery point, failover")
+    (carts,) = [row for row in finding["data"]["stores"] if row["store"] == "carts"]
+    assert carts["acknowledged"] > 0, drilled.output
+    assert _named(finding, "carts") == set(), drilled.output
 
 
 def _named(finding: dict[str, object], store: str) -> set[str]:

@@ -13,12 +13,15 @@ from faults.alarm_periods import DelayAlarm
 from faults.api_throttle import ThrottleStage
 from faults.arc_controls import SetRoutingControls
 from faults.bus_impaired import ImpairBus
+from faults.dynamodb_pause import PauseReplication
 from faults.ecs_scale import ScaleEcsService
 from faults.ecs_tasks import StopTasks
 from faults.elbv2_target import RegisterTarget
 from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
 from faults.events_targets import RemoveTargets
+from faults.fis_run import RunExperiment
+from faults.fis_stop import StopExperiment
 from faults.health_check_inverted import InvertHealthCheck
 from faults.lambda_concurrency import LimitFunction
 from faults.lambda_variable import ChangeVariable
@@ -47,8 +50,10 @@ from tests.faults.events_source import (
     forget_published,
     published,
 )
+from tests.faults.experiments import RUNS, TABLE, TEMPLATE, all_running, forget_all, started, stopped, table_arn
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
+WORKER = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionWorkerFargateService*")
 AUTOMATION = Resource(region=OSAKA, name="BLEAFSI-CoreBanking-*")
 WITNESS = Resource(region=OREGON, name="canaryAlerm-us-west-2*")
 RUNBOOK = Resource(region=OSAKA, name=DOCUMENT)
@@ -202,6 +207,14 @@ def _start_to_be_stopped(made: Cloud) -> None:
             states.start_execution(stateMachineArn=made.machines["FailoverStateMachineD4"], name=f"drill-{run_id}")
 
 
+def _run_to_be_stopped(made: Cloud) -> None:
+    """This drill's experiments, of every run of the tests; each starts once, and is over after each test."""
+    for run_id in RUNS:
+        for call in RunExperiment(TEMPLATE, 60.0).prepare(made.aws, "t", run_id).calls:
+            made.aws.run(call)
+    eventually(lambda: all_running(made))
+
+
 def _aborted(made: Cloud) -> int:
     states, machine = made.client("stepfunctions", OSAKA), made.machines["FailoverStateMachineD4"]
     return len(states.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"])
@@ -209,6 +222,7 @@ def _aborted(made: Cloud) -> int:
 
 CHANGES = (
     Sample("service gone", ScaleEcsService(SERVICE, desired=0), keys=SERVED),
+    Sample("services scaled at once", ScaleEcsService(SERVICE, desired=2, others=(WORKER,)), keys=SERVED),
     Sample("service grown", ScaleEcsService(SERVICE, desired=3), keys=SERVED),
     Sample("function stopped", LimitFunction(FUNCTION, concurrency=0), keys=DRILLED),
     Sample("secret denied", DenySecret(SECRET), keys=DRILLED),
@@ -238,6 +252,9 @@ ACTIONS = (
     Sample("tasks stopped", StopTasks(SERVICE, 300.0), _run_tasks, _stop_tasks, _stopped_tasks),
     Sample("machine started", StartStateMachine(FAILBACK, timeout_s=900.0), started=_executions),
     Sample("machine stopped", StopStateMachine(FAILOVER, 900.0), _start_to_be_stopped, started=_aborted),
+    Sample("experiment run", RunExperiment(TEMPLATE, 60.0), undo=forget_all, started=started),
+    Sample("replication paused", PauseReplication(TEMPLATE, TABLE, 60.0), undo=forget_all, started=started),
+    Sample("experiment stopped", StopExperiment(TEMPLATE, 60.0), _run_to_be_stopped, forget_all, stopped),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
     Sample("event published", EVENT, undo=forget_published, started=published),
@@ -251,3 +268,35 @@ ACTIONS = (
     Sample("database failed over", MoveGlobalCluster(DATABASE, OSAKA, 900.0, True), undo=_back, started=_moves),
 )
 SAMPLES = CHANGES + ACTIONS
+
+
+def _limited(made: Cloud) -> None:
+    made.client("lambda", TOKYO).put_function_concurrency(FunctionName=FUNCTION.name, ReservedConcurrentExecutions=5)
+
+
+def _unlimited(made: Cloud) -> None:
+    made.client("lambda", TOKYO).delete_function_concurrency(FunctionName=FUNCTION.name)
+
+
+def _guarded_table(made: Cloud) -> None:
+    made.client("dynamodb", TOKYO).put_resource_policy(ResourceArn=table_arn(made), Policy="{}")
+
+
+def _unguarded_table(made: Cloud) -> None:
+    made.client("dynamodb", TOKYO).delete_resource_policy(ResourceArn=table_arn(made))
+
+
+def _guarded(made: Cloud) -> None:
+    made.client("secretsmanager", TOKYO).put_resource_policy(SecretId=SECRET.name, ResourcePolicy="{}")
+
+
+def _unguarded(made: Cloud) -> None:
+    made.client("secretsmanager", TOKYO).delete_resource_policy(SecretId=SECRET.name)
+
+
+VARIANTS = (
+    Sample("limited function stopped", LimitFunction(FUNCTION, concurrency=0), _limited, _unlimited),
+    Sample("guarded secret denied", DenySecret(SECRET), _guarded, _unguarded),
+    Sample("guarded table denied", DenyTable(TABLE, ("GetItem",)), _guarded_table, _unguarded_table),
+)
+"""Changes that are put back by other calls, because there was a value before."""

@@ -19,6 +19,7 @@ from drill.read_only import ReadOnlyAws
 from tests.checks.cloud import Cloud, cloud
 from tests.faults.bus import add_bus
 from tests.faults.events_source import add_events_source
+from tests.faults.experiments import experiments
 from tests.faults.furniture import furnish
 from tests.faults.samples import SAMPLES, Sample
 
@@ -49,7 +50,7 @@ def _section(made: Cloud, kind: type[Any]) -> str:
         "what it does": (module.__doc__ or "").split("\n\n")[0].replace("\n", " ").strip(),
         "parameters": ", ".join(f"`{name}`" for name in kind.__dataclass_fields__),
         "clients must see": ", ".join(sorted({_EFFECTS[p.effect] for p in prepared})),
-        **_calls(prepared),
+        **_calls(prepared, getattr(module, "UNDONE", "nothing: it is undone only by failback")),
         "read back by": _operations(facts),
         "believed after": f"{first.settle_s:g} s of the same answer",
         "IAM actions": _actions([*(c for p in prepared for c in _all(p)), *facts, *(c for r in reads for c in r)]),
@@ -78,12 +79,12 @@ def _prepared(made: Cloud, sample: Sample) -> tuple[Change | Action, list[Call]]
     return prepared, aws.made
 
 
-def _calls(prepared: Iterable[Change | Action]) -> dict[str, str]:
+def _calls(prepared: Iterable[Change | Action], otherwise: str) -> dict[str, str]:
     changes = [p for p in prepared if isinstance(p, Change)]
     acts = [c for p in prepared if isinstance(p, Action) for c in p.calls]
     return {
         "calls": _operations([*(c for p in changes for c in p.inject), *acts]),
-        "put back by": _operations(c for p in changes for c in p.restore) or "nothing: it is undone only by failback",
+        "put back by": _operations(c for p in changes for c in p.restore) or otherwise,
     }
 
 
@@ -110,7 +111,8 @@ def _main() -> None:
         add_bus(made)
         add_events_source(made)
         furnish(made)
-        PAGE.write_text(page(made))
+        with experiments(made):
+            PAGE.write_text(page(made))
 
 
 if __name__ == "__main__":

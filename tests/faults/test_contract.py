@@ -23,14 +23,16 @@ from drill.errors import DrillError, Refused
 from drill.journal import NO_CHANGE, Journal, interrupted, outstanding
 from drill.timeline import Timeline
 from faults.events_rule import SetRuleState
+from faults.rds_global import MoveGlobalCluster
 from tests.checks.cloud import OREGON, RULE, Cloud, cloud, store_document
 from tests.checks.worlds import OSAKA, TOKYO
 from tests.faults.bus import add_bus
-from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, is_never_repeated
+from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, facts_flip_both_ways, is_never_repeated
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
 from tests.faults.events_source import RESOURCES, make_events_source
+from tests.faults.experiments import experiments
 from tests.faults.furniture import furnish
-from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, SAMPLES, Sample
+from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, DATABASE, SAMPLES, VARIANTS, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 DRILL = "import sys; from commands.main import main; sys.exit(main(sys.argv[1:]))"
@@ -59,7 +61,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
             Threshold=1.0,
             ComparisonOperator="LessThanThreshold",
         )
-        yield made
+        with experiments(made):
+            yield made
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +115,25 @@ def test_a_change_keeps_the_contract(place: Place, sample: Sample, part: Part) -
 def test_an_action_keeps_the_contract(place: Place, sample: Sample, part: Part) -> None:
     """See the part."""
     part(place, sample.fault)
+
+
+@of(VARIANTS)
+def test_what_was_there_before_is_put_back(place: Place, sample: Sample) -> None:
+    """Not merely taken away: the value that somebody had set."""
+    facts_flip_both_ways(place, sample.fault)
+
+
+def test_a_cluster_that_is_there_already_is_not_moved(place: Place) -> None:
+    """Its end state holds before anything was called: refused, nothing called, nothing in the journal."""
+    inside = place.made.target.blast_radius.model_copy(update={"resources": {"global": ["*"], TOKYO: ["*"]}})
+    drill = drill_in(place, place.made.target.model_copy(update={"blast_radius": inside}))
+    was = place.state()
+    with pytest.raises(Refused, match="it will not be done twice"):
+        drill.perform(MoveGlobalCluster(DATABASE, TOKYO, 900.0))
+    assert place.state() == was
+    assert drill.journal.outstanding() == []
+    drill.journal.close()
+    drill.timeline.close()
 
 
 def test_any_process_that_has_the_journal_restores(place: Place, account: Cloud) -> None:

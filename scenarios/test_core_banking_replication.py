@@ -1,0 +1,42 @@
+"""core-banking with a global table that does not replicate: the failover moves everything but the transfers.
+
+The failover machine moves traffic, opens Osaka and switches Aurora over; whether the table of transfers has arrived
+there it never looks. AWS FIS pauses the replication. FAIL says that the weak point is there.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.conditions import served_from
+from drill.drill import Drill
+from drill.target import Target
+from faults.ecs_scale import ScaleEcsService
+from faults.events_rule import SetRuleState
+from scenarios.pausing import replication_paused
+from scenarios.test_core_banking_weak_points import home_afterwards, look_first
+
+pytestmark = pytest.mark.system("core-banking")
+
+
+@pytest.mark.needs("pause_experiment", "without FIS a global table's replication cannot be paused")
+@pytest.mark.failover(windows=("failover",))
+def test_transfers_left_behind(drill: Drill, target: Target) -> None:
+    """The table of transfers stops to replicate, then Tokyo loses its Transaction service: Osaka serves within the
+    RTO, and does not know the transfers that Tokyo acknowledged last. The promise is that none is lost."""
+    standby, timings = target.regions.standby, target.timings
+    look_first(drill, target)
+
+    with (
+        home_afterwards(drill, target),
+        replication_paused(drill, target, "global_table"),
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+    ):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)

@@ -1,0 +1,117 @@
+"""Experiment templates of AWS FIS and a global table, in the account of tests/checks/cloud.py, and FIS living."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from moto.fis.models import fis_backends
+
+from drill.target import Resource
+from lab.aws.dynamodb import GlobalTables
+from lab.aws.fis import PAUSE, Experiments
+from tests.checks.cloud import DATA_TABLE, ROLE, Cloud
+from tests.checks.worlds import OSAKA, TOKYO, eventually
+
+TEMPLATE = Resource(region=TOKYO, name="pause-data")
+TABLE = Resource(region=TOKYO, name=DATA_TABLE)
+EXPERIMENTS = {"pause_experiment": TEMPLATE}
+"""Keys for the target."""
+ALARM = "experiments-stop"
+RUNS = ("r1", "crashed", "again", "RUN-ID")
+
+
+def stop_condition(made: Cloud) -> list[dict[str, str]]:
+    """The alarm that would stop an experiment."""
+    arn = f"arn:aws:cloudwatch:{TOKYO}:{made.server.account}:alarm:{ALARM}"
+    return [{"source": "aws:cloudwatch:alarm", "value": arn}]
+
+
+def table_arn(made: Cloud) -> str:
+    """The data's table in Tokyo."""
+    return f"arn:aws:dynamodb:{TOKYO}:{made.server.account}:table/{DATA_TABLE}"
+
+
+def pausing(made: Cloud, **said: Any) -> dict[str, Any]:
+    """What a template says that pauses the data's table for 20 minutes, with what is `said` otherwise."""
+    action = {"actionId": PAUSE, "parameters": {"duration": "PT20M"}, "targets": {"Global-Tables": "tables"}}
+    target = {"resourceType": "aws:dynamodb:global-table", "selectionMode": "ALL", "resourceArns": [table_arn(made)]}
+    base = {
+        "clientToken": "any",
+        "description": "replication paused",
+        "roleArn": ROLE,
+        "stopConditions": stop_condition(made),
+        "actions": {"pause": action},
+        "targets": {"tables": target},
+        "tags": {"Name": TEMPLATE.name},
+    }
+    return base | said
+
+
+def make_template(made: Cloud, said: Mapping[str, Any]) -> str:
+    """Create one; its id."""
+    reply = made.client("fis", TOKYO).create_experiment_template(**said)
+    return str(reply["experimentTemplate"]["id"])
+
+
+@contextmanager
+def experiments(made: Cloud) -> Iterator[Experiments]:
+    """The alarm, two templates (so that "*" is ambiguous), the table a global one, and FIS that lives."""
+    clock, truth = made.server.clock, made.truth
+    tables = GlobalTables(made.server, clock, truth, lag_s=1.0)
+    living = Experiments(made.server, tables, clock, truth)
+    made.client("cloudwatch", TOKYO).put_metric_alarm(
+        AlarmName=ALARM,
+        Namespace="bank",
+        MetricName="errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1.0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="ignore",
+    )
+    tables.replicate(DATA_TABLE, [TOKYO, OSAKA])
+    tables.start()
+    living.start()
+    try:
+        make_template(made, pausing(made))
+        make_template(made, pausing(made, clientToken="other", tags={"Name": "other"}))
+        made.target = made.target.model_copy(update={"resources": {**made.target.resources, **EXPERIMENTS}})
+        yield living
+    finally:
+        living.stop()
+        tables.stop()
+
+
+def told(made: Cloud) -> list[dict[str, Any]]:
+    """Every experiment."""
+    return list(made.client("fis", TOKYO).list_experiments()["experiments"])
+
+
+def started(made: Cloud) -> int:
+    """How many experiments there are."""
+    return len(told(made))
+
+
+def stopped(made: Cloud) -> int:
+    """How many of them have been stopped, or are about to be."""
+    return sum(e["state"]["status"] in ("stopping", "stopped") for e in told(made))
+
+
+def forget_all(made: Cloud) -> None:
+    """Every experiment is over, and as if it had never been: each test starts its own by the same token."""
+    fis = made.client("fis", TOKYO)
+    for one in told(made):
+        if one["state"]["status"] in ("pending", "initiating", "running"):
+            fis.stop_experiment(id=one["id"])
+    eventually(lambda: all(e["state"]["status"] in ("completed", "stopped", "failed") for e in told(made)))
+    backend = fis_backends[made.server.account][TOKYO]
+    backend.experiments.clear()
+    backend._client_token_to_experiment_id.clear()
+
+
+def all_running(made: Cloud) -> bool:
+    """Whether every experiment runs."""
+    return all(e["state"]["status"] == "running" for e in told(made))
