@@ -225,11 +225,11 @@ class Tormentor:
         if wrong:
             return f"not as before: {wrong}"
         if not victim.gone:
-            return f"still running after {LIMIT_S:g} s: {', '.join(_left(victim.folder))}"
+            return f"still running after {LIMIT_S:g} s: {', '.join(processes_of(victim.folder))}"
         left = [entry.state for entry in outstanding(victim.journal)]
         if left:
             return f"the journal is not closed: {', '.join(left)}"
-        orphans = _left(victim.folder)
+        orphans = processes_of(victim.folder)
         return f"left running: {', '.join(orphans)}" if orphans else ""
 
     def _reach(self, victim: Victim) -> str:
@@ -260,24 +260,13 @@ class Tormentor:
             return ""
         victim.send(signal.SIGKILL)
         victim.process.wait(LIMIT_S)
-        return self._restore(victim)
+        return restored_by_hand(victim.journal)
 
     def _outlast(self, victim: Victim) -> None:
         """Until the lease is over and the watchdog, if it had a reason to act, has acted."""
         self._wall.sleep(victim.lease_s)
         if outstanding(victim.journal):
             self._within(LIMIT_S, lambda: any(r.get("event") == "passed" for r in watchdog_records(victim.folder)))
-
-    def _restore(self, victim: Victim) -> str:
-        """`drill restore`, by a journal that nobody else restores from; why it failed."""
-        reach = reach_of(victim.journal) if victim.journal.exists() else None
-        if reach is None:
-            return ""  # it died before its journal had a claim, so before it could do anything
-        try:
-            restore(victim.journal, reach, Aws(reach.endpoint_url), told=lambda outcome: None)
-        except DrillError as error:
-            return f"drill restore failed: {error}"
-        return ""
 
     def _within(self, wall_s: float, holds: Callable[[], bool]) -> bool:
         until_s = self._wall.monotonic_s() + wall_s
@@ -288,7 +277,19 @@ class Tormentor:
         return True
 
 
-def _left(folder: Path) -> list[str]:
+def restored_by_hand(journal: Path) -> str:
+    """`drill restore`, by a journal that nobody else restores from; why it failed."""
+    reach = reach_of(journal) if journal.exists() else None
+    if reach is None:
+        return ""  # it died before its journal had a claim, so before it could do anything
+    try:
+        restore(journal, reach, Aws(reach.endpoint_url), told=lambda outcome: None)
+    except DrillError as error:
+        return f"drill restore failed: {error}"
+    return ""
+
+
+def processes_of(folder: Path) -> list[str]:
     """Processes whose command line names that folder."""
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):
