@@ -103,13 +103,14 @@ def _sessions(options: Options, kills: int, rng: random.Random, folder: Path) ->
         raise UsageError(f"--target {target.name}: is {target.kind}; only sessions in a lab are killed")
     siege, results = Siege(target, options, folder), []
     unhurt = siege.measure()
-    shutil.rmtree(folder / "unhurt")
+    for made in folder.glob("unhurt-*"):
+        shutil.rmtree(made)
     for number, blow in enumerate(session_blows(kills, unhurt.points, rng), start=1):
         name = f"kill-{number:04}"
         results.append(siege.strike(name, blow, unhurt.life_s))
         _progress(number, kills, results[-1])
-        if results[-1].restored:
-            shutil.rmtree(folder / name, ignore_errors=True)
+        for made in folder.glob(f"{name}-*") if results[-1].restored else ():
+            shutil.rmtree(made, ignore_errors=True)
     return results, []
 
 

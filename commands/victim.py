@@ -145,6 +145,7 @@ class Victim:
         self._quiet_s = float(config["quiet_wall_s"])
         self._fence = Fence(self._journal, target.safety.lease_wall_s, self._watchdog)
         aws.admit = _pointed(self._fence, points)
+        aws.heard.append(self._journal.called)
         self._interrupts = Interrupts()
         self._drill = Drill(
             target,

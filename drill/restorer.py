@@ -55,6 +55,7 @@ class Restorer:
 
     def __post_init__(self) -> None:
         self.aws.admit = Fence(self.journal).admit
+        self.aws.heard.append(self.journal.called)
 
     @property
     def problems(self) -> list[RestoreFailed]:
