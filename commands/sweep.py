@@ -11,7 +11,7 @@ from drill.aws import AwsFailed
 from drill.drill import LOOK_WALL_S
 from drill.fence import Fence
 from drill.journal import Entry, Journal, begun
-from drill.restore import put_back, still_ours
+from drill.restore import ours_in_the_end, put_back
 from drill.watching import Watchdog
 
 WATCHDOG = "commands.watchdog"
@@ -53,7 +53,7 @@ class Sweep:
 
     def _broken(self, entry: Entry) -> bool:
         try:
-            return still_ours(self.world.aws, entry.change)
+            return ours_in_the_end(self.world.aws, entry.change, self._sleep)
         except AwsFailed:
             return True
 

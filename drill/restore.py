@@ -145,8 +145,13 @@ def _was_confirmed(journal: Journal, number: int) -> bool:
 
 
 def still_ours(aws: Aws, change: Change) -> bool:
-    """Whether it is now as we broke it, wholly or half. AwsFailed when it cannot be read."""
+    """Whether one look shows it as we broke it, wholly or half: of who looks again. AwsFailed when unread."""
     return _look(aws, change)[0] == "ours"
+
+
+def ours_in_the_end(aws: Aws, change: Change, sleep: Sleep) -> bool:
+    """The same of who looks for the last time: "no" is believed only after `settle_s`, as a restore does."""
+    return _settled(aws, change, sleep)[0] == "ours"
 
 
 def _dirty(journal: Journal, number: int, change: Change, aws: Aws, why: str, again: bool = False) -> None:
