@@ -266,6 +266,19 @@ def test_what_only_the_sweep_put_back_is_told_and_is_not_dirty(tmp_path: Path, a
     assert armed(aws, run) == []
 
 
+@pytest.mark.parametrize(("code", "noted"), [("ConflictException", False), ("AccessDeniedException", True)])
+def test_what_is_in_the_way_of_a_restore_is_waited_for(tmp_path: Path, aws: Troubled, code: str, noted: bool) -> None:
+    """ARC's wait period, or an update of somebody else: not now. A right that is missing is no reason to wait."""
+
+    def then(drill: Drill) -> None:
+        aws.trouble = once("UpdateService", AwsFailed("wait for 5000 ms", code), times=2)
+
+    run = ended(tmp_path, aws, broken(then))
+    assert any("wait for 5000 ms" in note for note in judged(run).notes) is noted
+    assert bool(dirty(run)) is noted
+    assert state(aws) == ((0, "DISABLED") if noted else AS_BEFORE)
+
+
 def test_a_restore_that_nobody_could_make_is_dirty(tmp_path: Path, aws: Troubled) -> None:
     """AWS silent to the end: both changes, both lines; the measurement stays beside it."""
 
