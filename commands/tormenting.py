@@ -58,12 +58,14 @@ class Blow:
 @dataclass(frozen=True)
 class Result:
     """restored: all as before, nothing outstanding, no process left. restore_s: wall seconds from the blow until all
-    was as before for good, None when nothing was broken. problem: what is wrong, "" when nothing is."""
+    was as before for good, None when nothing was broken. problem: what is wrong, "" when nothing is. dealt: whether
+    there was a blow at all; one that never was proves nothing."""
 
     blow: Blow
     restored: bool
     restore_s: float | None
     problem: str
+    dealt: bool = True
 
 
 def blows(kills: int, rng: random.Random) -> Iterator[Blow]:

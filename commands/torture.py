@@ -63,7 +63,10 @@ def register(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 only when everything was as before after every kill, and nothing was left running; 20 otherwise."""
+    """0 only when everything was as before after every kill, and nothing was left running; 20 otherwise.
+
+    11 when there were fewer kills than asked for: sessions that ended by themselves before they could be hit.
+    """
     kills = (SESSIONS if args.session else KILLS) if args.kills is None else args.kills
     if not 0 < kills <= MOST:
         raise UsageError(f"--kills {kills}: must be from 1 to {MOST}; example: --kills 200")
@@ -79,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
         raise Invalid("the torture was stopped before its end: nothing is proven") from None
     report = summary(results, residue, seed)
     say(json.dumps(report, indent=1) if args.json else table(report))
-    return 0 if report["restored"] == report["kills"] and not residue else Verdict.DIRTY.exit_code
+    if report["restored"] < report["kills"] or residue:
+        return Verdict.DIRTY.exit_code
+    return 0 if report["kills"] == kills else Verdict.INVALID.exit_code
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -185,11 +190,12 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _counts(results: Sequence[Result]) -> dict[str, Any]:
-    times = [r.restore_s for r in results if r.restore_s is not None]
+    dealt = [r for r in results if r.dealt]
+    times = [r.restore_s for r in dealt if r.restore_s is not None]
     return {
-        "kills": len(results),
-        "restored": sum(r.restored for r in results),
-        "dirty": sum(not r.restored for r in results),
+        "kills": len(dealt),
+        "restored": sum(r.restored for r in dealt),
+        "dirty": sum(not r.restored for r in dealt),
         "broken": len(times),
         "median_restore_s": round(statistics.median(times), 3) if times else None,
         "worst_restore_s": round(max(times), 3) if times else None,

@@ -40,8 +40,8 @@ from reports.summary import read_judgement, summary_text
 SPEED = 20.0
 """Lab seconds per wall second: nothing is measured here, and a night has an end."""
 SCENARIO = "failover and headline"
-BASELINE_WALL_S = 8.0
-"""At that speed the target's own baseline is over before a busy machine has its load running."""
+PATIENCE_WALL_S = {"baseline_s": 8.0, "probe_timeout_s": 8.0, "bite_s": 30.0}
+"""Timings in wall seconds, whatever the speed: a busy machine must get to where it is to be hit."""
 ATTEMPTS = 3
 """A session that ends by itself before it is hit (INVALID: the machine was too busy) proves nothing: another one."""
 ORDERLY = {
@@ -86,7 +86,8 @@ class Session:
         state = folder / "lab.json"
         state.write_text(json.dumps(world.lab.to_json()))
         words = ["-m", SCENARIO, f"--target={target}", f"--runs={folder / 'runs'}", f"--lab-attach={state}"]
-        words += ["--set", f"timings.baseline_s={BASELINE_WALL_S * world.lab.speed:g}"]
+        for name, wall_s in PATIENCE_WALL_S.items():
+            words += ["--set", f"timings.{name}={wall_s * world.lab.speed:g}"]
         with (folder / "log.txt").open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", *words],
@@ -177,14 +178,13 @@ class Siege:
 
     def strike(self, name: str, blow: Blow, life_s: float) -> Result:
         """Start a session, hit it, and wait until everything of it has ended; another when that one got nowhere."""
-        for attempt in range(1, ATTEMPTS):
-            result, missed = self._struck(f"{name}-{attempt}", blow, life_s)
-            if not missed or result.problem != missed:
-                return result
-        return self._struck(f"{name}-{ATTEMPTS}", blow, life_s)[0]
+        results = (self._struck(f"{name}-{attempt}", blow, life_s) for attempt in range(1, ATTEMPTS + 1))
+        result = next(results)
+        while not result.dealt and (another := next(results, None)) is not None:
+            result = another
+        return result
 
-    def _struck(self, name: str, blow: Blow, life_s: float) -> tuple[Result, str]:
-        """The result, and why the blow could not be dealt, "" when it was."""
+    def _struck(self, name: str, blow: Blow, life_s: float) -> Result:
         with self._session(name) as (session, world):
             before = take_snapshot(world.aws, world.target, world.clock, "before")
             missed = self._reach(session, blow, life_s)
@@ -196,7 +196,7 @@ class Siege:
             after = take_snapshot(world.aws, world.target, world.clock, "after")
             problem = problem or looks.wrong or _aftermath(session, before, after)
             problem = problem or missed or _ending(session, blow, finishing)
-            return Result(blow, not problem, looks.back_after(at_s), problem), missed
+            return Result(blow, not problem, looks.back_after(at_s), problem, dealt=problem != missed or not missed)
 
     @contextlib.contextmanager
     def _session(self, name: str) -> Iterator[tuple[Session, World]]:
