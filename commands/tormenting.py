@@ -38,6 +38,8 @@ POINTS = (
 RANDOM = "random"
 VICTIM = "commands.victim"
 HOLD_S = 0.15
+SETTLE_S = 1.0
+"""A third of what a drill's watchdog takes: what holds with that holds with more, and a torture is mostly waiting."""
 LIMIT_S = 60.0
 STEP_S = 0.05
 GONE = ("", "Z", "X")
@@ -95,6 +97,7 @@ class Victim:
             "target": target.model_dump(mode="json"),
             "speed": speed,
             "quiet_wall_s": quiet_s,
+            "settle_wall_s": SETTLE_S,
         }
         stop_at = [] if blow.where == RANDOM else [blow.where]
         config.write_text(json.dumps({**values, "hold_wall_s": HOLD_S, "stop_at": stop_at}))
@@ -285,7 +288,7 @@ def restored_by_hand(journal: Path) -> str:
     if reach is None:
         return ""  # it died before its journal had a claim, so before it could do anything
     try:
-        restore(journal, reach, Aws(reach.endpoint_url), told=lambda outcome: None)
+        restore(journal, reach, Aws(reach.endpoint_url), told=lambda outcome: None, settle_wall_s=SETTLE_S)
     except DrillError as error:
         return f"drill restore failed: {error}"
     return ""
