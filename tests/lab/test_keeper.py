@@ -142,7 +142,7 @@ def test_a_lab_outlives_its_owner_for_as_long_as_its_heir() -> None:
         owner.wait()
         owner.stdout.close()
     try:
-        time.sleep(3 * OWNER_CHECK_S)
+        time.sleep(2 * OWNER_CHECK_S)
         assert lives(family[0])
         assert info.state_dir.exists()
     finally:
