@@ -215,7 +215,7 @@ class Tormentor:
         with Looks(self.wrong, self._wall) as looks:
             at_s = self._wall.monotonic_s()
             problem = missed or self._hit(victim)
-            self._within(LIMIT_S, lambda: victim.gone)
+            within(LIMIT_S, lambda: victim.gone)
         problem = problem or self._aftermath(victim, looks.wrong)
         return Result(victim.blow, not problem, looks.back_after(at_s), problem)
 
@@ -242,7 +242,7 @@ class Tormentor:
         if victim.blow.where == RANDOM:
             self._wall.sleep(victim.blow.share * self._life_s)
             return ""
-        if self._within(LIMIT_S, lambda: process_state(victim.process.pid) in ("T", *GONE)) and not victim.gone:
+        if within(LIMIT_S, lambda: process_state(victim.process.pid) in ("T", *GONE)) and not victim.gone:
             return ""
         return f"never got to {victim.blow.where} (see {victim.folder.with_suffix('.log')})"
 
@@ -271,15 +271,18 @@ class Tormentor:
         """Until the lease is over and the watchdog, if it had a reason to act, has acted."""
         self._wall.sleep(victim.lease_s)
         if outstanding(victim.journal):
-            self._within(LIMIT_S, lambda: any(r.get("event") == "passed" for r in watchdog_records(victim.folder)))
+            within(LIMIT_S, lambda: any(r.get("event") == "passed" for r in watchdog_records(victim.folder)))
 
-    def _within(self, wall_s: float, holds: Callable[[], bool]) -> bool:
-        until_s = self._wall.monotonic_s() + wall_s
-        while not holds():
-            if self._wall.monotonic_s() > until_s:
-                return False
-            self._wall.sleep(STEP_S / 10)
-        return True
+
+def within(wall_s: float, holds: Callable[[], bool]) -> bool:
+    """Whether it holds within `wall_s` wall seconds."""
+    clock = SystemClock()
+    until_s = clock.monotonic_s() + wall_s
+    while not holds():
+        if clock.monotonic_s() > until_s:
+            return False
+        clock.sleep(STEP_S / 10)
+    return True
 
 
 def restored_by_hand(journal: Path) -> str:

@@ -14,7 +14,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import psutil
 from checks.judge import judge
 from checks.residue import residue_findings
 from checks.snapshot import take_snapshot
-from commands.tormenting import RANDOM, SIGNALS, STEP_S, Blow, Looks, Result, processes_of, restored_by_hand
+from commands.tormenting import RANDOM, SIGNALS, Blow, Looks, Result, processes_of, restored_by_hand, within
 from commands.world import Options, World, open_world
 from drill.aws import AwsFailed
 from drill.child import REPOSITORY, process_state
@@ -82,6 +82,7 @@ class Session:
     def __init__(self, folder: Path, target: str, world: World) -> None:
         assert world.lab is not None
         self.folder, self.temporary = folder, folder / "tmp"
+        self._run: Path | None = None
         self.temporary.mkdir(parents=True)
         state = folder / "lab.json"
         state.write_text(json.dumps(world.lab.to_json()))
@@ -102,7 +103,8 @@ class Session:
     @property
     def run(self) -> Path | None:
         """Its run folder, None before there is one."""
-        return next((path.parent for path in self.folder.glob("runs/2*/run.json")), None)
+        self._run = self._run or next((path.parent for path in self.folder.glob("runs/2*/run.json")), None)
+        return self._run
 
     @property
     def journal(self) -> Path:
@@ -116,10 +118,11 @@ class Session:
         own = [f"{p.pid}" for p in ours if process_state(p.pid) not in ("", "Z", "X")]
         return [*own, *processes_of(self.folder)]
 
-    @property
-    def states(self) -> set[str]:
-        """What its journal says by now, as points."""
-        return set(points_of(self.journal)) if self.journal.exists() else set()
+    def was_at(self, point: str) -> bool:
+        """Whether its journal has that state. By its bytes: this is asked hundreds of times a second."""
+        _, state, number = point.split(":")
+        words = f'"number": {number}, "state": "{state}"'.encode()
+        return self.journal.exists() and words in self.journal.read_bytes()
 
     @property
     def finishing(self) -> bool:
@@ -167,9 +170,9 @@ class Siege:
         for attempt in range(1, ATTEMPTS + 1):
             with self._session(f"unhurt-{attempt}") as (session, world):
                 began_s = self._wall.monotonic_s()
-                self._within(LIMIT_S, lambda: session.process.poll() is not None)
+                within(LIMIT_S, lambda: session.process.poll() is not None)
                 life_s = self._wall.monotonic_s() - began_s
-                self._within(END_LIMIT_S, lambda: not session.left)
+                within(END_LIMIT_S, lambda: not session.left)
                 problem = _not_back(session, world) or _aborted(session)
                 if not problem:
                     return Unhurt(life_s, points_of(session.journal))
@@ -192,7 +195,7 @@ class Siege:
                 at_s = self._wall.monotonic_s()
                 finishing = session.finishing
                 problem = "" if missed else self._hit(session, blow)
-                self._within(END_LIMIT_S, lambda: session.process.poll() is not None and not session.left)
+                within(END_LIMIT_S, lambda: session.process.poll() is not None and not session.left)
             after = take_snapshot(world.aws, world.target, world.clock, "after")
             problem = problem or looks.wrong or _aftermath(session, before, after)
             problem = problem or missed or _ending(session, blow, finishing)
@@ -210,10 +213,10 @@ class Siege:
     def _reach(self, session: Session, blow: Blow, life_s: float) -> str:
         """Wait until it is where it is to be hit; why it never got there."""
         if blow.where == RANDOM:
-            self._within(blow.share * life_s, lambda: session.process.poll() is not None)
+            within(blow.share * life_s, lambda: session.process.poll() is not None)
             return ""
-        over: Callable[[], bool] = lambda: session.process.poll() is not None  # noqa: E731
-        if self._within(LIMIT_S, lambda: blow.where in session.states or over()) and not over():
+        within(LIMIT_S, lambda: session.was_at(blow.where) or session.process.poll() is not None)
+        if session.was_at(blow.where) and session.process.poll() is None:
             return ""
         return f"never got to {blow.where} (see {session.folder / 'log.txt'})"
 
@@ -230,14 +233,6 @@ class Siege:
         session.send(signal.SIGKILL)
         session.process.wait(END_LIMIT_S)
         return restored_by_hand(session.journal) if blow.how == "BOTH" else ""
-
-    def _within(self, wall_s: float, holds: Callable[[], bool]) -> bool:
-        until_s = self._wall.monotonic_s() + wall_s
-        while not holds():
-            if self._wall.monotonic_s() > until_s:
-                return False
-            self._wall.sleep(STEP_S / 10)
-        return True
 
 
 def _aborted(session: Session) -> str:

@@ -119,8 +119,8 @@ def test_an_old_reply_that_says_as_before_is_not_believed(
 ) -> None:
     """AWS may answer what was so a moment ago: the first looks show no fault, a later one does; it is put back.
 
-    (That its read-back is old too makes it look once more later.) Its own code, in this process: the lab never misleads its own functions. The second case takes the settling away,
-    to show that this is what holds.
+    (That its read-back is old too makes it look once more later.) Its own code, in this process: the lab never
+    misleads its own functions. The second case takes the settling away, to show that this is what holds.
     """
     environment = {"TABLE": "t", "SETTLE_S": settle, "AWS_ENDPOINT_URL": world.server.url}
     for name, value in (environment | {"AWS_ACCESS_KEY_ID": "me", "AWS_SECRET_ACCESS_KEY": "me"}).items():
