@@ -1,10 +1,12 @@
-"""SIGINT, SIGTERM and SIGHUP, all three at once and again while things are put back, in every phase of a drill."""
+"""Endings that come from outside: SIGINT, SIGTERM and SIGHUP, all at once, in every phase of a drill; a full disk."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,11 @@ import commands.running
 from checks.seal import SEAL, broken_seals
 from commands.running import Run
 from drill.call import Call
+from drill.clock import FakeClock
 from drill.drill import Drill
 from drill.interrupt import SIGNALS
 from drill.journal import outstanding
-from drill.timeline import Event, load_history
+from drill.timeline import Event, Timeline, load_history
 from drill.verdict import Verdict
 from tests.drill.dead_world import stored_dead_man
 from tests.drill.endings import (
@@ -27,6 +30,7 @@ from tests.drill.endings import (
     armed,
     broken,
     code,
+    ended,
     furnished,
     judged,
     new_run,
@@ -210,3 +214,55 @@ def test_signals_while_it_is_judged_and_told_cost_no_evidence(
     run, _, came = played(tmp_path / "rendering", aws, lambda run, aws, struck: None)
     assert (once.times, [type(error) for error in came]) == (1, [KeyboardInterrupt])
     assert_in_order(run, aws)
+
+
+@contextmanager
+def room_for_changes() -> Iterator[None]:
+    """The limit that a block sets is lifted at its end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def full_beyond(size: int) -> None:
+    """From now on no file of this process can grow beyond so many bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+@pytest.mark.parametrize(
+    ("file", "room", "verdict", "words"),
+    [
+        # Nothing of the journal can be written any more: nobody can say that it is back, so the lines are printed.
+        ("journal.jsonl", 0, Verdict.DIRTY, "aws ecs update-service"),
+        # A line of it is torn in the middle.
+        ("journal.jsonl", 100, Verdict.DIRTY, "aws ecs update-service"),
+        # The journal has room, the reports have none.
+        ("journal.jsonl", 12_000, Verdict.INVALID, "File too large"),
+    ],
+)
+def test_a_disk_that_fills_while_something_is_broken(
+    tmp_path: Path, aws: Troubled, file: str, room: int, verdict: Verdict, words: str
+) -> None:
+    """Put back all the same; the verdict says what could not be written, and the session what could not be told."""
+
+    def then(drill: Drill) -> None:
+        assert state(aws) == (0, "ENABLED")
+        full_beyond((drill.timeline.folder / file).stat().st_size + room)
+
+    with room_for_changes():
+        run = ended(tmp_path, aws, broken(then))
+        assert state(aws) == AS_BEFORE
+    assert (judged(run).verdict, code(run)) == (verdict, verdict.exit_code)
+    told = " ".join([*(f"{f.reason} {f.data.get('lines')}" for f in judged(run).findings), run.unreported])
+    assert words in told
+    assert "File too large" in told
+
+
+def test_a_disk_that_is_full_from_the_begin_lets_nothing_begin(tmp_path: Path) -> None:
+    """There is no run without its header on disk."""
+    with room_for_changes():
+        full_beyond(50)
+        with pytest.raises(OSError, match="File too large"):
+            Timeline.create(tmp_path / "run", FakeClock(), {"run_id": "r", "words": "x" * 200})
