@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from botocore import xform_name
@@ -129,12 +129,13 @@ class Aws:
             reply = method(**call.params)
         except (ClientError, BotoCoreError) as error:
             failed = _failed(call, error)
-            self._tell(call, region, getattr(error, "response", {}), failed.code or "unanswered")
+            answer = error.response if isinstance(error, ClientError) else {}
+            self._tell(call, region, answer, failed.code or "unanswered")
             raise failed from error
         self._tell(call, region, reply)
         return {key: value for key, value in reply.items() if key != "ResponseMetadata"}
 
-    def _tell(self, call: Call, region: str, reply: dict[str, Any], error: str = "") -> None:
+    def _tell(self, call: Call, region: str, reply: Mapping[str, Any], error: str = "") -> None:
         if call.mutates:
             made = made_of(call, region, reply, error)
             for told in self.heard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,17 @@ def test_what_aws_refused_and_what_nobody_answered_is_on_record_too(told: tuple[
     gone.heard.append(journal.called)
     with pytest.raises(AwsFailed):
         gone.run(Call("events", "EnableRule", {"Name": "rule"}, REGION))
-    refused, unanswered = calls_made(journal_records(journal.path))
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent:  # takes the connection, and says nothing
+        hung = Aws(f"http://127.0.0.1:{silent.getsockname()[1]}", dataclasses.replace(GLANCE, read_s=0.2))
+        hung.heard.append(journal.called)
+        with pytest.raises(AwsFailed):
+            hung.run(Call("events", "EnableRule", {"Name": "rule"}, REGION))
+    refused, unanswered, hanging = calls_made(journal_records(journal.path))
     assert (refused.purpose, refused.made.error, refused.made.status) == ("safety", "ResourceNotFoundException", 400)
     assert "request id" in refused.made.said
     assert (unanswered.made.error, unanswered.made.status, unanswered.made.request_id) == ("unanswered", 0, "")
+    assert hanging.made == unanswered.made
     assert "no-such-rule" not in journal.path.read_text()
 
 
