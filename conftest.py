@@ -149,6 +149,9 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     except (UsageError, Refused) as error:
         session.refusals.append(REFUSED_EXIT_CODE if isinstance(error, Refused) else USAGE_EXIT_CODE)
         pytest.exit(str(error), returncode=session.refusals[-1])
+    except OSError as error:
+        session.problems.append(f"the drill could not begin, and nothing was broken: {error}; is the disk full?")
+        pytest.exit(session.problems[-1], returncode=Verdict.INVALID.exit_code)
     if session.plans is not None:
         planned = session.plans.begin(_scenario(request.node), world)
         with planned.ending():

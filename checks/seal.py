@@ -11,11 +11,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from drill.calls_made import FINISHED, call_records
 from drill.timeline import Event, History
 
-SEAL = "run.finished"
+SEAL = FINISHED
 """The last event of a run folder; its data is the seal."""
 KINDS = ("events", "observations", "requests", "writes", "readbacks", "balances", "snapshots")
+CALLS = "calls"
+"""Of the journal only what was called is sealed: a restore that comes later writes on behind it."""
 
 
 def seal_of(history: History) -> dict[str, Any]:
@@ -25,6 +28,7 @@ def seal_of(history: History) -> dict[str, Any]:
     return {
         "header": _digest(json.dumps(history.header, sort_keys=True, default=str)),
         **{kind: {"count": len(records), "digest": _of(records)} for kind, records in kinds.items()},
+        CALLS: _calls(history),
     }
 
 
@@ -46,10 +50,11 @@ def broken_seals(history: History) -> Iterator[str]:
         return
     if history.events[-1] is not seals[0]:
         yield "events were recorded after the drill had ended"
-    yield from _differences(seals[0], seal_of(history))
+    yield from _differences(history, seals[0])
 
 
-def _differences(seal: Event, now: dict[str, Any]) -> Iterator[str]:
+def _differences(history: History, seal: Event) -> Iterator[str]:
+    now = seal_of(history)
     if seal.data.get("header") != now["header"]:
         yield "run.json is not what it was when the drill ended"
     for kind in KINDS:
@@ -59,6 +64,16 @@ def _differences(seal: Event, now: dict[str, Any]) -> Iterator[str]:
             yield f"{now[kind]['count']} {kind} on record, {counted} when the drill ended"
         elif then != now[kind]:
             yield f"the {kind} on record are not those of when the drill ended"
+    then = seal.data.get(CALLS, {"count": 0, "digest": _digest("")})  # nobody kept any before there were any
+    counted = then.get("count") if isinstance(then, dict) else None
+    if type(counted) is not int or _calls(history, counted) != then:
+        yield "the calls in the journal are not those of when the drill ended"
+
+
+def _calls(history: History, first: int | None = None) -> dict[str, Any]:
+    """Of the first so many calls, in their order; of all without a number."""
+    told = [json.dumps(record, sort_keys=True) for record in call_records(history.journal or ())[:first]]
+    return {"count": len(told), "digest": _digest("\n".join(told))}
 
 
 def _of(records: list[Any]) -> str:

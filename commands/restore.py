@@ -17,7 +17,7 @@ from drill.clock import SystemClock
 from drill.errors import Refused, RestoreFailed, UsageError
 from drill.journal import Entry, Journal, interrupted, last_claim, outstanding, reach_of
 from drill.reach import Reach
-from drill.restorer import Outcome, Restorer
+from drill.restorer import SETTLE_WALL_S, Outcome, Restorer
 from drill.target import Target
 
 JOURNAL = "journal.jsonl"
@@ -60,12 +60,14 @@ def run(args: argparse.Namespace) -> int:
     return restore(path, reach, aws, _told)
 
 
-def restore(path: Path, reach: Reach, aws: Aws, told: Callable[[Outcome], None]) -> int:
-    """Claim the journal, put back all that is outstanding; told of each. See `run`."""
+def restore(
+    path: Path, reach: Reach, aws: Aws, told: Callable[[Outcome], None], settle_wall_s: float = SETTLE_WALL_S
+) -> int:
+    """Claim the journal, put back all that is outstanding; told of each. See `run` and Restorer."""
     clock = SystemClock(reach.speed)
     journal = Journal(path, clock, "drill restore", restoring=True)
     try:
-        restorer = Restorer(journal, reach, clock, aws, told)
+        restorer = Restorer(journal, reach, clock, aws, told, settle_wall_s)
         restorer.restore()
         restorer.settle()
         tell_actions(aws, journal, clock.sleep)

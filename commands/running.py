@@ -93,6 +93,7 @@ class Run:
         lease_s = world.target.safety.lease_wall_s if watched else math.inf
         self.fence = Fence(self.journal, lease_s, self.watchdog)
         world.aws.admit = self.fence.admit
+        world.aws.heard.append(self.journal.called)
         self._sweep = Sweep(world, self.journal, self.fence, self._put_back, self._not_put_back)
         self._began_s = world.clock.monotonic_s()
         self._began_at = world.clock.wall() if world.lab is None else world.lab.clock.now()
@@ -157,6 +158,7 @@ class Run:
         self._guarded("giving the lock back", self._unlock)
         self._guarded("sealing the run folder", self._seal)
         self.world.aws.admit = anything  # nothing more is changed by this run
+        self.world.aws.heard.remove(self.journal.called)
         self._guarded("closing the journal", self.journal.close)
         self._guarded("closing the timeline", self.timeline.close)
         self._dismiss()

@@ -11,7 +11,8 @@ from drill.aws import AwsFailed
 from drill.drill import LOOK_WALL_S
 from drill.fence import Fence
 from drill.journal import Entry, Journal, begun
-from drill.restore import put_back, still_ours
+from drill.restore import ours_in_the_end, put_back
+from drill.restorer import SETTLE_WALL_S
 from drill.watching import Watchdog
 
 WATCHDOG = "commands.watchdog"
@@ -53,7 +54,7 @@ class Sweep:
 
     def _broken(self, entry: Entry) -> bool:
         try:
-            return still_ours(self.world.aws, entry.change)
+            return ours_in_the_end(self.world.aws, entry.change, self._sleep)
         except AwsFailed:
             return True
 
@@ -84,10 +85,10 @@ class Sweep:
         self.fence.beat()
 
 
-def start_watchdog(world: World, journal: Journal) -> Watchdog:
+def start_watchdog(world: World, journal: Journal, settle_wall_s: float = SETTLE_WALL_S) -> Watchdog:
     """The watchdog of this process. A lab that this process has started lives on until the watchdog is done."""
     hold = () if world.owned is None else (world.owned.life_line,)
-    watchdog = Watchdog(journal.path.parent, WATCHDOG, world.target.safety.lease_wall_s, hold)
+    watchdog = Watchdog(journal.path.parent, WATCHDOG, world.target.safety.lease_wall_s, hold, settle_wall_s)
     if world.owned is not None:
         world.owned.bequeath(watchdog.pid)
     return watchdog

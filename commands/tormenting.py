@@ -38,6 +38,8 @@ POINTS = (
 RANDOM = "random"
 VICTIM = "commands.victim"
 HOLD_S = 0.15
+SETTLE_S = 1.0
+"""A third of what a drill's watchdog takes: what holds with that holds with more, and a torture is mostly waiting."""
 LIMIT_S = 60.0
 STEP_S = 0.05
 GONE = ("", "Z", "X")
@@ -58,12 +60,14 @@ class Blow:
 @dataclass(frozen=True)
 class Result:
     """restored: all as before, nothing outstanding, no process left. restore_s: wall seconds from the blow until all
-    was as before for good, None when nothing was broken. problem: what is wrong, "" when nothing is."""
+    was as before for good, None when nothing was broken. problem: what is wrong, "" when nothing is. dealt: whether
+    there was a blow at all; one that never was proves nothing."""
 
     blow: Blow
     restored: bool
     restore_s: float | None
     problem: str
+    dealt: bool = True
 
 
 def blows(kills: int, rng: random.Random) -> Iterator[Blow]:
@@ -93,6 +97,7 @@ class Victim:
             "target": target.model_dump(mode="json"),
             "speed": speed,
             "quiet_wall_s": quiet_s,
+            "settle_wall_s": SETTLE_S,
         }
         stop_at = [] if blow.where == RANDOM else [blow.where]
         config.write_text(json.dumps({**values, "hold_wall_s": HOLD_S, "stop_at": stop_at}))
@@ -210,7 +215,7 @@ class Tormentor:
         with Looks(self.wrong, self._wall) as looks:
             at_s = self._wall.monotonic_s()
             problem = missed or self._hit(victim)
-            self._within(LIMIT_S, lambda: victim.gone)
+            within(LIMIT_S, lambda: victim.gone)
         problem = problem or self._aftermath(victim, looks.wrong)
         return Result(victim.blow, not problem, looks.back_after(at_s), problem)
 
@@ -225,11 +230,11 @@ class Tormentor:
         if wrong:
             return f"not as before: {wrong}"
         if not victim.gone:
-            return f"still running after {LIMIT_S:g} s: {', '.join(_left(victim.folder))}"
+            return f"still running after {LIMIT_S:g} s: {', '.join(processes_of(victim.folder))}"
         left = [entry.state for entry in outstanding(victim.journal)]
         if left:
             return f"the journal is not closed: {', '.join(left)}"
-        orphans = _left(victim.folder)
+        orphans = processes_of(victim.folder)
         return f"left running: {', '.join(orphans)}" if orphans else ""
 
     def _reach(self, victim: Victim) -> str:
@@ -237,7 +242,7 @@ class Tormentor:
         if victim.blow.where == RANDOM:
             self._wall.sleep(victim.blow.share * self._life_s)
             return ""
-        if self._within(LIMIT_S, lambda: process_state(victim.process.pid) in ("T", *GONE)) and not victim.gone:
+        if within(LIMIT_S, lambda: process_state(victim.process.pid) in ("T", *GONE)) and not victim.gone:
             return ""
         return f"never got to {victim.blow.where} (see {victim.folder.with_suffix('.log')})"
 
@@ -260,35 +265,39 @@ class Tormentor:
             return ""
         victim.send(signal.SIGKILL)
         victim.process.wait(LIMIT_S)
-        return self._restore(victim)
+        return restored_by_hand(victim.journal)
 
     def _outlast(self, victim: Victim) -> None:
         """Until the lease is over and the watchdog, if it had a reason to act, has acted."""
         self._wall.sleep(victim.lease_s)
         if outstanding(victim.journal):
-            self._within(LIMIT_S, lambda: any(r.get("event") == "passed" for r in watchdog_records(victim.folder)))
-
-    def _restore(self, victim: Victim) -> str:
-        """`drill restore`, by a journal that nobody else restores from; why it failed."""
-        reach = reach_of(victim.journal) if victim.journal.exists() else None
-        if reach is None:
-            return ""  # it died before its journal had a claim, so before it could do anything
-        try:
-            restore(victim.journal, reach, Aws(reach.endpoint_url), told=lambda outcome: None)
-        except DrillError as error:
-            return f"drill restore failed: {error}"
-        return ""
-
-    def _within(self, wall_s: float, holds: Callable[[], bool]) -> bool:
-        until_s = self._wall.monotonic_s() + wall_s
-        while not holds():
-            if self._wall.monotonic_s() > until_s:
-                return False
-            self._wall.sleep(STEP_S / 10)
-        return True
+            within(LIMIT_S, lambda: any(r.get("event") == "passed" for r in watchdog_records(victim.folder)))
 
 
-def _left(folder: Path) -> list[str]:
+def within(wall_s: float, holds: Callable[[], bool]) -> bool:
+    """Whether it holds within `wall_s` wall seconds."""
+    clock = SystemClock()
+    until_s = clock.monotonic_s() + wall_s
+    while not holds():
+        if clock.monotonic_s() > until_s:
+            return False
+        clock.sleep(STEP_S / 10)
+    return True
+
+
+def restored_by_hand(journal: Path) -> str:
+    """`drill restore`, by a journal that nobody else restores from; why it failed."""
+    reach = reach_of(journal) if journal.exists() else None
+    if reach is None:
+        return ""  # it died before its journal had a claim, so before it could do anything
+    try:
+        restore(journal, reach, Aws(reach.endpoint_url), told=lambda outcome: None, settle_wall_s=SETTLE_S)
+    except DrillError as error:
+        return f"drill restore failed: {error}"
+    return ""
+
+
+def processes_of(folder: Path) -> list[str]:
     """Processes whose command line names that folder."""
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "status"]):

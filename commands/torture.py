@@ -1,4 +1,7 @@
-"""`drill torture`: kill a small drill again and again, in every state, and count how often all ended as before."""
+"""`drill torture`: kill drills again and again, in every state, and count how often all ended as before.
+
+Small ones (commands/victim.py) by the hundred, or with --session whole pytest sessions by the dozen.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,9 @@ from tabulate import tabulate
 from checks.residue import diff
 from checks.snapshot import take_snapshot
 from commands.say import say
-from commands.tormenting import HOWS, RANDOM, Blow, Result, Tormentor, Victim, blows
+from commands.tormenting import RANDOM, Blow, Result, Tormentor, Victim, blows
+from commands.torture_sessions import Siege
+from commands.torture_sessions import blows as session_blows
 from commands.victim import tormented
 from commands.world import Options, World, open_world, resolve_target
 from drill.aws import Aws
@@ -36,12 +41,20 @@ LEASE_WALL_S = 5.0
 """Long enough that a machine that stalls for a moment does not make hung drills of those that are to be killed."""
 PATIENCE_WALL_S = 30.0
 MOST = 10000
+KILLS, SESSIONS = 200, 20
+"""How many blows, when nobody says: small drills take seconds, whole sessions most of a minute each."""
 
 
 def register(verbs: Any) -> None:
     """Add the verb."""
     parser = verbs.add_parser("torture", help="kill drills against the lab and count how often all ended as before")
-    parser.add_argument("--kills", type=int, default=200, metavar="N", help="how many (default 200)")
+    parser.add_argument("--kills", type=int, default=None, metavar="N", help=f"how many (default {KILLS})")
+    parser.add_argument(
+        "--session",
+        action="store_true",
+        help=f"kill whole pytest sessions, each in a lab of its own (default {SESSIONS}, half a minute each)",
+    )
+    parser.add_argument("--target", default="core-banking", help="with --session: whose headline drill")
     parser.add_argument("--seed", type=int, default=None, help="repeat the blows of another torture")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--lab-speed", type=float, default=None, help=f"lab seconds per wall second ({SPEED:g})")
@@ -50,22 +63,60 @@ def register(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 only when everything was as before after every kill, and nothing was left running; 20 otherwise."""
-    if not 0 < args.kills <= MOST:
-        raise UsageError(f"--kills {args.kills}: must be from 1 to {MOST}; example: --kills 200")
-    speed = args.lab_speed or (None if args.lab_attach else SPEED)
-    options = Options(lab_speed=speed, lab_attach=args.lab_attach)
+    """0 only when everything was as before after every kill, and nothing was left running; 20 otherwise.
+
+    11 when there were fewer kills than asked for: sessions that ended by themselves before they could be hit.
+    """
+    kills = (SESSIONS if args.session else KILLS) if args.kills is None else args.kills
+    if not 0 < kills <= MOST:
+        raise UsageError(f"--kills {kills}: must be from 1 to {MOST}; example: --kills 200")
+    options = _options(args)
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        with open_world(resolve_target(options), options) as world, _folder() as folder:
-            results, residue = torture(world, list(blows(args.kills, random.Random(seed))), folder)
+        with _folder() as folder:
+            deal = _sessions if args.session else _victims
+            results, residue = deal(options, kills, random.Random(seed), folder)
     except KeyboardInterrupt:
         raise Invalid("the torture was stopped before its end: nothing is proven") from None
     report = summary(results, residue, seed)
     say(json.dumps(report, indent=1) if args.json else table(report))
-    return 0 if report["restored"] == report["kills"] and not residue else Verdict.DIRTY.exit_code
+    if report["restored"] < report["kills"] or residue:
+        return Verdict.DIRTY.exit_code
+    return 0 if report["kills"] == kills else Verdict.INVALID.exit_code
+
+
+def _options(args: argparse.Namespace) -> Options:
+    if args.session and args.lab_attach is not None:
+        raise UsageError("--lab-attach: with --session each blow has a lab of its own; leave it out")
+    if not args.session and args.target != "core-banking":
+        raise UsageError(f"--target {args.target}: small drills break core-banking; add --session, or leave it out")
+    speed = args.lab_speed or (None if args.lab_attach or args.session else SPEED)
+    return Options(target=args.target, lab_speed=speed, lab_attach=args.lab_attach)
+
+
+def _victims(options: Options, kills: int, rng: random.Random, folder: Path) -> tuple[list[Result], list[str]]:
+    with open_world(resolve_target(options), options) as world:
+        return torture(world, list(blows(kills, rng)), folder)
+
+
+def _sessions(options: Options, kills: int, rng: random.Random, folder: Path) -> tuple[list[Result], list[str]]:
+    """Blows against whole sessions, one after the other; what is not as before is each one's own problem."""
+    target = resolve_target(options)
+    if target.lab is None:
+        raise UsageError(f"--target {target.name}: is {target.kind}; only sessions in a lab are killed")
+    siege, results = Siege(target, options, folder), []
+    unhurt = siege.measure()
+    for made in folder.glob("unhurt-*"):
+        shutil.rmtree(made)
+    for number, blow in enumerate(session_blows(kills, unhurt.points, rng), start=1):
+        name = f"kill-{number:04}"
+        results.append(siege.strike(name, blow, unhurt.life_s))
+        _progress(number, kills, results[-1])
+        for made in folder.glob(f"{name}-*") if results[-1].restored else ():
+            shutil.rmtree(made, ignore_errors=True)
+    return results, []
 
 
 def torture(world: World, planned: Sequence[Blow], folder: Path) -> tuple[list[Result], list[str]]:
@@ -117,7 +168,8 @@ def _rule(aws: Aws, target: Target) -> Iterator[None]:
 
 def summary(results: Sequence[Result], residue: Sequence[str], seed: int) -> dict[str, Any]:
     """JSON-able. All times are wall seconds from the blow until all was as before; null when nothing was broken."""
-    groups = {how: [r for r in results if r.blow.how == how] for how in HOWS}
+    hows = dict.fromkeys(r.blow.how for r in results)
+    groups = {how: [r for r in results if r.blow.how == how] for how in hows}
     return {
         **_counts(results),
         "seed": seed,
@@ -138,11 +190,12 @@ def table(report: dict[str, Any]) -> str:
 
 
 def _counts(results: Sequence[Result]) -> dict[str, Any]:
-    times = [r.restore_s for r in results if r.restore_s is not None]
+    dealt = [r for r in results if r.dealt]
+    times = [r.restore_s for r in dealt if r.restore_s is not None]
     return {
-        "kills": len(results),
-        "restored": sum(r.restored for r in results),
-        "dirty": sum(not r.restored for r in results),
+        "kills": len(dealt),
+        "restored": sum(r.restored for r in dealt),
+        "dirty": sum(not r.restored for r in dealt),
         "broken": len(times),
         "median_restore_s": round(statistics.median(times), 3) if times else None,
         "worst_restore_s": round(max(times), 3) if times else None,
@@ -186,13 +239,13 @@ def _folder() -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    if any(folder.glob("kill-*/journal.jsonl")):
+    if any(folder.glob("kill-*/journal.jsonl")) or any(folder.glob("kill-*/log.txt")):
         sys.stderr.write(f"what was not restored is in {folder}\n")
     else:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _progress(number: int, of: int, result: Result) -> None:
-    if result.problem or number % 10 == 0 or number == of:
+    if result.problem or number % (10 if of > 50 else 1) == 0 or number == of:
         sys.stderr.write(f"{number} of {of}; {result.blow}: {result.problem or 'restored'}\n")
         sys.stderr.flush()

@@ -1,9 +1,9 @@
 """A small drill to be killed: real journal, fence, watchdog, executor and restore; no load, nobody to measure.
 
-`python -m commands.victim CONFIG.json` (keys: folder, target, speed, hold_wall_s, stop_at, and quiet_wall_s: how long
-it is silent when all is put back). It breaks what `faults_of` says, one Change inside the other, holds, and puts
-back. Where it is told to (`stop_at`, names of points), it stops itself with SIGSTOP, so that whoever torments it can
-act exactly there:
+`python -m commands.victim CONFIG.json` (keys: folder, target, speed, hold_wall_s, stop_at, quiet_wall_s: how long it
+is silent when all is put back, settle_wall_s: how long its watchdog looks for late calls). It breaks what `faults_of`
+says, one Change inside the other, holds, and puts back. Where it is told to (`stop_at`, names of points), it stops
+itself with SIGSTOP, so that whoever torments it can act exactly there:
 
     record:STATE:NUMBER       the journal has that state of that Change on disk
     before:N, after:N         the N-th call that changes something is about to be sent, has been answered
@@ -141,10 +141,11 @@ class Victim:
         self._timeline = Timeline.create(folder, clock, header)
         self._journal = PointedJournal(folder / "journal.jsonl", clock, reach=Reach.of(target, clock.speed))
         self._journal.points = points
-        self._watchdog = start_watchdog(self._world, self._journal)
+        self._watchdog = start_watchdog(self._world, self._journal, float(config["settle_wall_s"]))
         self._quiet_s = float(config["quiet_wall_s"])
         self._fence = Fence(self._journal, target.safety.lease_wall_s, self._watchdog)
         aws.admit = _pointed(self._fence, points)
+        aws.heard.append(self._journal.called)
         self._interrupts = Interrupts()
         self._drill = Drill(
             target,

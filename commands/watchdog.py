@@ -113,8 +113,8 @@ class Watched:
 class Watchdog:
     """Watches one drill. `run` returns the exit code: 0, or 20 when something stays changed."""
 
-    def __init__(self, folder: Path, drill: int, lease_wall_s: float) -> None:
-        self._clock = SystemClock()
+    def __init__(self, folder: Path, drill: int, lease_wall_s: float, settle_wall_s: float) -> None:
+        self._clock, self._settle_s = SystemClock(), settle_wall_s
         self._folder, self._journal = folder, folder / "journal.jsonl"
         self._record = Record(folder, self._clock)
         self._drill = Watched(drill, lease_wall_s, self._clock)
@@ -190,7 +190,7 @@ class Watchdog:
         if reach is None:
             raise UsageError(f"{self._journal} does not say how the world is reached")
         self._record.add("claimed", epoch=journal.epoch)
-        return Restorer(journal, reach, SystemClock(reach.speed), Aws.reaching(reach), self._tell)
+        return Restorer(journal, reach, SystemClock(reach.speed), Aws.reaching(reach), self._tell, self._settle_s)
 
     def _retry(self, restorer: Restorer) -> None:
         """Restore, and again what AWS did not do, with longer and longer pauses."""
@@ -243,4 +243,5 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     config = read_config()
-    sys.exit(Watchdog(Path(config["folder"]), int(config["drill"]), float(config["lease_wall_s"])).run())
+    waits = float(config["lease_wall_s"]), float(config["settle_wall_s"])
+    sys.exit(Watchdog(Path(config["folder"]), int(config["drill"]), *waits).run())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from botocore import xform_name
@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTT
 from botocore.retries.standard import ThrottledRetryableChecker
 
 from drill.call import Call, Fact, Reading
+from drill.calls_made import Made, made_of
 from drill.errors import DrillError
 from drill.limits import Limits
 from drill.reach import Reach
@@ -71,6 +72,8 @@ class Aws:
         self.endpoint_url, self.limits = endpoint_url, limits or Limits()
         self.admit: Callable[[Call], None] = anything
         """Asked just before each request of any client is sent, a retry too; what it raises is raised instead."""
+        self.heard: list[Callable[[Made], None]] = []
+        """Told what came of each call that may change something; shared with whatever `with_limits` made."""
         self._clients: dict[tuple[str, str, str | None], Any] = {}
         self._lock = threading.Lock()
         self._session: Any = open_session(endpoint_url, rights or Rights(), region)
@@ -125,8 +128,18 @@ class Aws:
         try:
             reply = method(**call.params)
         except (ClientError, BotoCoreError) as error:
-            raise _failed(call, error) from error
+            failed = _failed(call, error)
+            answer = error.response if isinstance(error, ClientError) else {}
+            self._tell(call, region, answer, failed.code or "unanswered")
+            raise failed from error
+        self._tell(call, region, reply)
         return {key: value for key, value in reply.items() if key != "ResponseMetadata"}
+
+    def _tell(self, call: Call, region: str, reply: Mapping[str, Any], error: str = "") -> None:
+        if call.mutates:
+            made = made_of(call, region, reply, error)
+            for told in self.heard:
+                told(made)
 
     def read(self, facts: Iterable[Fact]) -> list[Reading]:
         """Read each fact's live value. AwsFailed when one cannot be read.

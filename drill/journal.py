@@ -22,11 +22,12 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from drill.call import Call
+from drill.calls_made import CALLED, Made
 from drill.change import Action, Change, action_from, change_from
 from drill.clock import Clock
 from drill.errors import DrillError
@@ -52,7 +53,7 @@ BACK: tuple[State, ...] = ("restored",)
 UNTOUCHED: tuple[State, ...] = ("prepared", "armed")
 OVER: tuple[State, ...] = ("reached", "not_reached", "not_started")
 NO_CHANGE = 0
-"""The number of records that are about the journal itself."""
+"""The number of records that are about the journal itself, or tell of a call (drill/calls_made.py)."""
 WHOLE = ("change", "action", "reach", "by", "disarm")
 """Parts of a record that somebody acts on: kept as they are."""
 CLAIMED, TORN = "claimed", "torn"
@@ -160,6 +161,11 @@ class Journal:
         """Record a new state. On disk, whole, when this returns; OSError when it cannot be (a full disk)."""
         self._append({"number": number, "state": state, "epoch": self._epoch, **data})
 
+    def called(self, made: Made) -> None:
+        """Record what came of a call. A disk that is full costs the record, never what comes next."""
+        with contextlib.suppress(OSError):
+            self._append({"number": NO_CHANGE, "state": CALLED, "epoch": self._epoch, "call": asdict(made)})
+
     def outstanding(self) -> list[Entry]:
         """Changes that are not known to be back, newest first (the order to restore in)."""
         return outstanding(self.path)
@@ -170,7 +176,8 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        fd, self._fd = self._fd, -1
+        os.close(fd)
 
     def _open(self, state: State, data: dict[str, Any]) -> int:
         self._numbers += 1

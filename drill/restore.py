@@ -25,6 +25,10 @@ STEP_S = 2.0
 LONGEST_PAUSE_S = 30.0
 UNANSWERED_TRIES = 2
 """A Region that is silent is not asked for ever: after so many tries, each of botocore's attempts, it is DIRTY."""
+IN_THE_WAY = frozenset(
+    {"ConflictException", "ResourceConflictException", "ConcurrentModificationException", "OperationAbortedException"}
+)
+"""AWS's codes for "not now": another update is under way, or (ARC) the wait period of a safety rule is not over."""
 T = TypeVar("T")
 State = Literal["before", "ours", "foreign"]
 Sleep = Callable[[float], None]
@@ -45,7 +49,7 @@ def put_back(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sle
             # Nobody saw the injection in force: a call of it that was under way may arrive after the restore.
             _set_and_verify(aws, journal, number, change, slept, timeout_s)
     except AwsFailed as error:
-        _dirty(journal, number, change, aws, f"could not be put back: {error}", again=error.cause != "refused")
+        _dirty(journal, number, change, aws, f"could not be put back: {error}", again=not _final(error))
     except _LeftAlone as left:
         _dirty(journal, number, change, aws, str(left))
     journal.record(number, "restored")
@@ -67,7 +71,8 @@ class _Slept:
 
 
 def _persist(part: Callable[[], T], sleep: _Slept, timeout_s: float) -> T:
-    """Do `part` again while AWS is busy, pausing longer each time, for `timeout_s` at most. Then AwsFailed."""
+    """Do `part` again while AWS is busy or has something in the way, pausing longer each time, for `timeout_s` at
+    most. Then AwsFailed."""
     began_s, pause_s, unanswered = sleep.total_s, STEP_S, 0
     while True:
         try:
@@ -75,10 +80,15 @@ def _persist(part: Callable[[], T], sleep: _Slept, timeout_s: float) -> T:
         except AwsFailed as error:
             unanswered += error.cause == "unanswered"
             over = sleep.total_s - began_s + pause_s > timeout_s
-            if error.cause == "refused" or unanswered >= UNANSWERED_TRIES or over:
+            if _final(error) or unanswered >= UNANSWERED_TRIES or over:
                 raise
         sleep(pause_s)
         pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _final(error: AwsFailed) -> bool:
+    """Whether AWS will say so again."""
+    return error.cause == "refused" and error.code not in IN_THE_WAY
 
 
 def _set_and_verify(aws: Aws, journal: Journal, number: int, change: Change, sleep: _Slept, timeout_s: float) -> bool:
@@ -145,8 +155,13 @@ def _was_confirmed(journal: Journal, number: int) -> bool:
 
 
 def still_ours(aws: Aws, change: Change) -> bool:
-    """Whether it is now as we broke it, wholly or half. AwsFailed when it cannot be read."""
+    """Whether one look shows it as we broke it, wholly or half: of who looks again. AwsFailed when unread."""
     return _look(aws, change)[0] == "ours"
+
+
+def ours_in_the_end(aws: Aws, change: Change, sleep: Sleep) -> bool:
+    """The same of who looks for the last time: "no" is believed only after `settle_s`, as a restore does."""
+    return _settled(aws, change, sleep)[0] == "ours"
 
 
 def _dirty(journal: Journal, number: int, change: Change, aws: Aws, why: str, again: bool = False) -> None:

@@ -15,7 +15,8 @@ from drill.reach import Reach
 from drill.restore import put_back, still_ours
 
 SETTLE_WALL_S = 3.0
-"""A call that a process had sent when it was killed may still be carried out: how long that is waited for."""
+"""A call that a process had sent when it was killed may still be carried out: how long that is waited for, and no
+shorter than `Change.settle_s`, for so long a reply may be old."""
 LOOK_WALL_S = 0.5
 
 
@@ -42,6 +43,7 @@ class Restorer:
     """Puts back by a journal that this process has claimed. Fenced as soon as another one claims it.
 
     reach: how the world is reached; tell: gets each outcome as it comes. aws: with the credentials of this process.
+    settle_wall_s: see SETTLE_WALL_S; 0: nothing is waited for.
     """
 
     journal: Journal
@@ -55,6 +57,7 @@ class Restorer:
 
     def __post_init__(self) -> None:
         self.aws.admit = Fence(self.journal).admit
+        self.aws.heard.append(self.journal.called)
 
     @property
     def problems(self) -> list[RestoreFailed]:
@@ -74,10 +77,14 @@ class Restorer:
 
     def settle(self) -> None:
         """Look again for a while at what nobody saw injected: its last call may still have been on its way."""
-        until_s = self.clock.monotonic_s() + self.settle_wall_s
+        until_s = self.clock.monotonic_s() + self._settling_wall_s()
         while self._unconfirmed and self.clock.monotonic_s() < until_s:
             self.sleep_wall(LOOK_WALL_S)
             self.look_again(self._unconfirmed)
+
+    def _settling_wall_s(self) -> float:
+        longest_s = max((entry.change.settle_s for entry in self._unconfirmed), default=0.0)
+        return max(self.settle_wall_s, longest_s / self.clock.speed) if self.settle_wall_s else 0.0
 
     def look_again(self, entries: Iterable[Entry] | None = None) -> list[Outcome]:
         """Put back what is broken by us once more, of `entries` or of all that was ever begun.

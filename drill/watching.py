@@ -13,6 +13,7 @@ from typing import Any
 from drill.child import Child, ended_within, stopped
 from drill.clock import SystemClock, lived_s
 from drill.ledger import read_lines
+from drill.restorer import SETTLE_WALL_S
 
 BEAT, ENDING, DONE = b".", b"e", b"d"
 RECORD = "watchdog.jsonl"
@@ -26,12 +27,21 @@ class Watchdog:
     """One running watchdog of this process.
 
     folder: the run folder; module: what to start; lease_wall_s: silence after which it takes this process for hung;
-    hold: file descriptors that it keeps open while it lives (the life line of a lab that would die with us).
+    hold: file descriptors that it keeps open while it lives (the life line of a lab that would die with us);
+    settle_wall_s: how long it looks for calls that we had sent when we died.
     """
 
-    def __init__(self, folder: Path, module: str, lease_wall_s: float, hold: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        module: str,
+        lease_wall_s: float,
+        hold: tuple[int, ...] = (),
+        settle_wall_s: float = SETTLE_WALL_S,
+    ) -> None:
         self._folder, self._clock = folder, SystemClock()
-        config: dict[str, Any] = {"folder": str(folder), "drill": os.getpid(), "lease_wall_s": lease_wall_s}
+        config: dict[str, Any] = {"folder": str(folder), "drill": os.getpid()}
+        config |= {"lease_wall_s": lease_wall_s, "settle_wall_s": settle_wall_s}
         self._child = Child("watchdog", module, config, folder, pass_fds=hold)
         self._spacing_s = min(BEAT_WALL_S, lease_wall_s / 20)
         self._beaten_s = 0.0

@@ -11,6 +11,7 @@ from drill.call import Call, Fact
 from drill.change import Change, Effect
 from drill.errors import Refused
 from drill.find import Found, cluster_endpoints, find_one
+from drill.safety_rules import require_admitted, rules_of
 from drill.target import Resource
 
 CLUSTER = "route53-recovery-cluster"
@@ -21,9 +22,8 @@ State = Literal["On", "Off"]
 class SetRoutingControls:
     """Put the one control that `resource` matches into `state`, and those of `others` into theirs, at once.
 
-    others: (resource, state) pairs in the same ARC cluster, ten controls in all at most (AWS's limit for a call). A
-    safety rule of the control panel that forbids it makes AWS refuse all of it with ConflictException: no rule is
-    ever overridden, neither to break nor to put back. Effect: as the scenario says.
+    others: (resource, state) pairs in the same ARC cluster, ten controls in all at most (AWS's limit for a call). No
+    safety rule is ever overridden, neither to break nor to put back. Effect: as the scenario says.
     """
 
     resource: Resource
@@ -32,7 +32,8 @@ class SetRoutingControls:
     effect: Effect = "region_moved"
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Change:
-        """See Fault. Refused when a control is in its state already, or the controls lie in several clusters."""
+        """See Fault. Refused when a control is in its state already, the controls lie in several clusters, or a
+        safety rule of their panels forbids the change or the way back."""
         pairs = ((self.resource, self.state), *self.others)
         wanted = [(find_one(aws, "arc.control", resource), state) for resource, state in pairs]
         region, endpoints = _endpoints(aws, [found for found, _ in wanted])
@@ -42,6 +43,7 @@ class SetRoutingControls:
                 raise Refused(f"routing control {found.name} is {state} already; leave it out")
         after = {found.arn: str(state) for found, state in wanted}
         before = {arn: "Off" if state == "On" else "On" for arn, state in after.items()}
+        _require_admitted(aws, [found for found, _ in wanted], before, after, endpoints)
         return Change(
             kind="arc.controls",
             target=target,
@@ -62,6 +64,17 @@ def _endpoints(aws: Aws, controls: list[Found]) -> tuple[str, dict[str, str]]:
         raise Refused(f"the routing controls lie in {len(clusters)} clusters, which one call cannot set: {clusters}")
     region = controls[0].region
     return region, dict(cluster_endpoints(aws, Found("arc.cluster", region, clusters[0], clusters[0])))
+
+
+def _require_admitted(
+    aws: Aws, controls: list[Found], before: Mapping[str, str], after: Mapping[str, str], endpoints: dict[str, str]
+) -> None:
+    """Refused when a safety rule forbids it; the states of the controls that only the rules name are read."""
+    region = controls[0].region
+    rules = [rule for panel in sorted({c.extra["panel"] for c in controls}) for rule in rules_of(aws, region, panel)]
+    others = {arn for rule in rules for arn in (*rule.controls, *rule.moved)} - after.keys()
+    rest = {arn: aws.run(_look(arn, region, endpoints))["RoutingControlState"] for arn in sorted(others)}
+    require_admitted(rules, {**rest, **before}, {**rest, **after})
 
 
 def _look(arn: str, region: str, endpoints: dict[str, str]) -> Call:

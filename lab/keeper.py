@@ -39,13 +39,15 @@ def parser() -> argparse.ArgumentParser:
     lines.add_argument("--lab-port", type=int, default=None, help="N: AWS API on N, DNS on N+1, HTTP on N+2")
     lines.add_argument("--lab-set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
     lines.add_argument("--state-dir", type=Path, default=None, help="made by the lab and removed at its end")
+    lines.add_argument("--stop-grace-s", type=float, default=STOP_GRACE_S, help="wall seconds to end in order")
     return lines
 
 
 class Keeper:
     """Watches the owner and the world; `run` returns when the world is gone and cleaned up."""
 
-    def __init__(self, argv: list[str], state_dir: Path) -> None:
+    def __init__(self, argv: list[str], state_dir: Path, stop_grace_s: float = STOP_GRACE_S) -> None:
+        self._stop_grace_s = stop_grace_s
         self._owner = os.getppid()
         self._state_dir = state_dir
         self._heir: int | None = None
@@ -122,7 +124,7 @@ class Keeper:
         with contextlib.suppress(OSError):
             self._world.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._world.wait(timeout=STOP_GRACE_S if self._opened else OPENING_GRACE_S)
+            self._world.wait(timeout=self._stop_grace_s if self._opened else OPENING_GRACE_S)
         kill_descendants()
         self._world.wait(timeout=STOP_GRACE_S)
         state_folder.remove(self._state_dir)
@@ -159,4 +161,4 @@ def main(argv: list[str]) -> int:
     onward = [args.system, f"--lab-speed={args.lab_speed}"]
     onward += [] if args.lab_port is None else [f"--lab-port={args.lab_port}"]
     onward += [f"--lab-set={setting}" for setting in args.settings]
-    return Keeper(onward, state_dir).run()
+    return Keeper(onward, state_dir, args.stop_grace_s).run()

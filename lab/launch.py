@@ -118,13 +118,22 @@ class Opening:
     """A lab that is being started; whether it came up is seen by `ready`. It also ends when this process does.
 
     speed: lab seconds per wall second. port_base: AWS API there, DNS one higher, HTTP two higher, the databases
-    three higher; None takes free ports. settings: "NAME=VALUE" texts.
+    three higher; None takes free ports. settings: "NAME=VALUE" texts. stop_grace_s: wall seconds that it may take to
+    end in order, None for the keeper's own.
     """
 
-    def __init__(self, system: str, speed: float, port_base: int | None = None, settings: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        system: str,
+        speed: float,
+        port_base: int | None = None,
+        settings: Sequence[str] = (),
+        stop_grace_s: float | None = None,
+    ) -> None:
         argv = [system, f"--lab-speed={speed!r}"]
         argv += [] if port_base is None else [f"--lab-port={port_base}"]
         argv += [f"--lab-set={setting}" for setting in settings]
+        argv += [] if stop_grace_s is None else [f"--stop-grace-s={stop_grace_s!r}"]
         self._keeper = processes.spawn(processes.python("-m", "lab", *argv))
 
     def ready(self, timeout_s: float = 60.0) -> Lab:
@@ -146,9 +155,10 @@ def launch(
     port_base: int | None = None,
     settings: Sequence[str] = (),
     timeout_s: float = 60.0,
+    stop_grace_s: float | None = None,
 ) -> Lab:
     """Start a lab of `system` and return when it serves; see Opening. LabError otherwise."""
-    return Opening(system, speed, port_base, settings).ready(timeout_s)
+    return Opening(system, speed, port_base, settings, stop_grace_s).ready(timeout_s)
 
 
 def _first_line(keeper: subprocess.Popen[bytes], timeout_s: float) -> Mapping[str, Any]:

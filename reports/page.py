@@ -11,17 +11,17 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from pytest_html import extras as html_extras
 
-from drill.call import Call
 from drill.verdict import Finding, Verdict
 from reports import demand
 from reports.bars import bar
+from reports.calls import calls
 from reports.ink import OKABE_ITO, safe
 from reports.look import CSS, PAGE_CSS, PLACE, html_table, policy, scripts
 from reports.picture import picture
@@ -135,7 +135,7 @@ def _details(run: Run) -> str:
         ("Load", _load(run)),
         ("Rows behind the findings", _details_of(run)),
         ("What was left behind", _residue(run)),
-        ("What was called", _calls(run)),
+        ("What was called", calls(run)),
         ("The system's own timestamps", _signals(run)),
         ("How to read this", f"<p>{READING}</p>"),
         ("The run", _facts(run)),
@@ -228,35 +228,6 @@ def _stores(run: Run) -> str:
 
 def _load(run: Run) -> str:
     return _paragraph(demand.said(run)) + html_table(demand.HEADER, demand.rows(run))
-
-
-def _calls(run: Run) -> str:
-    """The journal: every state of every change and action, with the aws-cli lines of the calls behind it."""
-    rows = [_call_row(run, record) for record in run.journal[:MOST_ROWS]]
-    return html_table(("at", "number", "state", "what"), rows, "tight")
-
-
-def _call_row(run: Run, record: Mapping[str, Any]) -> list[str]:
-    at = f"{run.at(float(record['at_s'])):.1f} {run.unit}" if "at_s" in record else str(record.get("wall", ""))
-    subject = record.get("change") or record.get("action")
-    what = _subject(subject) if isinstance(subject, Mapping) else str(record.get("reason", _by(record)))
-    return [at, str(record.get("number", "")), str(record.get("state", "")), what]
-
-
-def _by(record: Mapping[str, Any]) -> str:
-    by = record.get("by")
-    return f"by {by.get('who', '?')} (pid {by.get('pid', '?')})" if isinstance(by, Mapping) else ""
-
-
-def _subject(subject: Mapping[str, Any]) -> str:
-    calls: Iterable[Mapping[str, Any]] = [*subject.get("inject", ()), *subject.get("calls", ())]
-    back: Iterable[Mapping[str, Any]] = subject.get("restore", ())
-    lines = [*(_cli(call) for call in calls), *(f"to put back: {_cli(call)}" for call in back)]
-    return "\n".join([f"{subject.get('kind', '')} on {', '.join(subject.get('resources', ()))}", *lines])
-
-
-def _cli(call: Mapping[str, Any]) -> str:
-    return Call(call["service"], call["operation"], dict(call["params"]), call["region"]).cli()
 
 
 def _signals(run: Run) -> str:

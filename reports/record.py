@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from drill.calls_made import CallMade, calls_of
 from drill.timeline import History
 from drill.verdict import Judgement, Verdict
 from reports.summary import FORMAT as VERDICT_FORMAT
@@ -126,6 +128,26 @@ class TargetRecord(_Record):
     """What `--set` changed; a run with any counts for no gate."""
 
 
+class CallRecord(_Record):
+    """One call that may have changed something, and what AWS said. purpose: what it was made for; see CallMade."""
+
+    at: AwareDatetime
+    purpose: Literal["inject", "restore", "action", "disarm", "safety"]
+    number: int = Field(ge=0)
+    """Of its Change or Action in the journal; 0 for one that belongs to none."""
+    kind: str
+    service: str
+    operation: str
+    region: str
+    request_id: str
+    """By which AWS and CloudTrail know it; "" when nobody answered."""
+    status: int
+    """Of HTTP; 0 when nobody answered."""
+    attempts: int | None
+    error: str
+    """AWS's code, or "unanswered"; "" when it was done."""
+
+
 class DrillRecord(_Record):
     """drill.json."""
 
@@ -134,6 +156,8 @@ class DrillRecord(_Record):
     run: RunRecord
     target: TargetRecord
     judgement: JudgementRecord
+    calls: list[CallRecord] = []
+    """Every call that may have changed something, in order; none in a record of an older version."""
 
     @property
     def verdict(self) -> Verdict:
@@ -171,6 +195,7 @@ def record_of(history: History, judgement: Judgement, evidence: str) -> DrillRec
         "run": _run(header, evidence),
         "target": _target(header),
         "judgement": json.loads(summary_text(judgement)),
+        "calls": [_call(call) for call in calls_of(history)],
     }
     try:
         return DrillRecord.model_validate(raw)
@@ -220,6 +245,11 @@ def _run(header: Mapping[str, Any], evidence: str) -> dict[str, Any]:
         "versions": header.get("versions", {}),
         "evidence": evidence,
     }
+
+
+def _call(call: CallMade) -> dict[str, Any]:
+    made = {key: value for key, value in asdict(call.made).items() if key != "fingerprint"}
+    return {"at": call.at, "purpose": call.purpose, "number": call.number, "kind": call.kind, **made}
 
 
 def _target(header: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 TABLE = os.environ["TABLE"]
 PAUSE_S, SPARE_MS = 15, 60_000
-SETTLE_S, LOOK_S = 10, 2
+SETTLE_S, LOOK_S = float(os.environ.get("SETTLE_S", "10")), 2
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 Json = dict[str, Any]
 

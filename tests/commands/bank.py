@@ -18,7 +18,7 @@ from tests.commands.gate import Gate
 
 TARGETS = Path(__file__).resolve().parents[2] / "targets"
 SPEED = 100.0
-LEASE_WALL_S, LONG_WALL_S = 4.0, 60.0
+LEASE_WALL_S, LONG_WALL_S = 3.0, 60.0
 """For drills that are to be found hung, and for those that must not be, however busy the machine is."""
 LIMIT_S = 60.0
 CLUSTER, SERVICE = "SampleMultiRegionAppCluster", "CountFargateService"

@@ -9,8 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from commands.main import main
 from commands.tormenting import HOWS, POINTS, RANDOM, Blow, Result, Tormentor, Victim, blows
 from commands.torture import summary, table
+from commands.torture_sessions import HOWS as SESSION_HOWS
+from commands.torture_sessions import ORDERLY, points_of
+from commands.torture_sessions import blows as session_blows
 from tests.commands.bank import SPEED, Bank, bank
 from tests.e2e.drilling import verb
 
@@ -50,6 +54,44 @@ def test_200_blows_hit_every_point_in_every_way_and_many_random_instants() -> No
     assert planned != list(blows(200, random.Random(2)))
 
 
+def test_20_blows_against_sessions_hit_each_state_before_any_twice() -> None:
+    """Every way among them, a third at random instants; the same seed gives the same; in time each in each way."""
+    points = [f"record:{state}:{n}" for n in (1, 2) for state in ("prepared", "armed", "injecting", "injected")]
+    planned = list(session_blows(20, points, random.Random(1)))
+    aimed = [blow.where for blow in planned if blow.where != RANDOM]
+    assert len(aimed) == 14
+    assert set(aimed[: len(points)]) == set(points)
+    assert {blow.how for blow in planned} == set(SESSION_HOWS)
+    assert planned == list(session_blows(20, points, random.Random(1)))
+    many = list(session_blows(200, points, random.Random(1)))
+    assert {(blow.how, blow.where) for blow in many} >= {(how, point) for how in SESSION_HOWS for point in points}
+    assert set(SESSION_HOWS) == {"KILL", "BOTH", *ORDERLY}
+
+
+def test_the_points_of_a_session_are_the_states_of_its_journal(tmp_path: Path) -> None:
+    """In order, once each; claims and calls are none."""
+    path = tmp_path / "journal.jsonl"
+    states = ((0, "claimed"), (1, "prepared"), (1, "injecting"), (0, "called"), (2, "intended"), (1, "injecting"))
+    path.write_text("".join(json.dumps({"number": n, "state": state}) + "\n" for n, state in states))
+    assert points_of(path) == ("record:prepared:1", "record:injecting:1", "record:intended:2")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--session", "--lab-attach=x"), "each blow has a lab of its own"),
+        (("--target", "retail-store"), "add --session"),
+        (("--session", "--target", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error(
+    options: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4, nothing is started."""
+    assert main(["torture", *options]) == 4
+    assert words in capsys.readouterr().err
+
+
 def test_what_is_not_as_before_is_counted_and_named(tmp_path: Path) -> None:
     """Somebody scales the service while it is broken: left alone, so not restored; it is never called so."""
     with bank() as world:
@@ -70,7 +112,7 @@ def test_what_is_not_as_before_is_counted_and_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kills", ["0", "-1", "10001"])
-def test_a_number_that_makes_no_sense_is_a_usage_error(kills: str) -> None:
+def test_a_number_that_makes_no_sense_is_a_usage_error(kills: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 4, nothing is started."""
-    code, said = verb("torture", f"--kills={kills}")
-    assert (code, "must be from 1 to 10000" in said) == (4, True)
+    assert main(["torture", f"--kills={kills}"]) == 4
+    assert "must be from 1 to 10000" in capsys.readouterr().err

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from checks.seal import SEAL
 from commands.exit_code import session_exit_code
 from commands.outstanding import require_nothing_outstanding
-from commands.run_folder import Scenario
 from commands.running import Run
 from commands.world import World
 from drill.aws import Aws, AwsFailed
@@ -21,126 +19,58 @@ from drill.change import Change
 from drill.clock import FakeClock
 from drill.drill import Drill
 from drill.errors import Invalid, Refused
-from drill.interrupt import Interrupts
 from drill.journal import Journal, last_claim, outstanding
 from drill.reach import Reach
 from drill.restorer import Restorer
-from drill.target import Connection, Resource, Target, load_target
-from drill.timeline import Observation, Outcome, Timeline, load_history
-from drill.verdict import Finding, Judgement, Verdict
+from drill.timeline import Timeline, load_history
+from drill.verdict import Verdict
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
 from faults.start_machine import StartStateMachine
-from tests.aws_server import moto_process
-from tests.drill.dead_world import stored_dead_man
+from tests.drill.endings import (
+    AS_BEFORE,
+    MACHINE,
+    OTHER,
+    REGION,
+    RULE,
+    SERVICE,
+    Never,
+    Scene,
+    Soon,
+    Troubled,
+    armed,
+    broken,
+    code,
+    dirty,
+    ended,
+    furnished,
+    judged,
+    new_run,
+    reasons,
+    state,
+    troubled_cloud,
+)
 
-REGION, OTHER = "ap-northeast-1", "ap-northeast-3"
-SERVICE = Resource(region=REGION, within="bank", name="transaction")
-RULE = Resource(region=REGION, name="auto-*")
-MACHINE = Resource(region=REGION, name="Failback*")
-TARGETS = Path(__file__).resolve().parents[2] / "targets"
 Trouble = Callable[[Call], BaseException | None]
-Scene = Callable[[Drill], None]
-
-
-@dataclass
-class Troubled(Aws):
-    """The executor, with a trouble for some calls: asked before each, what it returns is raised instead."""
-
-    url: str
-    trouble: Trouble = lambda call: None
-    made: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__(self.url)
-
-    def run(self, call: Call) -> dict[str, Any]:
-        """See Aws."""
-        error = self.trouble(call)
-        if error is not None:
-            raise error
-        self.made.append(call.operation)
-        return super().run(call)
 
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Troubled]:
     """One AWS stand-in for this file."""
-    with moto_process() as url:
-        yield Troubled(url)
+    with troubled_cloud() as made:
+        yield made
 
 
 @pytest.fixture
 def aws(cloud: Troubled) -> Iterator[Troubled]:
     """A service with two tasks, a disabled rule and a state machine; no trouble."""
-    aws = cloud
-    aws.trouble, aws.made = (lambda call: None), []
-    ecs, events = aws.client("ecs", REGION), aws.client("events", REGION)
-    ecs.create_cluster(clusterName="bank")
-    ecs.register_task_definition(family="f", containerDefinitions=[{"name": "a", "image": "i", "memory": 64}])
-    ecs.create_service(cluster="bank", serviceName="transaction", taskDefinition="f", desiredCount=2)
-    ecs.update_service(cluster="bank", service="transaction", desiredCount=2)  # moto starts tasks on updates only
-    events.put_rule(Name="auto-failover", EventPattern='{"source":["aws.cloudwatch"]}', State="DISABLED")
-    states = aws.client("stepfunctions", REGION)
-    role = "arn:aws:iam::111111111111:role/r"
-    machine = states.create_state_machine(name="FailbackStateMachine", definition="{}", roleArn=role)
-    yield aws
-    ecs.delete_service(cluster="bank", service="transaction", force=True)
-    events.delete_rule(Name="auto-failover")
-    states.delete_state_machine(stateMachineArn=machine["stateMachineArn"])
-
-
-def state(aws: Aws) -> tuple[int, str]:
-    """Desired count of the service, state of the rule."""
-    service = aws.client("ecs", REGION).describe_services(cluster="bank", services=["transaction"])["services"][0]
-    return int(service["desiredCount"]), str(
-        aws.client("events", REGION).describe_rule(Name="auto-failover")["State"]
-    )
-
-
-AS_BEFORE = (2, "DISABLED")
-
-
-def target() -> Target:
-    """The shipped target as a real one, allowed to break what this file made."""
-    shipped = load_target(TARGETS / "core-banking.toml")
-    names = {REGION: ["transaction", "auto-failover", "FailbackStateMachine"]}
-    radius = shipped.blast_radius.model_copy(update={"resources": names})
-    return shipped.model_copy(update={"blast_radius": radius, "kind": "aws", "lab": None, "resources": {}})
-
-
-def new_run(folder: Path, aws: Aws) -> Run:
-    """A run on a fake clock whose clients see failures at every look."""
-    clock = FakeClock()
-    reached = target().model_copy(update={"connection": Connection(aws_endpoint=aws.endpoint_url)})
-    world = World(reached, aws, clock, None)
-    dead_man = stored_dead_man(Aws(aws.endpoint_url), reached, clock.wall)
-    scenario = Scenario("ending", "A test.", ("failover",))
-    run = Run(scenario, world, folder, Interrupts(), dead_man=dead_man, watched=False)
-
-    def look() -> None:
-        now_s = clock.monotonic_s()
-        run.timeline.observations.append(Observation(now_s - 0.01, now_s, "write.settle", "client", Outcome.FAIL))
-
-    run.drill.on_tick = look
-    return run
-
-
-def ended(folder: Path, aws: Aws, scene: Scene, spoil: Callable[[Run], None] = lambda run: None) -> Run:
-    """Play a scene as a pytest session would, to its end."""
-    run = new_run(folder, aws)
-    try:
-        scene(run.drill)
-    except BaseException as error:  # noqa: BLE001 - as the session does: whatever it is, it is blamed
-        run.blame(error)
-    spoil(run)
-    run.finish()
-    return run
+    with furnished(cloud) as made:
+        yield made
 
 
 @pytest.mark.parametrize(("error", "calls"), [(None, 1), (Invalid("x"), 1), (KeyboardInterrupt(), 0)])
 def test_what_comes_after_is_begun_when_all_evidence_is_there(
-    tmp_path: Path, aws: Aws, error: BaseException | None, calls: int
+    tmp_path: Path, aws: Troubled, error: BaseException | None, calls: int
 ) -> None:
     """Once, with the run folder sealed and not yet judged; never after an abort, which ends the session too."""
     seen: list[tuple[bool, bool]] = []
@@ -155,64 +85,6 @@ def test_what_comes_after_is_begun_when_all_evidence_is_there(
     run.finish()
     run.finish()
     assert seen == [(True, True)] * calls
-
-
-def judged(run: Run) -> Judgement:
-    """Its judgement, which there is."""
-    assert run.judgement is not None
-    return run.judgement
-
-
-def reasons(run: Run, verdict: Verdict) -> str:
-    """All reasons of that verdict."""
-    return "\n".join(f.reason for f in judged(run).findings if f.verdict is verdict)
-
-
-def dirty(run: Run) -> list[Finding]:
-    """The findings about what is not back."""
-    return [f for f in judged(run).findings if f.verdict is Verdict.DIRTY]
-
-
-def code(run: Run) -> int:
-    """The session's exit code after this run alone."""
-    return session_exit_code([judged(run).verdict], [12] if run.refused else [], 1)
-
-
-def broken(then: Scene) -> Scene:
-    """Both faults in force, as in the scenario; then something."""
-
-    def scene(drill: Drill) -> None:
-        with (
-            drill.applied(SetRuleState(RULE, "ENABLED")),
-            drill.window("failover", survivor=OTHER),
-            drill.applied(ScaleEcsService(SERVICE, 0)),
-        ):
-            assert state(drill.aws) == (0, "ENABLED")
-            then(drill)
-
-    return scene
-
-
-class Never:
-    """A condition that never holds."""
-
-    def reached(self, timeline: Timeline, since_s: float) -> None:
-        """See Condition."""
-
-    def begun(self, timeline: Timeline, since_s: float) -> None:
-        """See Condition."""
-
-
-class Soon:
-    """A condition that holds at once."""
-
-    def reached(self, timeline: Timeline, since_s: float) -> float:
-        """See Condition."""
-        return since_s
-
-    def begun(self, timeline: Timeline, since_s: float) -> float:
-        """See Condition."""
-        return since_s
 
 
 def raising(error: BaseException) -> Callable[..., None]:
@@ -394,6 +266,19 @@ def test_what_only_the_sweep_put_back_is_told_and_is_not_dirty(tmp_path: Path, a
     assert armed(aws, run) == []
 
 
+@pytest.mark.parametrize(("code", "noted"), [("ConflictException", False), ("AccessDeniedException", True)])
+def test_what_is_in_the_way_of_a_restore_is_waited_for(tmp_path: Path, aws: Troubled, code: str, noted: bool) -> None:
+    """ARC's wait period, or an update of somebody else: not now. A right that is missing is no reason to wait."""
+
+    def then(drill: Drill) -> None:
+        aws.trouble = once("UpdateService", AwsFailed("wait for 5000 ms", code), times=2)
+
+    run = ended(tmp_path, aws, broken(then))
+    assert any("wait for 5000 ms" in note for note in judged(run).notes) is noted
+    assert bool(dirty(run)) is noted
+    assert state(aws) == ((0, "DISABLED") if noted else AS_BEFORE)
+
+
 def test_a_restore_that_nobody_could_make_is_dirty(tmp_path: Path, aws: Troubled) -> None:
     """AWS silent to the end: both changes, both lines; the measurement stays beside it."""
 
@@ -405,12 +290,6 @@ def test_a_restore_that_nobody_could_make_is_dirty(tmp_path: Path, aws: Troubled
     assert code(run) == 20
     assert set(armed(aws, run)) == {f"failover-drill-{run.drill.run_id}-1-1", f"{run.drill.run_id}-2"}
     assert len([note for note in judged(run).notes if "stays armed: it will try to put it back" in note]) == 2
-
-
-def armed(aws: Aws, run: Run) -> list[str]:
-    """The schedules that would still put something of this run back."""
-    made = [s for r in (REGION, "us-west-2") for s in aws.client("scheduler", r).list_schedules()["Schedules"]]
-    return [schedule["Name"] for schedule in made if run.drill.run_id in schedule["Name"]]
 
 
 def test_a_journal_that_cannot_be_read_at_the_end_is_dirty(tmp_path: Path, aws: Troubled) -> None:
@@ -540,6 +419,30 @@ def test_a_drill_that_another_process_has_taken_over_ends_with_its_evidence(
     assert "has taken over the restore" in reasons(run, Verdict.INVALID)
     assert outstanding(run.folder / "journal.jsonl") == []
     assert (run.folder / "verdict.json").exists()
+
+
+def test_a_call_that_shows_late_is_put_back_by_the_sweep(tmp_path: Path, aws: Troubled) -> None:
+    """Another process has put everything back; a call of ours takes effect after that, and first replies are old."""
+
+    def then(drill: Drill) -> None:
+        taken = Journal(drill.journal.path, FakeClock(), "drill restore", restoring=True)
+        reach = Reach("t", "123456789012", REGION, aws.endpoint_url, 1.0, 6.0)
+        Restorer(taken, reach, FakeClock(), Aws(aws.endpoint_url), settle_wall_s=0.0).restore()
+        taken.close()
+        looks = [0]
+
+        def late(call: Call) -> None:
+            looks[0] += call.operation == "DescribeRule"
+            if looks[0] == 4:
+                Aws(aws.endpoint_url).client("events", REGION).enable_rule(Name="auto-failover")
+
+        aws.trouble = late
+        drill.until(Never(), timeout_s=50)
+
+    run = ended(tmp_path, aws, broken(then))
+    assert "DisableRule" in aws.made
+    assert state(aws) == AS_BEFORE
+    assert outstanding(run.folder / "journal.jsonl") == []
 
 
 P, F, I_, D, N = Verdict.PASS, Verdict.FAIL, Verdict.INVALID, Verdict.DIRTY, Verdict.INCONCLUSIVE

@@ -129,6 +129,57 @@ def test_a_safety_rule_refuses_and_is_never_overridden(made: Cloud) -> None:
     assert "SafetyRulesToOverride" not in str(asdict(change))
 
 
+def test_what_a_safety_rule_forbids_is_refused_while_it_is_planned(made: Cloud) -> None:
+    """By name, before anything is touched; AWS itself would have refused the very same."""
+    change = SetRoutingControls(OTHER_CELL, "Off").prepare(made.aws, "t", "r")
+    rule(made)
+    with pytest.raises(Refused, match=r"Off: forbidden by the safety rule one-cell-at-least"):
+        SetRoutingControls(OTHER_CELL, "Off").prepare(made.aws, "t", "r")
+    assert states(made) == ["On", "Off"]
+    with pytest.raises(AwsFailed):
+        run(made, *change.inject)
+
+
+def test_what_could_not_be_put_back_is_refused_too(made: Cloud) -> None:
+    """AWS lets it be broken, for the rule holds then, and would refuse the way back."""
+    limit = {"RuleConfig": {"Inverted": False, "Threshold": 2, "Type": "ATLEAST"}}
+    change = SetRoutingControls(CELL, "On").prepare(made.aws, "t", "r")
+    rule(made, **limit)
+    with pytest.raises(Refused, match=r"putting it back, which is .* Off: forbidden by the safety rule"):
+        SetRoutingControls(CELL, "On").prepare(made.aws, "t", "r")
+    run(made, *change.inject)
+    with pytest.raises(AwsFailed, match="one-cell-at-least"):
+        run(made, *change.restore)
+    made.arc.rules.clear()
+    run(made, *change.restore)
+
+
+def test_a_closed_gate_refuses_and_an_open_one_does_not(made: Cloud) -> None:
+    """The gate is a control that the change does not name: its state is read."""
+    panel = made.arc.control(made.controls["rc-tokyo"]).panel_arn
+    gate = made.arc.create_control(made.arc.clusters()[0].arn, panel, "gate")
+    config = made.client("route53-recovery-control-config", OREGON)
+    both, limit = list(made.controls.values()), {"Inverted": False, "Threshold": 1, "Type": "ATLEAST"}
+    said = {"ControlPanelArn": panel, "Name": "the-gate", "WaitPeriodMs": 0, "RuleConfig": limit}
+    config.create_safety_rule(
+        ClientToken="t", GatingRule={**said, "GatingControls": [gate.arn], "TargetControls": both}
+    )
+    with pytest.raises(Refused, match="the-gate"):
+        moved(made)
+    made.arc.update([(gate.arn, "On")])
+    change = moved(made)
+    run(made, *change.inject)
+    run(made, *change.restore)
+    assert states(made) == ["On", "Off"]
+
+
+def test_rules_that_cannot_be_read_are_no_permission(made: Cloud) -> None:
+    """The drill ends before anything is touched."""
+    made.server.misbehave(parse("expired route53-recovery-control-config:ListSafetyRules"))
+    with pytest.raises(AwsFailed, match="ListSafetyRules"):
+        moved(made)
+
+
 def test_a_swap_that_keeps_the_rule_is_admitted_as_a_whole(made: Cloud) -> None:
     """One call for both: one after the other, Off first, would be refused."""
     rule(made)

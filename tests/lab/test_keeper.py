@@ -81,7 +81,7 @@ def test_a_killed_keeper_or_world_takes_everything_along(victim: str) -> None:
 
 def test_a_hanging_world_is_ended_too() -> None:
     """A world that is stopped (SIGSTOP) and cannot end orderly is killed after the bound."""
-    with launch(SYSTEM, SPEED) as lab:
+    with launch(SYSTEM, SPEED, stop_grace_s=1.0) as lab:
         family = below(lab.keeper_pid)
         os.kill(lab.info.pid, signal.SIGSTOP)
     assert_nothing_left(lab.info, family)
@@ -142,7 +142,7 @@ def test_a_lab_outlives_its_owner_for_as_long_as_its_heir() -> None:
         owner.wait()
         owner.stdout.close()
     try:
-        time.sleep(3 * OWNER_CHECK_S)
+        time.sleep(2 * OWNER_CHECK_S)
         assert lives(family[0])
         assert info.state_dir.exists()
     finally:
