@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.drilling import ATTEMPTS, Drilled, drill, steady
+from tests.e2e.drilling import ATTEMPTS, Drilled, drill
 
 pytestmark = [pytest.mark.alone, pytest.mark.long]
 
@@ -18,6 +18,7 @@ some seconds of wall time to start."""
 SHORT = tuple(
     f"--set={name}" for name in ("objectives.rto_s=200", "objectives.failback_rto_s=200", "timings.window_s=260")
 )
+INVALID = 11
 FLAP, MANY = "test_rule_enabled_during_failback", 40
 """Failed writes that no stall of this machine explains: a switchover lasts for 60 looks."""
 
@@ -27,6 +28,15 @@ def exposed(runs: Path, scenario: str, *arguments: str) -> Drilled:
     drilled = drill(runs, "-m", "failover", "-k", scenario, *TARGET, *QUICK, *arguments)
     assert drilled.code == 1, drilled.output
     assert set(drilled.journal().values()) <= {"restored", "reached"}
+    return drilled
+
+
+def kept(runs: Path, *arguments: str) -> Drilled:
+    """The drill, repeated while it is INVALID: one probe that a stall of this machine holds up proves nothing."""
+    for number in range(ATTEMPTS):
+        drilled = drill(runs / str(number), *arguments, *TARGET)
+        if drilled.code != INVALID:
+            break
     return drilled
 
 
@@ -87,11 +97,7 @@ def test_a_lost_region_is_asked_first_and_that_is_the_end(tmp_path: Path) -> Non
 
 def test_a_lost_network_alone_is_survived(tmp_path: Path) -> None:
     """The same black hole with an API that answers: the machine runs, clients are served, PASS."""
-    drilled = steady(
-        lambda n: drill(
-            tmp_path / str(n), "-m", "failover", "-k", "test_network_of_the_region_lost", *TARGET, "--lab-speed=10"
-        )
-    )
+    drilled = kept(tmp_path, "-m", "failover", "-k", "test_network_of_the_region_lost")
     assert drilled.code == 0, drilled.output
     assert set(drilled.journal().values()) <= {"restored", "reached"}
 
@@ -116,7 +122,7 @@ def test_a_black_hole_is_felt_until_the_system_is_moved(tmp_path: Path) -> None:
 )
 def test_without_the_weak_point_the_same_drill_passes(tmp_path: Path, twin: str) -> None:
     """One thing is as the system's documents want it, and every promise is kept."""
-    drilled = steady(lambda n: drill(tmp_path / str(n), *TWIN, twin, *TARGET))
+    drilled = kept(tmp_path, *TWIN, twin)
     assert drilled.code == 0, drilled.output
 
 
