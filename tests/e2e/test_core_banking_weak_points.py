@@ -104,7 +104,9 @@ def test_a_lost_network_alone_is_survived(tmp_path: Path) -> None:
 
 def test_a_flag_that_cannot_be_read_does_not_stop_tokyo(tmp_path: Path) -> None:
     """Osaka serves in time, and all the while Tokyo acknowledged writes behind its back."""
-    drilled = exposed(tmp_path, "test_quiesce_without_margin")
+    drilled = kept(tmp_path, "-m", "failover", "-k", "test_quiesce_without_margin")
+    assert drilled.code == 1, drilled.output
+    assert set(drilled.journal().values()) <= {"restored", "reached"}
     assert drilled.finding("recovery time, failover")["verdict"] != "FAIL"
     assert drilled.finding("quiet, ap-northeast-1")["verdict"] == "FAIL"
 
