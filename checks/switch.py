@@ -74,8 +74,9 @@ def _turned_s(looks: list[Observation]) -> float:
 
 def _deaf(history: History, window: Window, since_s: float) -> Iterator[Finding]:
     """Whether rows were acknowledged all the time since, and none was ever read back."""
-    times = [o for o in history.of(history.probe) if since_s <= o.sent_s and o.done_s <= window.end_s]
-    if not times or any(o.outcome is not Outcome.FAIL for o in times):
+    looks = [o for o in history.of(history.probe) if since_s <= o.sent_s and o.done_s <= window.end_s]
+    times = [o for o in looks if o.outcome is Outcome.FAIL]  # a look that nobody made says nothing
+    if not times or any(o.outcome is Outcome.OK for o in looks):
         return
     told = (times[-1].done_s - since_s) * history.speed
     acked = sum(w.result == "acked" and since_s <= w.sent_s <= window.end_s for w in history.writes)
