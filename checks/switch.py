@@ -59,7 +59,7 @@ def switch_findings(history: History, window: Window) -> Iterator[Finding]:
     data = {"writer": writer, "registered": registered, "course": _course(looks, window, history.speed)}
     if registered == writer:
         yield Finding(name, Verdict.PASS, f"the one registered target is the writer, {writer}", data=data)
-        yield from _deaf(history, window, _turned_s(looks))
+        yield from _deaf(history, window, max(_turned_s(looks), _first_s(history, window, writer)))
         return
     stuck, advice = EMPTY if not registered else SEVERAL if "," in registered else STALE
     why = f"stuck: {stuck} (writer {writer}, registered {registered or 'nothing'})"
@@ -70,6 +70,12 @@ def _turned_s(looks: list[Observation]) -> float:
     """Since when what is registered at the end has been seen there without a break."""
     others = [look.done_s for look in looks if look.value != looks[-1].value]
     return max(others, default=looks[0].done_s)
+
+
+def _first_s(history: History, window: Window, writer: str) -> float:
+    """When the writer took its first write in the window: the balancer may be turned before it is one."""
+    times = [w.sent_s for w in history.writes if w.result == "acked" and w.peer == writer]
+    return min((s for s in times if window.begin_s <= s <= window.end_s), default=window.begin_s)
 
 
 def _deaf(history: History, window: Window, since_s: float) -> Iterator[Finding]:
