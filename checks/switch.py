@@ -59,7 +59,7 @@ def switch_findings(history: History, window: Window) -> Iterator[Finding]:
     data = {"writer": writer, "registered": registered, "course": _course(looks, window, history.speed)}
     if registered == writer:
         yield Finding(name, Verdict.PASS, f"the one registered target is the writer, {writer}", data=data)
-        yield from _deaf(history, window, _turned_s(looks))
+        yield from _deaf(history, window, max(_turned_s(looks), _first_s(history, window, writer)))
         return
     stuck, advice = EMPTY if not registered else SEVERAL if "," in registered else STALE
     why = f"stuck: {stuck} (writer {writer}, registered {registered or 'nothing'})"
@@ -72,10 +72,17 @@ def _turned_s(looks: list[Observation]) -> float:
     return max(others, default=looks[0].done_s)
 
 
+def _first_s(history: History, window: Window, writer: str) -> float:
+    """When the writer took its first write in the window: the balancer may be turned before it is one."""
+    times = [w.sent_s for w in history.writes if w.result == "acked" and w.peer == writer]
+    return min((s for s in times if window.begin_s <= s <= window.end_s), default=window.begin_s)
+
+
 def _deaf(history: History, window: Window, since_s: float) -> Iterator[Finding]:
     """Whether rows were acknowledged all the time since, and none was ever read back."""
-    times = [o for o in history.of(history.probe) if since_s <= o.sent_s and o.done_s <= window.end_s]
-    if not times or any(o.outcome is not Outcome.FAIL for o in times):
+    looks = [o for o in history.of(history.probe) if since_s <= o.sent_s and o.done_s <= window.end_s]
+    times = [o for o in looks if o.outcome is Outcome.FAIL]  # a look that nobody made says nothing
+    if not times or any(o.outcome is Outcome.OK for o in looks):
         return
     told = (times[-1].done_s - since_s) * history.speed
     acked = sum(w.result == "acked" and since_s <= w.sent_s <= window.end_s for w in history.writes)

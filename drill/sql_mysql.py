@@ -1,14 +1,19 @@
 """MySQL and MariaDB behind a write path of SQL.
 
-The user's password, and `ssl-ca` where the server demands TLS, stand in ~/.my.cnf, in a section that is named as the
-host in the target's URL: as in a pgpass file, what is for one host goes to no other.
+The user's `password` stands in ~/.my.cnf, in a section that is named as the host in the target's URL: as in a pgpass
+file, what is for one host goes to no other. With `ssl-ca` there the server's certificate is demanded and verified;
+without it there is no TLS.
 """
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import socket
+import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -56,15 +61,27 @@ class MysqlSession:
         self._sock.close()
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What the option file says of one host. tls: None for none."""
+
+    password: str
+    tls: ssl.SSLContext | None
+
+
 class Mysql:
     """See drill.sql_session.Engine."""
 
     errors: type[Exception] = pymysql.MySQLError
     port, database = 3306, "drill"
 
+    def __init__(self) -> None:
+        self._options: dict[str, _Options] = {}
+
     def open(self, server: SqlServer, address: str, timeout_wall_s: float) -> MysqlSession:
         """Connect; every read from and write to the server has the timeout as its own limit."""
-        connection = pymysql.Connection(
+        options = self._of_host(server.host)
+        connection: pymysql.Connection[Any] = pymysql.Connection(
             host=server.host,
             port=server.port,
             user=server.user,
@@ -74,8 +91,9 @@ class Mysql:
             write_timeout=timeout_wall_s,
             autocommit=True,
             program_name="failover-drill",
-            read_default_file=OPTION_FILE,
-            read_default_group=server.host,
+            password=options.password,
+            ssl=options.tls,
+            ssl_disabled=options.tls is None,
             defer_connect=True,
         )
         sock = _connected(address, server.port, timeout_wall_s)
@@ -87,6 +105,15 @@ class Mysql:
             copy.close()
             raise NotOpen("timeout" if "timed out" in str(error) else "refused", error) from error
         return MysqlSession(connection, copy)
+
+    def _of_host(self, host: str) -> _Options:
+        """Read once: what TLS needs costs more than a connection."""
+        if host not in self._options:
+            try:
+                self._options[host] = _read_options(host)
+            except (configparser.Error, OSError) as error:
+                raise NotOpen("refused", f"{OPTION_FILE}: {error}") from error
+        return self._options[host]
 
     def quoted(self, name: str) -> str:
         """In backticks."""
@@ -100,6 +127,15 @@ class Mysql:
         if number in UNKNOWN or number == 0 or 2000 <= number < 3000:
             return lost(reply, error)
         return refused(reply, error, read_only=number in READ_ONLY)
+
+
+def _read_options(host: str) -> _Options:
+    """The host's section; configparser.Error or OSError of a file that cannot be used."""
+    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    parser.read(Path(OPTION_FILE).expanduser())
+    said = parser[host] if parser.has_section(host) else {}
+    password, authority = (str(said.get(key) or "").strip("'\"") for key in ("password", "ssl-ca"))
+    return _Options(password, ssl.create_default_context(cafile=authority) if authority else None)
 
 
 def _connected(address: str, port: int, timeout_wall_s: float) -> socket.socket:

@@ -249,6 +249,7 @@ class MariadbServer:
             password=self._seed.password,
             database=DATABASE,
             charset="utf8mb4",
+            ssl_disabled=True,  # to look whether there is any costs more than the connection
             connect_timeout=2,
             read_timeout=START_TIMEOUT_S,
             autocommit=True,

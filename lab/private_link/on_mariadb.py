@@ -92,6 +92,7 @@ def _as_client(server: MariadbServer) -> pymysql.Connection[pymysql.cursors.Curs
         port=server.port,
         user=CLIENT,
         database=DATABASE,
+        ssl_disabled=True,
         connect_timeout=2,
         read_timeout=10,
         autocommit=True,

@@ -32,7 +32,7 @@ def acked(at_s: float, peer: str) -> Write:
     return Write(key, "marker", "a", 1.0, at_s, at_s + 0.1, "acked", key, 200, peer)
 
 
-WRITES = (acked(90.0, READER), acked(101.0, READER), acked(130.0, WRITER))
+WRITES = (acked(90.0, READER), acked(101.0, READER), acked(108.0, WRITER), acked(130.0, WRITER))
 CASES = {
     "the writer": (WRITER, Verdict.PASS, "the one registered target is the writer"),
     "the old writer": (READER, Verdict.FAIL, "stuck: the one registered target is not the writer"),
@@ -92,11 +92,21 @@ FAILED = tuple(read_back(at_s, Outcome.FAIL) for at_s in (110.0, 120.0, 130.0, 1
     [
         (105.0, FAILED, ["switch, failover", "replica, failover"]),
         (105.0, (*FAILED[:3], read_back(138.0, Outcome.OK)), ["switch, failover"]),
-        (105.0, (*FAILED[:3], read_back(138.0, Outcome.UNKNOWN)), ["switch, failover"]),
+        (105.0, (*FAILED, read_back(138.5, Outcome.UNKNOWN)), ["switch, failover", "replica, failover"]),
+        (105.0, (*FAILED[:1], read_back(138.0, Outcome.UNKNOWN)), ["switch, failover"]),
         (125.0, FAILED, ["switch, failover"]),
+        (105.0, (read_back(107.0, Outcome.OK), *FAILED), ["switch, failover", "replica, failover"]),
         (105.0, (), ["switch, failover"]),
     ],
-    ids=["nothing arrives", "it arrives", "nobody knows", "turned lately", "nobody looked"],
+    ids=[
+        "nothing arrives",
+        "it arrives",
+        "a look was missed",
+        "nobody looked for long",
+        "turned lately",
+        "the old writer's rows still came",
+        "nobody looked",
+    ],
 )
 def test_a_replica_that_does_not_follow_the_right_target_is_named(
     turned_s: float, read_backs: tuple[Observation, ...], found: list[str]
