@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from drill.evidence import Evidence, FollowUp
 from drill.verdict import Finding, Judgement, Verdict
-from reports.markdown import escaped
+from reports.markdown import escaped, shown
 from reports.record import DrillRecord, FindingRecord
 from reports.run import Run
 
@@ -81,9 +81,7 @@ def _results(run: Run, record: DrillRecord, supplied: Evidence) -> Iterator[Item
     judged = record.judgement
     yield _measured("verdict", "Verdict", judged.verdict)
     yield _measured("results", "Objective against measured interval", [_result(f) for f in record.measured])
-    phases = [
-        {"step": p.name, "from_onset": str(p.interval or "not measured"), "clock": p.clock} for p in judged.phases
-    ]
+    phases = [{"step": p.name, "from_onset": shown(p, record.unit), "clock": p.clock} for p in judged.phases]
     yield _measured("phases", "Recovery by step", phases)
     yield _measured("written_data", "Written data: reconciliation by the harness", judged.writes)
     yield _supplied("data_reconciled_by", "Written data: reconciliation by people", supplied.data_reconciled_by)

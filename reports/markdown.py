@@ -8,7 +8,7 @@ from pathlib import Path
 
 from drill.verdict import Verdict
 from reports.ink import CONTROL
-from reports.record import DrillRecord, FindingRecord
+from reports.record import DrillRecord, FindingRecord, PhaseRecord
 from reports.summary import replace_file
 
 SUMMARY_FILE = "summary.md"
@@ -76,11 +76,12 @@ def _why(record: DrillRecord) -> str:
 
 def _objectives(record: DrillRecord) -> list[list[str]]:
     unit = record.unit
-    return [[f.name, f"{f.limit_s:g} {unit}", _shown(f, unit), f.verdict] for f in record.measured]
+    return [[f.name, f"{f.limit_s:g} {unit}", shown(f, unit), f.verdict] for f in record.measured]
 
 
-def _shown(finding: FindingRecord, unit: str) -> str:
-    return "not measured" if finding.interval is None else str(finding.interval).replace(" s]", f" {unit}]")
+def shown(finding: FindingRecord | PhaseRecord, unit: str) -> str:
+    """What was measured of an objective or a step, with its unit."""
+    return "not measured" if finding.interval is None else finding.interval.shown(unit)
 
 
 def _writes(record: DrillRecord) -> list[list[object]]:

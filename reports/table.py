@@ -109,7 +109,7 @@ def _vantage_cells(row: Mapping[str, Any], unit: str) -> list[str]:
 
 def shown(interval: Interval | None, unit: str) -> str:
     """An interval with its unit, "not measured" without one."""
-    return "not measured" if interval is None else str(interval).replace(" s]", f" {unit}]")
+    return "not measured" if interval is None else interval.shown(unit)
 
 
 def writes_table(judgement: Judgement) -> tuple[list[str], list[list[object]]]:

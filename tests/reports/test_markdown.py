@@ -36,7 +36,7 @@ def test_a_drill_that_failed_says_why_first() -> None:
     failed = record_of(history(overrides=["objectives.rto_s=5"]), judgement(rto_s=5, reach_s=math.inf), "")
     text = summary_markdown(failed)
     assert "❌ FAIL" in text
-    assert "recovery time, failover: \\[238.0, infinity) misses the limit of 5 s" in text
+    assert "recovery time, failover: \\[238.0 lab s, infinity) misses the limit of 5 lab s" in text
     assert "it counts for no gate" in text
 
 

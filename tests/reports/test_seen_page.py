@@ -54,7 +54,7 @@ def test_report_has_no_barriers(chromium: Chromium, missed: Path, width: int, da
 def test_first_screen_tells_what_matters(chromium: Chromium, missed: Path) -> None:
     """Verdict, why, objectives to scale and the step that took longest are on the first screen."""
     with chromium.open(missed.as_uri()) as tab:
-        for words in ("✗ FAIL", "misses the limit of 120 s", "recovery point, failover", "Longest: "):
+        for words in ("✗ FAIL", "misses the limit of 120 lab s", "recovery point, failover", "Longest: "):
             found = f"[...document.querySelectorAll('h1,p,td')].filter(e => e.textContent.includes('{words}'))"
             assert tab.run(f"{found}.some(e => e.getBoundingClientRect().bottom < innerHeight)"), words
 

@@ -20,8 +20,8 @@ def test_objective_limit_interval_and_verdict_stand_in_one_row() -> None:
 def test_never_recovered_is_an_open_interval() -> None:
     """A drill without recovery shows no upper bound and FAIL."""
     text = table(run(judgement=judgement(rto_s=5, reach_s=math.inf)))
-    assert "[238.0, infinity)" in text
-    assert "FAIL: recovery time, failover: [238.0, infinity) misses the limit of 5 s." in text
+    assert "[238.0 lab s, infinity)" in text
+    assert "FAIL: recovery time, failover: [238.0 lab s, infinity) misses the limit of 5 lab s." in text
 
 
 def test_lab_run_says_so_and_names_its_time() -> None:
