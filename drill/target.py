@@ -116,7 +116,7 @@ class Target(_Table):
     evidence: Evidence = Evidence()
     """What people say of its drills; no part of the digest: another participant does not make it another target."""
     overrides: tuple[str, ...] = ()
-    """The `--set` options in force; a target with any is never eligible for a gate."""
+    """The `--set` options in force, and how its lab is set otherwise; with any it is never eligible for a gate."""
 
     @field_validator("endpoint", "regional_endpoints")
     @classmethod

@@ -125,7 +125,7 @@ class TargetRecord(_Record):
     """Role (primary, standby, observer) -> Region."""
     objectives: dict[str, float]
     overrides: list[str]
-    """What `--set` changed; a run with any counts for no gate."""
+    """What `--set` changed, and how the lab was set otherwise ("--lab-..."); a run with any counts for no gate."""
 
 
 class CallRecord(_Record):

@@ -103,7 +103,9 @@ def test_no_escape_sequence_reaches_the_terminal() -> None:
 
 def test_overrides_are_shown() -> None:
     """A run with --set options says which."""
-    assert "--set: objectives.rto_s=5" in table(run(history=history(overrides=["objectives.rto_s=5"])))
+    assert "--set: objectives.rto_s=5; it counts" in table(run(history=history(overrides=["objectives.rto_s=5"])))
+    lab = table(run(history=history(overrides=["--lab-speed 20 (the target: 10)"])))
+    assert "The lab was set otherwise than the target says: --lab-speed 20 (the target: 10); it counts" in lab
 
 
 def test_empty_run_has_a_table() -> None:
