@@ -53,7 +53,9 @@ CSS = """
 @media print{.drill{--fg:#000;--muted:#444;--bg:#fff;--line:#bbb;--lane:#f3f5f7;padding:0;font-size:11px}
  .drill *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.drill .scroll{overflow:visible}
  .drill .scroll>svg{min-width:0}.drill h2,.drill h3{break-after:avoid}.drill tr,.drill svg{break-inside:avoid}
- .drill details::details-content{display:block;content-visibility:visible}}
+ .drill details::details-content{display:block;content-visibility:visible}
+ .drill table{font-size:11px}.drill td,.drill th{padding-right:8px;overflow-wrap:anywhere}
+ .drill .tight td:not(:last-child){white-space:normal}.drill .tight td:last-child{min-width:0}}
 """
 """Of the page and of its parts in pytest-html's report."""
 PAGE_CSS = """

@@ -21,7 +21,7 @@ from reports.charts import Buckets, charts, island
 from reports.page import page
 from reports.run import Run, load_run
 from reports.summary import write_summary
-from tests.reports.runs import STANDBY, TOKYO, header, history, judgement, look, run, wall, write_folder
+from tests.reports.runs import PRIMARY, STANDBY, TOKYO, header, history, judgement, look, run, wall, write_folder
 
 
 def drawn(found: Run) -> dict[str, Any]:
@@ -176,6 +176,16 @@ def test_unknown_ends_lie_beyond_the_axis() -> None:
     low, high, *_ = bands(found, "stamps")["n (s)"][0]
     assert low < 0 < found.length_s < high
     assert bands(found, "drill")["users without it, failover"][-1][3] == "not recovered in the window"
+
+
+def test_bands_that_tell_least_give_way() -> None:
+    """Signals in which nothing ever happened go before stamps, and these before signals that changed."""
+    looks = [look(n, f"aws.canary.c{number:02}", "us-west-2", "PASSED") for number in range(60) for n in (1, 5)]
+    looks += [look(n, "aws.writer.orders", "us-west-2", region) for n, region in ((2, PRIMARY), (9, STANDBY))]
+    found = run(history=replace(history(), observations=(*history().observations, *looks)))
+    shown = bands(found, "signals")
+    assert [piece[3] for piece in shown["writer orders, Oregon"]] == ["Tokyo", "Osaka"]
+    assert drawn(found)["leftOut"] > 0 and len(drawn(found)["bands"]) == 50
 
 
 def test_bands_without_room_are_counted() -> None:

@@ -137,6 +137,17 @@ def test_rows_behind_a_finding_are_shown() -> None:
     assert {"drill-7", "850.0", "1850.0"} <= set(Balanced(page(run(judgement=conclude([found])))).texts)
 
 
+def test_first_lines_say_which_run_and_what_was_overridden() -> None:
+    """When, where, whose account, which release; and that a run which was set otherwise counts for no gate."""
+    text = page(run(history=history(overrides=["objectives.rto_s=5", "--lab-speed 20 (the target: 10)"])))
+    top = text.partition("Where the time went")[0]
+    assert "2026-01-01 00:00 UTC, run r20260101-01, account 111111111111" in top
+    assert "ap-northeast-1 (Tokyo) to ap-northeast-3 (Osaka), release not recorded" in top
+    assert "Overridden with --set: objectives.rto_s=5. The lab was set otherwise than the target says" in top
+    assert "it counts for no gate" in top
+    assert "counts for no gate" not in page(run())
+
+
 def test_what_to_type_comes_first() -> None:
     """After a drill that left something changed, the lines that put it back stand before all figures."""
     line = "aws ecs update-service --desired-count 2 --region ap-northeast-1"
