@@ -130,7 +130,7 @@ def _stamps(run: Run) -> Iterator[tuple[str, list[Piece]]]:
             found.setdefault(key, []).append(piece)
     for (source, region, name), pieces in sorted(found.items()):
         where = ", ".join(filter(None, (name, place(region))))
-        yield f"{where} ({source})", sorted(pieces)[:MOST_STAMPS]
+        yield f"{source}: {where}", sorted(pieces)[:MOST_STAMPS]
 
 
 def _stamp(run: Run, data: dict[str, Any], reading: Event) -> Piece | None:

@@ -43,6 +43,8 @@ from reports.table import (
 )
 
 REPORT_FILE = "report.html"
+MOST_BESIDES = 3
+LONGEST_BESIDES = 200
 COLOURS = {Verdict.PASS: "green", Verdict.INCONCLUSIVE: "yellow", Verdict.INVALID: "grey"}
 MARKS = {Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?", Verdict.INVALID: "∅", Verdict.FAIL: "✗", Verdict.DIRTY: "!"}
 VANTAGES = ("vantage", "without service", "estimate", "looks served", "served from")
@@ -112,10 +114,26 @@ def _summary(run: Run, heading: str, number: int, charts: str = "") -> str:
     objectives = html_table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
+        f"{_besides(run)}"
         f"{_lines(run)}{_paragraph(run.history.header.get('docstring'))}{_paragraph(_which(run))}{lab}{accuracy}"
         f'<div class="objectives">{objectives}{_bars(run, number)}</div>{_split(run)}'
         f'<h2>What happened</h2>{charts}<div class="scroll picture" tabindex="0">{picture(run)}</div>'
     )
+
+
+def _besides(run: Run) -> str:
+    """The bad findings that neither the sentence nor the table of objectives shows: what else to know before
+    believing the figures (a machine that did not hold the lab's speed, say)."""
+    bad = [f for f in run.judgement.findings if f.verdict is not Verdict.PASS]
+    worst = next((f for f in bad if f.verdict is run.judgement.verdict), None)
+    told = [f"{f.verdict.value}: {f.name}: {_first_line(f)}" for f in bad if f is not worst and f.limit_s is None]
+    more = [f"and {len(told) - MOST_BESIDES} more below"] if len(told) > MOST_BESIDES else []
+    return "".join(f"<p>{safe(words)}</p>" for words in (*told[:MOST_BESIDES], *more))
+
+
+def _first_line(finding: Finding) -> str:
+    line = finding.reason.partition("\n")[0]
+    return line if len(line) <= LONGEST_BESIDES else f"{line[: LONGEST_BESIDES - 1]}…"
 
 
 def _which(run: Run) -> str:

@@ -141,7 +141,7 @@ def test_stamps_are_as_wide_as_they_are_known() -> None:
     never = told | {"at": "whenever"}
     marks = (*history().events, *(Event(wall(600), "signal", data) for data in (told, minute, never)))
     found = run(history=replace(history(), events=(*marks, Event(wall(12), "clock", clock))))
-    second, first = bands(found, "stamps")["db, Osaka (rds events)"]
+    second, first = bands(found, "stamps")["rds events: db, Osaka"]
     assert first[:2] == pytest.approx([10 + 60.5 - 3.0, 12 + 60.5 + 3.0], abs=0.02)
     assert second[:3] == [10 + 120 - 63, 12 + 120 + 63, "bad"]
 
@@ -173,7 +173,7 @@ def test_unknown_ends_lie_beyond_the_axis() -> None:
     judged = replace(judgement(reach_s=math.inf), phases=(endless,))
     found = run(history=replace(history(), events=marks), judgement=judged)
     assert bands(found, "steps")["failover: clients recovered"][0][1] > found.length_s
-    low, high, *_ = bands(found, "stamps")["n (s)"][0]
+    low, high, *_ = bands(found, "stamps")["s: n"][0]
     assert low < 0 < found.length_s < high
     assert bands(found, "drill")["users without it, failover"][-1][3] == "not recovered in the window"
 

@@ -126,7 +126,7 @@ def test_hostile_evidence_stays_data() -> None:
     text = page(run(history=History(header(target_name=evil, **changes), marks, looks, asked)))
     assert len(re.findall("<script", text)) == 3
     data = json.loads(text.partition('id="run-data">')[2].partition("</script>")[0])
-    assert [band["label"] for band in data["bands"] if band["group"] == "stamps"] == [f"{evil} ({evil})"]
+    assert [band["label"] for band in data["bands"] if band["group"] == "stamps"] == [f"{evil}: {evil}"]
     assert "\x00" not in text
 
 
@@ -135,6 +135,15 @@ def test_rows_behind_a_finding_are_shown() -> None:
     rows = [{"account": "drill-7", "expected": 850.0, "balance": 1850.0, "duplicates": 1}]
     found = Finding("balances, failover", Verdict.FAIL, "1 account does not add up", data={"rows": rows})
     assert {"drill-7", "850.0", "1850.0"} <= set(Balanced(page(run(judgement=conclude([found])))).texts)
+
+
+def test_what_else_is_wrong_is_told_beside_the_verdict() -> None:
+    """A FAIL on a machine that did not hold the lab's speed says so at the top, before anyone believes it."""
+    slow = Finding("lab speed", Verdict.INVALID, "this machine did not hold the lab's speed 17 times")
+    failed = judgement(rto_s=5)
+    top = page(run(judgement=conclude([*failed.findings, slow]))).partition("<table")[0]
+    assert "INVALID: lab speed: this machine did not hold the lab&#x27;s speed 17 times" in top
+    assert page(run(judgement=failed)).partition("<table")[0].count("INVALID") == 0
 
 
 def test_first_lines_say_which_run_and_what_was_overridden() -> None:
