@@ -118,7 +118,7 @@ class Served:
         if place != self.region:
             return f"served from {place}, waiting for {self.region}"
         good_s = self._good_for_s(known, timeline.clock.speed)
-        return f"served from {place} for {good_s:.0f} of {self.sustained_s:g} {self.unit}"
+        return f"served from {place} for {good_s:.0f} {self.unit} of {self.sustained_s:g} {self.unit}"
 
     def _good_for_s(self, known: Sequence[Observation], speed: float) -> float:
         looks = looks_of(known, lambda peer: self.region_of(peer) == self.region)

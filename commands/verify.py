@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     say(closing_table(history, judgement, folder))
     stored = read_judgement(folder)
     if stored is None:
-        say(f"{folder}: no verdict.json to compare with; the drill ended before it was judged")
+        say(f"{folder}: no verdict.json to compare with; the drill ended before it was judged: drill report RUN")
         return Verdict.INVALID.exit_code
     wrong: tuple[str, ...] = (VERDICT_FILE,) if stored != summary_text(judgement) else ()
     wrong = wrong or (*edited(folder, history, judgement), *differing_missing(folder, judgement))
@@ -61,13 +61,15 @@ def _differing(folder: Path, history: History, judgement: Judgement, wrong: Sequ
     Another version words and measures otherwise: that is no sign of tampering, and the verdicts tell whether it
     matters. With evidence that is not as it was sealed, who made it says nothing.
     """
-    names = ", ".join(wrong)
-    other = "" if list(broken_seals(history)) else made_by_another(history.header)
+    names, broken = ", ".join(wrong), next(broken_seals(history), "")
+    if broken:
+        return f"{folder}: {names} differ from what the evidence says, which is not what it was: {broken}"
+    other = made_by_another(history.header)
     if not other:
-        return f"{folder}: {names} differ from what the evidence says: edited, or the evidence was changed"
+        return f"{folder}: {names} differ from what the evidence says: edited"
     what = (
         f"Its verdicts are not those of this version ({judgement.verdict.value}): believe neither until you know why"
     )
     if verdicts_in(stored) == verdicts_in(summary_text(judgement)):
         what = "Every verdict is the same; words or figures differ, by the version or by an edit"
-    return f"{folder}: {names} cannot be compared byte for byte: {other}. {what}"
+    return f"{folder}: {names} differ from what this version makes of the evidence: it was {other}. {what}"

@@ -43,6 +43,17 @@ def test_a_verdict_that_differs_is_told_by_who_made_it(
     assert said in capsys.readouterr().out
 
 
+def test_a_folder_of_a_newer_format_says_who_made_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It proves nothing here (11), and the sentence names the version that can read it."""
+    folder = run_folder(tmp_path / "run", versions=OTHER)
+    path = folder / "run.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2', 1))
+    assert main(["verify", str(folder)]) == 11
+    said = capsys.readouterr().err
+    assert "format 2, this version reads 1; it was made by failover-drill" in said
+    assert "git checkout fedcba987654" in said
+
+
 def test_who_claims_another_version_is_not_believed_with_a_broken_seal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,5 +63,5 @@ def test_who_claims_another_version_is_not_believed_with_a_broken_seal(
     path.write_text(path.read_text().replace(this_harness()[SOURCE], "0123456789ab"))
     assert main(["verify", str(folder)]) == 11
     said = capsys.readouterr().out
-    assert "run.json is not what it was" in said and "edited, or the evidence was changed" in said
+    assert "run.json is not what it was" in said and "which is not what it was: " in said
     assert "git checkout" not in said
