@@ -57,7 +57,7 @@ def signals_table(run: Run) -> str:
     marks = [mark.data for mark in run.history.named("signal")]
     known = columns(marks)
     names = [*(n for n in STAMPED if n in known), *(n for n in known if n not in STAMPED)]
-    shown = html_table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]], "tight")
+    shown = html_table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]], "tight stamps")
     more = f"<p>{len(marks) - MOST_ROWS} more in events.jsonl.</p>" if len(marks) > MOST_ROWS else ""
     head = "<p>On the clocks of the system, never compared with ours without saying so.</p>"
     return f"{head}<details><summary>{len(marks)} stamps</summary>{shown}{more}</details>" if marks else ""
