@@ -191,6 +191,7 @@ def test_the_report_is_in_the_run_folder_and_opens_offline(passed: tuple[Drilled
     drilled, _ = passed
     page = (drilled.folder / "report.html").read_text()
     session = (drilled.runs / "session.html").read_text()
+    assert "failover-drill: one session</h1>" in session
     for text in (page, session):
         assert "<svg" in text
         assert 'src="http' not in text
