@@ -160,7 +160,7 @@ def _vantages(run: Run) -> str:
 
 
 def _phases(run: Run) -> str:
-    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [30, 22, 54])
+    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [29, 21, 56])
 
 
 def _writes(judgement: Judgement) -> str:
