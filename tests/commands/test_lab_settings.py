@@ -23,7 +23,7 @@ def info(folder: Path, speed: float = 10.0, settings: tuple[str, ...] = ("dynamo
     """A lab of core-banking that nobody reaches."""
     there, url = ("127.0.0.1", 53), "http://127.0.0.1:1"
     files = (folder, folder, folder)
-    return LabInfo("core-banking", speed, 0.0, 0.0, "1" * 12, url, there, {}, 80, *files, 1, settings)
+    return LabInfo("core-banking", speed, 0.0, 0.0, "1" * 12, url, there, {}, 80, *files, 1, settings=settings)
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,10 @@ def test_what_differs_from_the_target_is_an_override(
 def test_a_run_in_a_lab_that_was_set_otherwise_says_so(tmp_path: Path) -> None:
     """In the header, which is sealed, beside what --set changed; the digest of the target is as before."""
     state, shipped = tmp_path / "lab.json", load_target(TARGETS / "core-banking.toml", ["objectives.rto_s=60"])
-    state.write_text(json.dumps(info(tmp_path, 20.0, ("dynamodb.lag_s=9",)).to_json()))
-    said = ["objectives.rto_s=60", "--lab-speed 20 (the target: 10)", "--lab-set dynamodb.lag_s=9"]
+    state.write_text(json.dumps(info(tmp_path, 33.0, ("dynamodb.lag_s=9",)).to_json()))
+    assert shipped.lab is not None
+    speed = f"--lab-speed 33 (the target: {shipped.lab.speed:g})"
+    said = ["objectives.rto_s=60", speed, "--lab-set dynamodb.lag_s=9"]
     with open_world(shipped, Options(lab_attach=state)) as world:
         assert (list(world.target.overrides), world.target.digest) == (said, shipped.digest)
         run = Run(Scenario("s", "S."), replace(world, lab=None), tmp_path / "runs", Interrupts(), watched=False)
