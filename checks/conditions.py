@@ -67,7 +67,7 @@ def served_from(target: Target, region: str, from_s: float = -math.inf) -> Serve
     """Clients of `target` are served from `region`, by the target's own timings; from_s: see Served."""
     timings, where = target.timings, Places(target.regions).region_of
     quick = target.probing.needed_by_writes
-    return Served(where, region, timings.sustained_s, timings.probe_interval_s, quick, from_s)
+    return Served(where, region, timings.sustained_s, timings.probe_interval_s, quick, from_s, target.unit)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Served:
     region_of: the Region of an address, None when unknown (Target.region_of); sustained_s, interval_s: target
     seconds, interval_s being the prober's schedule; with_quick: whether failed quick looks count, as for the judge;
     from_s: the monotonic instant before which nothing counts, for a failover that itself is an outage: clients who
-    were served until it began have not recovered from it.
+    were served until it began have not recovered from it; unit: what a target second is called.
     """
 
     region_of: Callable[[str], str | None]
@@ -86,6 +86,7 @@ class Served:
     interval_s: float = 2.0
     with_quick: bool = True
     from_s: float = -math.inf
+    unit: str = "s"
 
     def reached(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant of the first good write in the Region that has been sustained, None until then.
@@ -116,9 +117,8 @@ class Served:
         place = self.region_of(last.value) or last.value or "an unknown place"
         if place != self.region:
             return f"served from {place}, waiting for {self.region}"
-        return (
-            f"served from {place} for {self._good_for_s(known, timeline.clock.speed):.0f} s of {self.sustained_s:g} s"
-        )
+        good_s = self._good_for_s(known, timeline.clock.speed)
+        return f"served from {place} for {good_s:.0f} {self.unit} of {self.sustained_s:g} {self.unit}"
 
     def _good_for_s(self, known: Sequence[Observation], speed: float) -> float:
         looks = looks_of(known, lambda peer: self.region_of(peer) == self.region)

@@ -115,7 +115,7 @@ def primary_serving(target: Target, clock: Clock | None = None, account: str = "
     if read.state != "settled":
         raise Invalid(
             f"{_not_serving(target)}: an accepted {target.writes.probe} is {read.state} ({_told(read.reply)}) "
-            f"after {target.timings.probe_timeout_s:g} s; repair it first"
+            f"after {target.timings.probe_timeout_s:g} {target.unit}; repair it first"
         )
     return _in_primary(target, read.reply.peer)
 
@@ -220,7 +220,8 @@ def clusters_connected(aws: Clients, target: Target, clock: Clock, timeout_s: fl
     ):
         clock.sleep(ALARM_STEP_WALL_S * clock.speed)
     if apart:
-        raise Invalid(f"after {timeout_s:g} s: {', '.join(apart)}; look at the cluster's events before moving it")
+        waited = f"after {timeout_s:g} {target.unit}"
+        raise Invalid(f"{waited}: {', '.join(apart)}; look at the cluster's events before moving it")
     return f"{len(keys)} global clusters connected"
 
 
@@ -265,8 +266,8 @@ def alarms_armed(aws: Clients, target: Target, clock: Clock, timeout_s: float = 
         clock.sleep(ALARM_STEP_WALL_S * clock.speed)
     if sleeping:
         raise Invalid(
-            f"after {timeout_s:g} s: {', '.join(sleeping)}; an alarm that is not OK cannot turn from OK to ALARM, "
-            "so the failover would not start by itself; repair what it watches"
+            f"after {timeout_s:g} {target.unit}: {', '.join(sleeping)}; an alarm that is not OK cannot turn from OK "
+            "to ALARM, so the failover would not start by itself; repair what it watches"
         )
     return tuple(alarm.name for alarm in alarms)
 

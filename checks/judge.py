@@ -34,7 +34,7 @@ from checks.windows import Settings, Window, announced, settings_of, windows_of
 from drill.end_state import DECLARED
 from drill.errors import Invalid
 from drill.timeline import History, Outcome
-from drill.verdict import Finding, Interval, Judgement, Verdict, conclude, judge_interval
+from drill.verdict import Finding, Interval, Judgement, Verdict, conclude, judge_interval, unit_of
 
 SKIPS_DETECTION = "route53.health_check_inverted"
 """The kind of fault that says to a health check what it would have to find out."""
@@ -124,7 +124,7 @@ def unserved_demand(history: History, window: Window, time: RecoveryTime) -> tup
 
 def _window_findings(history: History, measured: Measured, settings: Settings) -> Iterator[Finding]:
     name = measured.window.name
-    yield time_finding(measured, settings.limit_s(name, "time"))
+    yield time_finding(measured, settings.limit_s(name, "time"), settings.unit)
     yield point_finding(history, measured, settings)
     open_s = unprocessed_finding(history, measured.window, measured.time, measured.problems, settings)
     yield from () if open_s is None else (open_s,)
@@ -137,8 +137,8 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     yield evidence_finding(measured)
 
 
-def time_finding(measured: Measured, limit_s: float | None) -> Finding:
-    """Recovery time against its objective, in target seconds."""
+def time_finding(measured: Measured, limit_s: float | None, unit: str) -> Finding:
+    """Recovery time against its objective, in target seconds; unit: what these are called."""
     name, time = f"recovery time, {measured.window.name}", measured.time
     data = _time_data(time) | {
         "vantages": list(measured.vantages),
@@ -150,10 +150,10 @@ def time_finding(measured: Measured, limit_s: float | None) -> Finding:
         return Finding(name, Verdict.INVALID, "the target has no objective for it", None, time.duration, data=data)
     if measured.problems or time.duration is None:
         return _unproven(name, measured.problems, limit_s, time, data)
-    judged = judge_interval(name, time.duration, limit_s)
+    judged = judge_interval(name, time.duration, limit_s, unit=unit)
     if time.recovered:
         return Finding(name, judged.verdict, judged.reason, limit_s, time.duration, judged.advice, data)
-    never = f"never recovered in the window: {time.duration}, the limit is {limit_s:g} s"
+    never = f"never recovered in the window: {time.duration.shown(unit)}, the limit is {limit_s:g} {unit}"
     advice = "" if judged.verdict is Verdict.FAIL else "the window ended too early: raise timings.window_s"
     return Finding(name, judged.verdict, never, limit_s, time.duration, advice, data)
 
@@ -196,7 +196,7 @@ def point_finding(history: History, measured: Measured, settings: Settings) -> F
         return Finding(name, Verdict.INVALID, "the target has no objective for it", None, point.interval, data=data)
     problems = (*measured.problems, *_unread(history, measured, settings))
     if point.lost:
-        return _lost_finding(name, point, problems, limit_s, data)
+        return _lost_finding(name, point, problems, limit_s, data, settings.unit)
     if problems:
         why = "; ".join(problems)
         return Finding(name, Verdict.INVALID, f"proves nothing: {why}", limit_s, None, data=data)
@@ -205,7 +205,7 @@ def point_finding(history: History, measured: Measured, settings: Settings) -> F
 
 
 def _lost_finding(
-    name: str, point: RecoveryPoint, problems: tuple[str, ...], limit_s: float, data: dict[str, object]
+    name: str, point: RecoveryPoint, problems: tuple[str, ...], limit_s: float, data: dict[str, object], unit: str
 ) -> Finding:
     first = point.lost[0]
     lost = (
@@ -214,7 +214,7 @@ def _lost_finding(
     )
     if point.lost_again:
         lost += f", {point.lost_again} of them seen settled by an earlier window"
-    judged = judge_interval(name, point.interval, limit_s)
+    judged = judge_interval(name, point.interval, limit_s, unit=unit)
     # With an objective of 0 any loss is beyond it, and no objective covers what was accepted after the onset.
     if limit_s == 0 or point.lost_after_onset:
         return Finding(name, Verdict.FAIL, lost, limit_s, point.interval, data=data)
@@ -330,13 +330,13 @@ def run_findings(history: History) -> Iterator[Finding]:
 def _overrun_finding(first: dict[str, object], count: int) -> Finding:
     reason = (
         f"this machine did not hold the lab's speed {count} times: {first.get('what', '?')} is declared as "
-        f"{first.get('declared_s', '?')} s and took {first.get('took_s', '?')} s"
+        f"{first.get('declared_s', '?')} lab s and took {first.get('took_s', '?')} lab s"
     )
     return Finding("lab speed", Verdict.INVALID, reason, advice="lower --lab-speed", data={"overruns": count})
 
 
 def _notes(history: History, measured: Measured) -> Iterator[str]:
-    window, time = measured.window, measured.time
+    window, time, unit = measured.window, measured.time, unit_of(history.header.get("target_kind"))
     if history.read_only:
         yield f"{window.name}: the recovery time is that of reads; nothing is known of writes"
     if any(cause.data.get("kind") == SKIPS_DETECTION for cause in caused(history, window)):
@@ -350,16 +350,16 @@ def _notes(history: History, measured: Measured) -> Iterator[str]:
     if measured.unserved[1]:
         failed, sent = measured.unserved
         yield f"{window.name}: {failed} of the load's {sent} requests between onset and recovery were not served"
-    yield from error_notes(
-        window.name, measured.errors, "lab s" if history.header.get("target_kind") == "lab" else "s"
-    )
+    yield from error_notes(window.name, measured.errors, unit)
     for row in measured.names:
         if row["flaps"]:
             yield f"{window.name}: the answers of {row['server']} went back and forth, {row['flaps']} times back"
         if row["held_past_ttl_s"]:
-            yield f"{window.name}: {row['server']} held an old answer {row['held_past_ttl_s']:.1f} s past its TTL"
+            past = f"{row['held_past_ttl_s']:.1f} {unit}"
+            yield f"{window.name}: {row['server']} held an old answer {past} past its TTL"
     if time.outages > 1:
-        yield f"{window.name}: {time.outages} outages; the longest is judged, {time.unavailable} unavailable in all"
+        in_all = time.unavailable and time.unavailable.shown(unit)
+        yield f"{window.name}: {time.outages} outages; the longest is judged, {in_all} unavailable in all"
     if measured.point.balances is not None and measured.point.balances.unread:
         yield f"{window.name}: {measured.point.balances.unread} balances could not be read"
     if measured.point.indeterminate:

@@ -16,7 +16,7 @@ from typing import Any
 from checks.windows import FAILBACK, Window
 from drill.stamps import CLOCK, on_our_clock, resolution_s
 from drill.timeline import Event, History
-from drill.verdict import Interval
+from drill.verdict import Interval, unit_of
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,12 @@ def own_clock_rows(history: History, window: Window, zero: Interval) -> Iterator
             from_zero = Interval(
                 (instant.low_s - zero.high_s) * history.speed, (instant.high_s - zero.low_s) * history.speed
             )
-            doubt = f"{reading.data.get('doubt_s', 0):g} s of doubt between the clocks"
+            unit = unit_of(history.header.get("target_kind"))
+            doubt = f"{reading.data.get('doubt_s', 0):g} {unit} of doubt between the clocks"
             yield (
                 f"{window.name}: {step.name}, own clock",
                 from_zero,
-                (f"{step.source}, its own clock, to {resolution_s(at):g} s; {doubt}"),
+                (f"{step.source}, its own clock, to {resolution_s(at):g} {unit}; {doubt}"),
             )
 
 

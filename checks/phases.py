@@ -54,7 +54,7 @@ def phases_of(
     rows += own_clock_rows(history, window, zero)
     every_s = settings.timings.probe_interval_s
     quick = ", failed quick looks" if history.of(PULSE) and settings.probing.needed_by_writes else ""
-    source = f"harness clock, probe {history.probe} every {every_s:g} s{quick}{since}"
+    source = f"harness clock, probe {history.probe} every {every_s:g} {settings.unit}{quick}{since}"
     recovered = (f"{window.name}: clients recovered", _from(zero, recovery, settings.speed), source)
     return (*rows, recovered, *_from_decision(history, window, settings, recovery))
 
@@ -68,7 +68,7 @@ def _from_decision(
     if not decided:
         return ()
     at_s, after_s = decided[0].at_s, float(decided[0].data["after_s"])
-    source = f"harness clock, counted from the operators' decision, which was given {after_s:g} s"
+    source = f"harness clock, counted from the operators' decision, which was given {after_s:g} {settings.unit}"
     since = _from(Interval(at_s, at_s), recovery, settings.speed)
     return ((f"{window.name}: clients recovered after the decision", since, source),)
 
@@ -185,7 +185,7 @@ def _detected(settings: Settings) -> Signal:
 
 
 def _polled(settings: Settings, call: str) -> str:
-    return f"harness clock, {call} every {settings.timings.signals_interval_s:g} s"
+    return f"harness clock, {call} every {settings.timings.signals_interval_s:g} {settings.unit}"
 
 
 def _executions(history: History) -> str:

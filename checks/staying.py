@@ -43,7 +43,9 @@ def _staying(history: History, settings: Settings, begin: Event, end: Event | No
         return Finding(name, Verdict.FAIL, _left(settings, region, bad, len(known), since_s), data=data)
     if why := _blind(settings, known, since_s, end.at_s):
         return Finding(name, Verdict.INVALID, f"proves nothing: {why}", data=data)
-    return Finding(name, Verdict.PASS, f"{len(known)} writes in {for_s:g} s, all served from {region}", data=data)
+    return Finding(
+        name, Verdict.PASS, f"{len(known)} writes in {for_s:g} {settings.unit}, all served from {region}", data=data
+    )
 
 
 def _left(settings: Settings, region: str, bad: list[Observation], of: int, since_s: float) -> str:
@@ -53,7 +55,7 @@ def _left(settings: Settings, region: str, bad: list[Observation], of: int, sinc
     what = first.detail or f"served from {settings.places.region_of(first.value) or 'no known Region'}"
     return (
         f"clients were not served from {region} for good: {len(bad) - elsewhere} of {of} writes failed and "
-        f"{elsewhere} were served elsewhere, the first after {after_s:.0f} s ({what})"
+        f"{elsewhere} were served elsewhere, the first after {after_s:.0f} {settings.unit} ({what})"
     )
 
 

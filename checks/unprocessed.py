@@ -43,7 +43,7 @@ def unprocessed_finding(
     missing = {r.key for r in looks if r.state in MISSING}
     writes = [w for w in history.writes if w.key in missing and w.result == "acked"]
     found = _age(writes, recovery).scaled(settings.speed)
-    judged = judge_interval(name, found, limit_s)
+    judged = judge_interval(name, found, limit_s, unit=settings.unit)
     reason = f"{len(writes)} acknowledged events were not at {window.survivor} when it took over: {judged.reason}"
     return Finding(name, judged.verdict, reason, limit_s, found, judged.advice, {"events": len(writes)})
 

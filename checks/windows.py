@@ -17,6 +17,7 @@ from drill.errors import Invalid
 from drill.probing import Probing
 from drill.target import Regions, Timings
 from drill.timeline import Event, History
+from drill.verdict import unit_of
 
 FAILOVER = "failover"
 FAILBACK = "failback"
@@ -69,6 +70,8 @@ class Settings:
     load_timeout_s: float
     """The load's own timeout in target seconds."""
     probing: Probing
+    unit: str = "s"
+    """What a target second of this run is called."""
 
     def wall_s(self, target_s: float) -> float:
         """Target seconds as wall seconds of this run."""
@@ -110,7 +113,8 @@ def settings_of(history: History) -> Settings:
         raise Invalid(f"run.json does not say what to judge by: {type(error).__name__}: {why}") from error
     if not (math.isfinite(speed) and speed > 0):
         raise Invalid(f"run.json: speed is {speed}, expected a number above 0")
-    return Settings(speed, timings, objectives, Places(regions), load_timeout_s, probing)
+    unit = unit_of(header.get("target_kind"))
+    return Settings(speed, timings, objectives, Places(regions), load_timeout_s, probing, unit)
 
 
 def _numbers(table: dict[str, Any]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from checks.seal import seal_digest
 from commands.folders import add_run_argument, history_of, run_folder
 from commands.importing import verdicts_in
 from commands.keys import load_public_key, load_signer
-from commands.running import report
+from commands.rendering import render_again
 from commands.say import say
 from drill.errors import Invalid, UsageError
 from drill.evidence import Evidence, load_evidence
@@ -28,7 +28,7 @@ from reports.bundle import (
     write_bundle,
 )
 from reports.evidence import evidence_items, evidence_json, evidence_markdown, missing
-from reports.page import render
+from reports.page import REPORT_FILE
 from reports.record import DrillRecord, record_of
 from reports.run import Run, load_run
 from reports.summary import VERDICT_FILE, summary_text
@@ -97,12 +97,8 @@ def verify_bundle(path: Path, key_file: Path | None) -> int:
 
 def _judged(folder: Path) -> tuple[Run, DrillRecord]:
     """The run with all that is rendered from it; what a killed drill could not render is rendered now."""
-    if not (folder / VERDICT_FILE).exists():
-        why = report(folder, judge(history_of(folder)))
-        if why:
-            raise Invalid(f"{folder}: {why}")
-    elif not (folder / "report.html").exists():
-        render(folder)
+    if not ((folder / VERDICT_FILE).exists() and (folder / REPORT_FILE).exists()):
+        render_again(folder)
     return _rejudged(folder)
 
 

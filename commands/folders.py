@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from commands.world import RUNS
-from drill.errors import UsageError
+from drill.errors import Invalid, UsageError
+from drill.harness import made_by_another
 from drill.timeline import History, load_history
 
 
@@ -26,8 +28,18 @@ def run_folder(path: Path) -> Path:
 
 
 def history_of(folder: Path) -> History:
-    """Everything the folder says. UsageError when its evidence cannot be read."""
+    """Everything the folder says. Invalid when its evidence cannot be read: it proves nothing."""
     try:
         return load_history(folder)
     except ValueError as error:
-        raise UsageError(f"evidence cannot be read: {error}") from error
+        other = _made_by(folder)
+        raise Invalid(f"evidence cannot be read: {error}{f'; it was {other}' if other else ''}") from error
+
+
+def _made_by(folder: Path) -> str:
+    """Which other version made the folder; "" when it was this one, or its header cannot be read either."""
+    try:
+        header = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError):
+        return ""
+    return made_by_another(header) if isinstance(header, dict) else ""

@@ -60,7 +60,7 @@ class LiveDrill:
             **asdict(seen),
             "run": on.folder.name,
             "lab": on.target.kind == "lab",
-            "unit": "lab s" if on.target.kind == "lab" else "s",
+            "unit": on.target.unit,
             "rto_s": _limit_s(on),
             "dns": dns_regions(on, on.target),
             "http": http_regions(on, on.target),

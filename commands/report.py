@@ -7,8 +7,8 @@ from typing import Any
 
 from checks.judge import judge
 from commands.folders import add_run_argument, history_of, run_folder
+from commands.rendering import render_again
 from commands.say import say
-from reports.page import render
 from reports.summary import write_missing
 
 
@@ -20,8 +20,9 @@ def register(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write report.html and the missing transactions, and say where the page is."""
+    """Write report.html and the missing transactions, and say where the page is; judge a run that nobody judged."""
     folder = run_folder(args.run_folder)
-    write_missing(folder, judge(history_of(folder)))
-    say(str(render(folder)))
+    history = history_of(folder)
+    write_missing(folder, judge(history))
+    say(str(render_again(folder, history)))
     return 0

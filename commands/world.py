@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from commands.lab_settings import set_otherwise
 from drill.aws import Aws
 from drill.child import REPOSITORY
 from drill.clock import Clock, SystemClock
@@ -154,7 +155,8 @@ def _bound(target: Target, info: LabInfo) -> Target:
         http_port=info.http_port,
         scheme=info.scheme or None,
     )
-    return target.model_copy(update={"connection": connection})
+    otherwise = set_otherwise(target.lab, info) if target.lab else ()
+    return target.model_copy(update={"connection": connection, "overrides": (*target.overrides, *otherwise)})
 
 
 def _address(server: tuple[str, int]) -> str:

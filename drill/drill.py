@@ -228,7 +228,8 @@ class Drill:
         while condition.reached(self.timeline, since_s) is None:
             if self.clock.monotonic_s() >= deadline_s:
                 raise Invalid(
-                    f"{condition} was not seen within {timeout_s:g} s: the scenario cannot go on from there"
+                    f"{condition} was not seen within {timeout_s:g} {self.target.unit}: the scenario cannot go on "
+                    "from there"
                 )
             self._tick(LOOK_WALL_S)
         self.timeline.mark("once", condition=str(condition))
@@ -267,7 +268,8 @@ class Drill:
             left_s = deadline_s - self.clock.monotonic_s()
             if left_s <= 0:
                 self.timeline.mark("window.end", window=self._window, reason="timeout", window_s=timeout_s)
-                raise NotRecovered(f"{self.target.name} did not recover within {timeout_s:g} s of {self._window}")
+                within = f"{timeout_s:g} {self.target.unit}"
+                raise NotRecovered(f"{self.target.name} did not recover within {within} of {self._window}")
             self._tick(min(LOOK_WALL_S, left_s))
         self.timeline.mark("window.recovered", window=self._window, first_good_s=self._recovered_s)
         self.timeline.phase("recovered")
@@ -398,7 +400,8 @@ class Drill:
         readings = self.aws.await_facts(change.faulted + change.effective, timeout_s, self._wait, FACT_STEP_S)
         seen = [str(reading) for reading in readings]
         if not all(reading.holds for reading in readings):
-            raise Invalid(f"{change.kind} is not in force after {timeout_s:g} s: observed {'; '.join(seen)}")
+            after = f"{timeout_s:g} {self.target.unit}"
+            raise Invalid(f"{change.kind} is not in force after {after}: observed {'; '.join(seen)}")
         self.journal.record(number, "injected")
         self.timeline.mark(
             "fault.injected",
@@ -419,7 +422,8 @@ class Drill:
                 self.timeline.mark("window.end", window=self._window, reason="no bite")
                 raise Invalid(
                     f"fault without bite: {change.kind} is in force, but clients saw no {change.effect} within "
-                    f"{self.target.timings.bite_s:g} s; check that {', '.join(change.resources)} is what serves them"
+                    f"{self.target.timings.bite_s:g} {self.target.unit}; check that {', '.join(change.resources)} is "
+                    "what serves them"
                 )
             self._tick(LOOK_WALL_S)
         self.timeline.phase("in_force")

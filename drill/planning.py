@@ -121,7 +121,9 @@ class PlanningDrill:
 
     def steady(self, for_s: float) -> None:
         """Say how long the system would have to be healthy first."""
-        self._add("wait", f"steady state for {for_s:g} s, else INVALID", phase="baseline", at_most_s=for_s)
+        self._add(
+            "wait", f"steady state for {for_s:g} {self.target.unit}, else INVALID", phase="baseline", at_most_s=for_s
+        )
 
     # -- breaking and putting back
 
@@ -176,11 +178,11 @@ class PlanningDrill:
 
     def elapse(self, for_s: float) -> None:
         """Say how long nothing would be done."""
-        self._add("wait", f"{for_s:g} s pass", at_most_s=for_s)
+        self._add("wait", f"{for_s:g} {self.target.unit} pass", at_most_s=for_s)
 
     def decide(self, after_s: float) -> None:
         """Say how long the operators would take."""
-        self._add("wait", f"the operators decide within {after_s:g} s", at_most_s=after_s)
+        self._add("wait", f"the operators decide within {after_s:g} {self.target.unit}", at_most_s=after_s)
 
     def once(self, condition: Condition, timeout_s: float) -> None:
         """Say what would be waited for before the next step."""
@@ -190,7 +192,8 @@ class PlanningDrill:
 
     def stay(self, region: str, after_s: float, for_s: float) -> None:
         """Say how long it would be looked whether a Region goes on serving."""
-        what = f"{after_s:g} s to open, then whether {region} goes on serving for {for_s:g} s"
+        unit = self.target.unit
+        what = f"{after_s:g} {unit} to open, then whether {region} goes on serving for {for_s:g} {unit}"
         self._moved_by.append(self._add("wait", what, at_most_s=after_s + for_s))
 
     @contextlib.contextmanager

@@ -42,6 +42,7 @@ from drill.target_tables import (
     Resource,
     Timings,
 )
+from drill.verdict import unit_of
 from drill.write_path import Load, WritePath
 from drill.write_path import Table as _Table
 
@@ -115,7 +116,7 @@ class Target(_Table):
     evidence: Evidence = Evidence()
     """What people say of its drills; no part of the digest: another participant does not make it another target."""
     overrides: tuple[str, ...] = ()
-    """The `--set` options in force; a target with any is never eligible for a gate."""
+    """The `--set` options in force, and how its lab is set otherwise; with any it is never eligible for a gate."""
 
     @field_validator("endpoint", "regional_endpoints")
     @classmethod
@@ -138,6 +139,11 @@ class Target(_Table):
         """sha256 of the target's content without the connection and what people say of its drills (hex)."""
         content = self.model_dump(mode="json", exclude={"connection", "overrides", "evidence"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def unit(self) -> str:
+        """What a target second is called: "lab s" in a lab."""
+        return unit_of(self.kind)
 
     def resource(self, key: str) -> Resource:
         """The resource of that key. UsageError names the known ones."""

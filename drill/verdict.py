@@ -63,9 +63,14 @@ class Interval:
         """The same interval in another unit (wall seconds to target seconds)."""
         return Interval(self.low_s * factor, self.high_s * factor, self.basis)
 
+    def shown(self, unit: str) -> str:
+        """With its unit: "[1.0, 2.0 lab s]", "[1.0 lab s, infinity)"."""
+        if math.isfinite(self.high_s):
+            return f"[{self.low_s:.1f}, {self.high_s:.1f} {unit}]"
+        return f"[{self.low_s:.1f} {unit}, infinity)"
+
     def __str__(self) -> str:
-        high = f"{self.high_s:.1f} s]" if math.isfinite(self.high_s) else "infinity)"
-        return f"[{self.low_s:.1f}, {high}"
+        return self.shown("s")
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,22 @@ class Finding:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def judge_interval(name: str, interval: Interval, limit_s: float, advice: str = "") -> Finding:
+def unit_of(kind: object) -> str:
+    """What a target second is called, by the target's kind: "lab s" in a lab, where time runs at its own speed."""
+    return "lab s" if kind == "lab" else "s"
+
+
+def judge_interval(name: str, interval: Interval, limit_s: float, advice: str = "", unit: str = "s") -> Finding:
     """PASS only if the upper bound meets the limit, FAIL only if the lower bound misses it.
 
-    interval and limit_s are target seconds. Meeting means <=.
+    interval and limit_s are target seconds; unit: what these are called. Meeting means <=.
     """
+    measured, limit = interval.shown(unit), f"{limit_s:g} {unit}"
     if interval.high_s <= limit_s:
-        return Finding(name, Verdict.PASS, f"{interval} meets the limit of {limit_s:g} s", limit_s, interval)
+        return Finding(name, Verdict.PASS, f"{measured} meets the limit of {limit}", limit_s, interval)
     if interval.low_s > limit_s:
-        return Finding(name, Verdict.FAIL, f"{interval} misses the limit of {limit_s:g} s", limit_s, interval)
-    reason = f"the limit of {limit_s:g} s lies inside the bounds {interval}"
+        return Finding(name, Verdict.FAIL, f"{measured} misses the limit of {limit}", limit_s, interval)
+    reason = f"the limit of {limit} lies inside the bounds {measured}"
     more = advice or "raise the probe rate (timings.probe_interval_s) or repeat the drill"
     return Finding(name, Verdict.INCONCLUSIVE, reason, limit_s, interval, more)
 

@@ -66,6 +66,7 @@ class BaseCloud:
             overruns=folder / "overruns.jsonl",
             pid=os.getpid(),
             scheme=self.scheme,
+            settings=tuple(self._plan.settings),
         )
 
     def _start_server(self) -> None:

@@ -47,6 +47,8 @@ class LabInfo:
     overruns: Path
     pid: int
     scheme: str = ""
+    settings: tuple[str, ...] = ()
+    """NAME=VALUE texts as they were asked for, in their order."""
 
     @property
     def clock(self) -> LabClock:
@@ -71,6 +73,7 @@ class LabInfo:
                 "state_dir": Path(fields["state_dir"]),
                 "truth": Path(fields["truth"]),
                 "overruns": Path(fields["overruns"]),
+                "settings": tuple(fields.get("settings", ())),
             }
         )
 

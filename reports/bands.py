@@ -23,7 +23,7 @@ Piece = list[Any]
 
 def bands(run: Run) -> tuple[list[dict[str, Any]], int]:
     """At most MOST_BANDS bands, each {"group", "label", "pieces"}, from the drill's own down to the system's; and how
-    many were left out."""
+    many were left out: those that tell least."""
     groups = (
         ("drill", _drill(run)),
         ("clients", _looked(run, probe_looks(run))),
@@ -39,7 +39,15 @@ def bands(run: Run) -> tuple[list[dict[str, Any]], int]:
         for label, pieces in rows
         if pieces
     ]
-    return found[:MOST_BANDS], max(len(found) - MOST_BANDS, 0)
+    shown = sorted(sorted(range(len(found)), key=lambda n: _weight(found[n]))[:MOST_BANDS])
+    return [found[n] for n in shown], len(found) - len(shown)
+
+
+def _weight(band: dict[str, Any]) -> int:
+    """What has to go first when there is no room for all: signals in which nothing ever happened, then stamps."""
+    if band["group"] == "signals":
+        return 1 if len({words for *_, words in band["pieces"]}) > 1 else 3
+    return 2 if band["group"] == "stamps" else 0
 
 
 def _drill(run: Run) -> Iterator[tuple[str, list[Piece]]]:
@@ -122,7 +130,7 @@ def _stamps(run: Run) -> Iterator[tuple[str, list[Piece]]]:
             found.setdefault(key, []).append(piece)
     for (source, region, name), pieces in sorted(found.items()):
         where = ", ".join(filter(None, (name, place(region))))
-        yield f"{where} ({source})", sorted(pieces)[:MOST_STAMPS]
+        yield f"{source}: {where}", sorted(pieces)[:MOST_STAMPS]
 
 
 def _stamp(run: Run, data: dict[str, Any], reading: Event) -> Piece | None:

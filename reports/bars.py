@@ -20,13 +20,14 @@ def bar(finding: Finding, unit: str, number: int) -> str:
     """An `<svg>` of a finding that has a limit. unit: of its seconds; number: makes ids unique on the page."""
     scope = scope_of(f"bar-{number}")
     full = reach(finding)
-    words = f"{finding.name}: {finding.interval or 'not measured'}, limit {finding.limit_s:g} {unit}"
+    measured = "not measured" if finding.interval is None else finding.interval.shown(unit)
+    words = f"{finding.name}: {measured}, limit {finding.limit_s:g} {unit}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" class="{scope}" viewBox="0 0 {WIDTH} {HEIGHT}" '
         f'width="{WIDTH}" height="{HEIGHT}" aria-labelledby="{scope}-t" font-family="system-ui,sans-serif">'
         f'<title id="{scope}-t">{safe(words)}, {finding.verdict.value}</title>{style(scope)}{patterns(scope)}'
         f'<g transform="translate({LEFT},0)"><rect class="lane" y="20" width="{PLOT}" height="18"/>'
-        f"{_measured(finding, full, scope)}{_limit(finding, full, unit)}{_axis(full)}</g></svg>"
+        f"{_measured(finding, full, scope, unit)}{_limit(finding, full, unit)}{_axis(full)}</g></svg>"
     )
 
 
@@ -37,13 +38,13 @@ def reach(finding: Finding) -> float:
     return max([e for e in ends if math.isfinite(e)] + [1.0]) * 1.15
 
 
-def _measured(finding: Finding, full: float, scope: str) -> str:
+def _measured(finding: Finding, full: float, scope: str, unit: str) -> str:
     if finding.interval is None:
         return text(4, 33, "not measured", "muted")
     low = min(finding.interval.low_s, full) / full * PLOT
     high = min(finding.interval.high_s, full) / full * PLOT
     box = (min(low, PLOT - 3.0), 22.0, max(high - low, 3.0), 14.0)
-    body = rectangles(scope, KINDS.get(finding.verdict, "bad"), [box], str(finding.interval))
+    body = rectangles(scope, KINDS.get(finding.verdict, "bad"), [box], finding.interval.shown(unit))
     return body if math.isfinite(finding.interval.high_s) else body + text(PLOT - 2, 33, "no end ▸", "on", "end", 10)
 
 

@@ -23,7 +23,7 @@ def calls(run: Run) -> str:
     made = calls_made(run.journal)
     if not made:
         return states
-    rows = html_table(ANSWERS, [_answer_row(call) for call in made[:MOST_ROWS]], "tight")
+    rows = html_table(ANSWERS, [_answer_row(call) for call in made[:MOST_ROWS]], "tight stamps")
     more = f"<p>{len(made) - MOST_ROWS} more in journal.jsonl.</p>" if len(made) > MOST_ROWS else ""
     return f"{states}<p>What AWS answered, by the request ids under which CloudTrail has it:</p>{rows}{more}"
 

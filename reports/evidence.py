@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from drill.evidence import Evidence, FollowUp
+from drill.harness import NAME
 from drill.verdict import Finding, Judgement, Verdict
-from reports.markdown import escaped
+from reports.markdown import escaped, shown
 from reports.record import DrillRecord, FindingRecord
 from reports.run import Run
 
@@ -33,7 +35,7 @@ class Item:
 
 def evidence_items(run: Run, record: DrillRecord, supplied: Evidence) -> tuple[Item, ...]:
     """Every field, in the order of the report."""
-    return (*_plan(record, supplied), *_results(run, record, supplied), *_after(run.judgement, supplied))
+    return (*_plan(run, record, supplied), *_results(run, record, supplied), *_after(run.judgement, supplied))
 
 
 def missing(items: tuple[Item, ...]) -> tuple[str, ...]:
@@ -59,15 +61,18 @@ def evidence_markdown(record: DrillRecord, items: tuple[Item, ...]) -> str:
     return "\n".join(lines)
 
 
-def _plan(record: DrillRecord, supplied: Evidence) -> Iterator[Item]:
+def _plan(told: Run, record: DrillRecord, supplied: Evidence) -> Iterator[Item]:
     run, target = record.run, record.target
-    yield _measured("run", "Drill", {"id": run.id, "began": run.created.isoformat(), "evidence": run.evidence})
+    ended = (run.created + timedelta(seconds=told.length_s / run.speed)).isoformat()
+    harness = {k: v for k, v in run.versions.items() if k.startswith(NAME)}
+    when = {"id": run.id, "began": run.created.isoformat(), "ended": ended, "evidence": run.evidence}
+    yield _measured("run", "Drill", when | harness)
     where = {"system": target.system, "account": target.account, "regions": target.regions, "digest": target.digest}
     yield _measured("scope", "System in scope", {"name": target.name, "kind": target.kind, **where})
     yield _measured("release", "Release that was drilled", run.release)
     yield _supplied("business_function", "Business function", supplied.business_function)
     yield _supplied("impact_analysis", "Business impact analysis and risk assessment", supplied.impact_analysis)
-    yield _measured("objectives", "Objectives, target seconds", target.objectives)
+    yield _measured("objectives", f"Objectives, in {_seconds(record)}", target.objectives)
     approved = {"by": supplied.objectives_approved_by, "on": str(supplied.objectives_approved_on or "")}
     yield _supplied("objectives_approved", "Who approved the objectives", approved if all(approved.values()) else "")
     yield _measured("scenario", "Scenario", {"name": run.scenario, "sentence": run.sentence} if run.sentence else "")
@@ -80,14 +85,16 @@ def _plan(record: DrillRecord, supplied: Evidence) -> Iterator[Item]:
 def _results(run: Run, record: DrillRecord, supplied: Evidence) -> Iterator[Item]:
     judged = record.judgement
     yield _measured("verdict", "Verdict", judged.verdict)
-    yield _measured("results", "Objective against measured interval", [_result(f) for f in record.measured])
-    phases = [
-        {"step": p.name, "from_onset": str(p.interval or "not measured"), "clock": p.clock} for p in judged.phases
-    ]
+    yield _measured(
+        "results",
+        f"Objective against measured interval, in {_seconds(record)}",
+        [_result(f) for f in record.measured],
+    )
+    phases = [{"step": p.name, "from_onset": shown(p, record.unit), "clock": p.clock} for p in judged.phases]
     yield _measured("phases", "Recovery by step", phases)
     yield _measured("written_data", "Written data: reconciliation by the harness", judged.writes)
     yield _supplied("data_reconciled_by", "Written data: reconciliation by people", supplied.data_reconciled_by)
-    yield _measured("time_on_standby", "Time spent on the standby, target seconds", _on_standby(run))
+    yield _measured("time_on_standby", f"Time spent on the standby, in {_seconds(record)}", _on_standby(run))
     yield _measured("failback", "Failback", [_said(f) for f in run.findings_of("failback")])
     restored = [_said(f) for f in run.judgement.findings if f.name in ("residue", "data residue", "clean-up")]
     yield _measured("restored", "What was put back and what stayed", restored)
@@ -110,6 +117,10 @@ def _after(judgement: Judgement, supplied: Evidence) -> Iterator[Item]:
     retests = {f.finding: f.retest for f in supplied.follow_up if f.retest}
     yield Item("retest", "Retest", retests or ("none needed" if not due else None), _source(due, retests))
     yield _supplied("reported_to", "Reported to", supplied.reported_to)
+
+
+def _seconds(record: DrillRecord) -> str:
+    return "lab seconds" if record.target.kind == "lab" else "seconds"
 
 
 def _source(lacking: list[str], supplied: Any) -> Source:

@@ -11,6 +11,7 @@ from pathlib import Path
 from drill.gameday_log import Record
 from drill.gameday_state import Attempt, State, deviations
 from reports.history import Entry
+from reports.markdown import shown
 from reports.page import REPORT_FILE
 
 WORDS = {
@@ -118,8 +119,7 @@ def measured_rows(day: Day) -> Iterator[list[str]]:
                 continue
             unit = entry.record.unit
             for f in entry.record.measured:
-                shown = "not measured" if f.interval is None else str(f.interval).replace(" s]", f" {unit}]")
-                yield [a.drill, str(a.number), f.name, f"{f.limit_s:g} {unit}", shown, f.verdict]
+                yield [a.drill, str(a.number), f.name, f"{f.limit_s:g} {unit}", shown(f, unit), f.verdict]
 
 
 HOLDS = ("hold", "message", "reached", "released", "waited", "role, as claimed", "who", "via")

@@ -13,7 +13,7 @@ PREFIX = "drill."
 
 
 def properties(record: DrillRecord, folder: Path) -> list[tuple[str, str]]:
-    """(name, value) pairs: verdict, run, release, and per objective limit_s, low_s, high_s and verdict.
+    """(name, value) pairs: verdict, run, release, overrides, and per objective limit_s, low_s, high_s and verdict.
 
     Seconds are target seconds; an open upper bound is "unbounded"; what was not measured is "not measured".
     """
@@ -26,6 +26,7 @@ def properties(record: DrillRecord, folder: Path) -> list[tuple[str, str]]:
         ("target", target.name),
         ("target_kind", target.kind),
         ("target_digest", target.digest),
+        *([("overrides", "; ".join(target.overrides))] if target.overrides else []),
         ("seconds", "lab" if target.kind == "lab" else "wall"),
         *(pair for finding in record.measured for pair in _measured(finding)),
     ]

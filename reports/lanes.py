@@ -15,12 +15,16 @@ GAP = 3.0
 MOST_LANES = 40
 """A picture shows at most this many signals; the run folder has them all."""
 STATES = {
-    "good": ("OK", "PASSED", "SUCCEEDED", "available", "On", "INSYNC"),
-    "bad": ("ALARM", "FAILED", "TIMED_OUT", "ABORTED", "ERROR"),
-    "active": ("RUNNING", "ENABLED", "STARTING"),
+    "good": ("OK", "PASSED", "SUCCEEDED", "Success", "available", "On", "INSYNC", "HEALTHY"),
+    "bad": ("ALARM", "FAILED", "Failed", "TIMED_OUT", "TimedOut", "ABORTED", "Cancelled", "ERROR", "UNHEALTHY"),
+    "active": ("RUNNING", "InProgress", "ENABLED", "STARTING"),
     "off": ("Off", "DISABLED", "INSUFFICIENT_DATA", "-", "STOPPED"),
 }
 """Values of AWS's own state fields, by what a band of them means."""
+NAMES_OF_THINGS = ("aws.instance.", "aws.secret", "aws.targets")
+"""How probes begin whose value is a name: neither good nor bad, only another one."""
+NAMELESS = {"aws.canary": "canaries, none could be listed"}
+"""Probes that bear no name because nobody could say what there is."""
 KINDS = {state: kind for kind, states in STATES.items() for state in states}
 
 
@@ -61,7 +65,8 @@ def lane(label: str, looks: Sequence[tuple[float, Cell]], scale: Scale, scope: s
 
 def rail(label: str, scale: Scale, height: float = LANE) -> str:
     """The empty lane with its name in the gutter."""
-    name = label if len(label) <= 36 else label[:35] + "…"
+    # The middle goes: names of one system begin alike, and their ends say where and which.
+    name = label if len(label) <= 36 else f"{label[:20]}…{label[-15:]}"
     box = f'<rect class="lane" width="{scale.width}" height="{height:g}"/>'
     tip = f"<g><title>{safe(label)}</title>{text(-8, height / 2 + 4, name, anchor='end')}</g>"
     return box + tip
@@ -74,7 +79,10 @@ def dns_lanes(run: Run, scale: Scale, scope: str) -> list[Panel]:
 
 def signal_lanes(run: Run, scale: Scale, scope: str) -> list[Panel]:
     """The system's own signals as the harness polled them, one lane per probe and vantage."""
-    return [lane(label, looks, scale, scope) for label, looks in signal_looks(run)]
+    rows = list(signal_looks(run))
+    # Without room for all, those in which nothing ever happened go.
+    told = sorted(range(len(rows)), key=lambda n: len({cell for _, cell in rows[n][1]}) < 2)
+    return [lane(*rows[n], scale, scope) for n in sorted(told[:MOST_LANES])]
 
 
 def dns_looks(run: Run) -> Iterator[Looks]:
@@ -87,7 +95,7 @@ def dns_looks(run: Run) -> Iterator[Looks]:
 def signal_looks(run: Run) -> Iterator[Looks]:
     """What was polled of the system's own signals, as `dns_looks`."""
     rows = sorted({(o.probe, o.vantage) for o in run.history.observations if o.probe.startswith("aws.")})
-    for probe, vantage in rows[:MOST_LANES]:
+    for probe, vantage in rows:
         yield _signal(probe, vantage), _looks(run, probe, vantage, lambda o: signal_cell(run, o))
 
 
@@ -115,8 +123,10 @@ def signal_cell(run: Run, look: Observation) -> Cell:
     """A polled state of the system's own."""
     if look.outcome is Outcome.UNKNOWN:
         return Cell("unknown", "unknown")
-    if look.probe == "aws.writer":
+    if look.probe == "aws.writer" or look.probe.startswith("aws.writer."):
         return region_cell(run, look.value)
+    if look.probe.startswith(NAMES_OF_THINGS):
+        return Cell("active", look.value)
     return Cell(_kind(look.value), _worded(look.value))
 
 
@@ -173,4 +183,5 @@ def _vantage(vantage: str) -> str:
 
 
 def _signal(probe: str, vantage: str) -> str:
-    return f"{probe.removeprefix('aws.').replace('.', ' ')}, {place(vantage)}"
+    name = NAMELESS.get(probe) or probe.removeprefix("aws.").replace(".", " ")
+    return f"{name}, {place(vantage)}"

@@ -35,6 +35,7 @@ CSS = """
 .drill table{border-collapse:collapse;font-size:14px}.drill th{text-align:left;color:var(--muted);font-weight:600}
 .drill td,.drill th{padding:4px 14px 4px 0;border-bottom:1px solid var(--line);vertical-align:top}
 .drill td{color:var(--fg)}.drill td:last-child{overflow-wrap:anywhere}
+.drill .objectives td:last-child{overflow-wrap:normal}
 .drill code,.drill pre{font:13px/1.4 ui-monospace,monospace;overflow-wrap:anywhere}
 .drill .tight td:not(:last-child){white-space:nowrap}.drill .tight td:last-child{min-width:280px}
 .drill summary{cursor:pointer;padding:4px 0;color:var(--fg)}
@@ -53,7 +54,9 @@ CSS = """
 @media print{.drill{--fg:#000;--muted:#444;--bg:#fff;--line:#bbb;--lane:#f3f5f7;padding:0;font-size:11px}
  .drill *{print-color-adjust:exact;-webkit-print-color-adjust:exact}.drill .scroll{overflow:visible}
  .drill .scroll>svg{min-width:0}.drill h2,.drill h3{break-after:avoid}.drill tr,.drill svg{break-inside:avoid}
- .drill details::details-content{display:block;content-visibility:visible}}
+ .drill details::details-content{display:block;content-visibility:visible}
+ .drill table{font-size:11px}.drill td,.drill th{padding-right:8px}.drill .tight td:last-child{min-width:0}
+ .drill .stamps td:not(:first-child):not(:last-child){white-space:normal;overflow-wrap:anywhere;min-width:8em}}
 """
 """Of the page and of its parts in pytest-html's report."""
 PAGE_CSS = """

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from drill.verdict import Verdict
 from reports.ink import CONTROL
-from reports.record import DrillRecord, FindingRecord
+from reports.overridden import overridden
+from reports.record import DrillRecord, FindingRecord, PhaseRecord
 from reports.summary import replace_file
 
 SUMMARY_FILE = "summary.md"
@@ -47,7 +48,7 @@ def summary_markdown(record: DrillRecord) -> str:
         table(["objective", "limit", "measured", "verdict"], _objectives(record)),
         table(["writes", *map(escaped, judged.writes)], _writes(record)),
         table(["finding", "verdict", "reason"], _others(judged.findings)),
-        _overridden(target.overrides),
+        escaped(overridden(target.overrides)),
         escaped(
             f"Run {run.id} of {run.created.isoformat(timespec='seconds')}, release {run.release or 'not recorded'}, "
             f"account {target.account}, target digest {target.digest[:12]}."
@@ -76,11 +77,12 @@ def _why(record: DrillRecord) -> str:
 
 def _objectives(record: DrillRecord) -> list[list[str]]:
     unit = record.unit
-    return [[f.name, f"{f.limit_s:g} {unit}", _shown(f, unit), f.verdict] for f in record.measured]
+    return [[f.name, f"{f.limit_s:g} {unit}", shown(f, unit), f.verdict] for f in record.measured]
 
 
-def _shown(finding: FindingRecord, unit: str) -> str:
-    return "not measured" if finding.interval is None else str(finding.interval).replace(" s]", f" {unit}]")
+def shown(finding: FindingRecord | PhaseRecord, unit: str) -> str:
+    """What was measured of an objective or a step, with its unit."""
+    return "not measured" if finding.interval is None else finding.interval.shown(unit)
 
 
 def _writes(record: DrillRecord) -> list[list[object]]:
@@ -93,7 +95,3 @@ def _others(findings: Sequence[FindingRecord]) -> list[list[str]]:
     said = [[f.name, f.verdict, f.reason] for f in findings if f.verdict != "PASS"]
     more = len(said) - MOST_FINDINGS
     return [*said[:MOST_FINDINGS], *([[f"+ {more} more", "", "in verdict.json"]] * (more > 0))]
-
-
-def _overridden(overrides: Sequence[str]) -> str:
-    return f"Overridden with --set: {escaped(', '.join(overrides))}; it counts for no gate." if overrides else ""

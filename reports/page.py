@@ -22,11 +22,13 @@ from drill.verdict import Finding, Verdict
 from reports import demand
 from reports.bars import bar
 from reports.calls import calls
+from reports.details import MOST_ROWS, names_table, signals_table, stores_table
 from reports.ink import OKABE_ITO, safe
 from reports.look import CSS, PAGE_CSS, PLACE, html_table, policy, scripts
+from reports.overridden import overridden
 from reports.picture import picture
 from reports.residue import NAMES, parts
-from reports.run import Run, load_run, lost_writes, place
+from reports.run import Run, load_run, lost_writes, where
 from reports.split import split
 from reports.summary import MISSING, columns
 from reports.table import (
@@ -41,10 +43,10 @@ from reports.table import (
 )
 
 REPORT_FILE = "report.html"
-MOST_ROWS = 200
+MOST_BESIDES = 3
+LONGEST_BESIDES = 200
 COLOURS = {Verdict.PASS: "green", Verdict.INCONCLUSIVE: "yellow", Verdict.INVALID: "grey"}
 MARKS = {Verdict.PASS: "✓", Verdict.INCONCLUSIVE: "?", Verdict.INVALID: "∅", Verdict.FAIL: "✗", Verdict.DIRTY: "!"}
-STAMPED = ("at", "source", "name", "region", "detail")
 VANTAGES = ("vantage", "without service", "estimate", "looks served", "served from")
 READING = (
     "Every instant is an interval, because a system is only seen when somebody looks. PASS only if the upper bound "
@@ -105,16 +107,53 @@ def _link(run: Run, beside: Path) -> str:
 def _summary(run: Run, heading: str, number: int, charts: str = "") -> str:
     verdict = run.judgement.verdict
     badge = _badge(verdict)
-    lab = f'<p class="lab">{safe(banner(run))}</p>' if run.lab else ""
+    told = (banner(run), overridden(run.history.header.get("overrides") or ()))
+    lab = "".join(f'<p class="lab">{safe(words)}</p>' for words in told if words)
     accuracy = _paragraph(calibration(run))
     said = sentence(run.judgement).removeprefix(f"{verdict.value}: ")
     objectives = html_table(("objective", "limit", "measured", "verdict"), objective_rows(run))
     return (
         f"<{heading}>{badge} {safe(run.title)}</{heading}><p><strong>{safe(said[:1].upper() + said[1:])}</strong></p>"
-        f"{_lines(run)}{_paragraph(run.history.header.get('docstring'))}{lab}{accuracy}"
+        f"{_besides(run)}"
+        f"{_lines(run)}{_paragraph(run.history.header.get('docstring'))}{_paragraph(_which(run))}{lab}{accuracy}"
         f'<div class="objectives">{objectives}{_bars(run, number)}</div>{_split(run)}'
         f'<h2>What happened</h2>{charts}<div class="scroll picture" tabindex="0">{picture(run)}</div>'
     )
+
+
+def _besides(run: Run) -> str:
+    """The bad findings that neither the sentence nor the table of objectives shows: what else to know before
+    believing the figures (a machine that did not hold the lab's speed, say)."""
+    bad = [f for f in run.judgement.findings if f.verdict is not Verdict.PASS]
+    worst = next((f for f in bad if f.verdict is run.judgement.verdict), None)
+    told = [f"{f.verdict.value}: {f.name}: {_first_line(f)}" for f in bad if f is not worst and f.limit_s is None]
+    more = [f"and {len(told) - MOST_BESIDES} more below"] if len(told) > MOST_BESIDES else []
+    return "".join(f"<p>{safe(words)}</p>" for words in (*told[:MOST_BESIDES], *more))
+
+
+def _first_line(finding: Finding) -> str:
+    line = finding.reason.partition("\n")[0]
+    return line if len(line) <= LONGEST_BESIDES else f"{line[: LONGEST_BESIDES - 1]}…"
+
+
+def _which(run: Run) -> str:
+    """Which run this was: when it began, its id, the account, from where to where, and what was drilled."""
+    header, target = run.history.header, _table(run.history.header.get("target"))
+    regions = _table(target.get("regions"))
+    ends = dict.fromkeys(str(regions[role]) for role in ("primary", "standby") if regions.get(role))
+    began = str(header.get("created", ""))[:16].replace("T", " ")
+    said = (
+        f"{began} UTC" if began else "",
+        f"run {header.get('run_id', '?')}",
+        f"account {target['account']}" if target.get("account") else "",
+        " to ".join(map(where, ends)),
+        f"release {header.get('release') or 'not recorded'}",
+    )
+    return ", ".join(filter(None, said))
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _split(run: Run) -> str:
@@ -127,16 +166,16 @@ def _details(run: Run) -> str:
     sections = [
         ("What was judged", _findings(run)),
         ("Seen from", html_table(VANTAGES, vantage_rows(run))),
-        ("Names", _names(run)),
+        ("Names", names_table(run)),
         ("The split of the recovery", html_table(("step", "from the onset", "source clock"), phase_rows(run))),
         ("Writes", html_table(header, writes)),
-        ("Data stores", _stores(run)),
+        ("Data stores", stores_table(run)),
         ("Lost writes", _lost(run)),
         ("Load", _load(run)),
         ("Rows behind the findings", _details_of(run)),
         ("What was left behind", _residue(run)),
         ("What was called", calls(run)),
-        ("The system's own timestamps", _signals(run)),
+        ("The system's own timestamps", signals_table(run)),
         ("How to read this", f"<p>{READING}</p>"),
         ("The run", _facts(run)),
     ]
@@ -189,55 +228,17 @@ def _residue(run: Run) -> str:
     )
 
 
-def _names(run: Run) -> str:
-    """What each DNS server answered in each window."""
-    found = [(f.name.rpartition(", ")[2], row) for f in run.judgement.findings for row in f.data.get("names", ())]
-    header = ("server", "answers", "moved, from the window's begin", "TTL left", "flaps", "held past its TTL")
-    return html_table(header, [_name_row(window, row, run.unit) for window, row in found])
-
-
-def _name_row(window: str, row: Mapping[str, Any], unit: str) -> list[str]:
-    moved, ttl = row.get("moved_s"), row.get("ttl_left_s")
-    return [
-        f"{window}: {row.get('server')}",
-        ", ".join(f"{place(name)} {share:.0%}" for name, share in (row.get("shares") or {}).items()),
-        "" if not moved else f"[{moved[0]:.1f}, {moved[1]:.1f} {unit}]",
-        "" if not ttl else f"{ttl[0]:g} to {ttl[1]:g}",
-        str(row.get("flaps", "")),
-        f"{row['held_past_ttl_s']:.1f} {unit}" if row.get("held_past_ttl_s") else "",
-    ]
-
-
 def _lost(run: Run) -> str:
     rows = lost_writes(run.judgement)
     names = columns(rows)
-    shown = html_table(names, [[row.get(name, "") for name in names] for row in rows[:MOST_ROWS]])
+    table_ = html_table(names, [[row.get(name, "") for name in names] for row in rows[:MOST_ROWS]])
     more = f"<p>{len(rows) - MOST_ROWS} more in {MISSING}.csv.</p>" if len(rows) > MOST_ROWS else ""
     links = " and ".join(f'<a href="{MISSING}.{kind}">{MISSING}.{kind}</a>' for kind in ("csv", "json"))
-    return f"{shown}{more}<p>All of them, with their times and payload digests: {links}</p>" if rows else ""
-
-
-def _stores(run: Run) -> str:
-    """The recovery point of each data store; nothing for a system with only one."""
-    found = [(f.name, row) for f in run.judgement.findings for row in f.data.get("stores", ())]
-    if len({row.get("store") for _, row in found}) < 2:
-        return ""
-    names = ("store", "low_s", "high_s", "acknowledged", "lost", "late", "unknown")
-    return html_table(("finding", *names), [[name, *(row.get(n, "") for n in names)] for name, row in found])
+    return f"{table_}{more}<p>All of them, with their times and payload digests: {links}</p>" if rows else ""
 
 
 def _load(run: Run) -> str:
     return _paragraph(demand.said(run)) + html_table(demand.HEADER, demand.rows(run))
-
-
-def _signals(run: Run) -> str:
-    marks = [mark.data for mark in run.history.named("signal")]
-    known = columns(marks)
-    names = [*(n for n in STAMPED if n in known), *(n for n in known if n not in STAMPED)]
-    shown = html_table(names, [[mark.get(name, "") for name in names] for mark in marks[:MOST_ROWS]], "tight")
-    more = f"<p>{len(marks) - MOST_ROWS} more in events.jsonl.</p>" if len(marks) > MOST_ROWS else ""
-    head = "<p>On the clocks of the system, never compared with ours without saying so.</p>"
-    return f"{head}<details><summary>{len(marks)} stamps</summary>{shown}{more}</details>" if marks else ""
 
 
 def _facts(run: Run) -> str:

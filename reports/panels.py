@@ -107,7 +107,7 @@ def _took(run: Run, window: Window) -> str:
     if window.recovery is None:
         return "not recovered in the window"
     judged = next((f.interval for f in run.findings_of(window.name) if f.name.startswith("recovery time")), None)
-    return f"{judged}" if judged else "recovered"
+    return judged.shown(run.unit) if judged else "recovered"
 
 
 def availability(run: Run, scale: Scale, scope: str) -> Panel:

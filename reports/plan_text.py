@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from drill.call import Fact
 from drill.find import last_part, region_of_arn
 from drill.plan import SAFETY, Plan, PlannedStep
+from drill.verdict import unit_of
 
 INDENT = "  "
 SHORT = 120
@@ -42,7 +43,7 @@ def _step(step: PlannedStep, plan: Plan) -> Iterator[str]:
     lead = f"{step.number:3}  {INDENT * step.depth}"
     phase = f"  [{step.phase}]" if step.phase else ""
     below = " " * 5 + INDENT * (step.depth + 1)
-    limit = f", at most {step.at_most_s:g} s" if step.at_most_s is not None else ""
+    limit = f", at most {step.at_most_s:g} {unit_of(plan.kind)}" if step.at_most_s is not None else ""
     seen = f": {step.seen[0]}" if len(step.seen) == 1 else ""
     yield f"{lead}{READS_AS[step.does]:<8}  {step.what}{seen}{limit}{phase}"
     for item in step.seen[1:] and step.seen:

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from drill.calls_made import CallMade, calls_of
 from drill.timeline import History
-from drill.verdict import Judgement, Verdict
+from drill.verdict import Interval, Judgement, Verdict, unit_of
 from reports.summary import FORMAT as VERDICT_FORMAT
 from reports.summary import replace_file, summary_text
 
@@ -40,6 +40,10 @@ class IntervalRecord(_Record):
     unbounded: bool
     basis: list[str]
 
+    def shown(self, unit: str) -> str:
+        """The bounds with their unit."""
+        return Interval(self.low, self.high).shown(unit)
+
     @property
     def low(self) -> float:
         """The lower bound; infinity when there is none."""
@@ -49,10 +53,6 @@ class IntervalRecord(_Record):
     def high(self) -> float:
         """The upper bound; infinity when there is none."""
         return math.inf if self.high_s is None else self.high_s
-
-    def __str__(self) -> str:
-        high = f"{self.high:.1f} s]" if math.isfinite(self.high) else "infinity)"
-        return f"[{self.low:.1f}, {high}"
 
 
 class FindingRecord(_Record):
@@ -125,7 +125,7 @@ class TargetRecord(_Record):
     """Role (primary, standby, observer) -> Region."""
     objectives: dict[str, float]
     overrides: list[str]
-    """What `--set` changed; a run with any counts for no gate."""
+    """What `--set` changed, and how the lab was set otherwise ("--lab-..."); a run with any counts for no gate."""
 
 
 class CallRecord(_Record):
@@ -172,7 +172,7 @@ class DrillRecord(_Record):
     @property
     def unit(self) -> str:
         """The name of a target second."""
-        return "lab s" if self.target.kind == "lab" else "s"
+        return unit_of(self.target.kind)
 
     @property
     def measured(self) -> tuple[FindingRecord, ...]:

@@ -21,7 +21,7 @@ from drill.journal import journal_records
 from drill.probes import PULSE
 from drill.target import Target
 from drill.timeline import Event, History, Observation, load_history
-from drill.verdict import Finding, Judgement
+from drill.verdict import Finding, Judgement, unit_of
 from reports.arrivals import Arrivals, arrivals_of, read_arrivals
 from reports.quick import Key, QuickLooks, quick_of, read_quick
 from reports.summary import read_verdict
@@ -141,7 +141,7 @@ class Run:
     @property
     def unit(self) -> str:
         """The name of a target second: "lab s" in the lab, "s" on AWS."""
-        return "lab s" if self.lab else "s"
+        return unit_of(self.history.header.get("target_kind"))
 
     @property
     def title(self) -> str:

@@ -1,7 +1,8 @@
 """The recovery split by the system's own steps, drawn to scale: which step took how long, and which met the limit.
 
 Only steps on the harness's clock, which may be subtracted from each other; they stand in the order in which they
-happened, each from the step before it.
+happened, each from the step before it. What was seen only after clients had recovered took none of their time: it is
+told below.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from reports.run import Run, Window
 from reports.table import shown
 
 ONSET = "onset"
+RECOVERED = "clients recovered"
 
 
 @dataclass(frozen=True)
@@ -31,18 +33,30 @@ class Step:
 
 
 def steps_of(run: Run, window: Window) -> tuple[Step, ...]:
-    """The steps of a window that were seen after its onset, by the middle of their bounds."""
+    """The steps of a window between its onset and its recovery, by the middle of their bounds."""
+    rows = _rows(run, window)
+    ends = [n for n, (name, _) in enumerate(rows, 1) if name == RECOVERED]
+    return tuple(
+        Step(name, since, began, at, Interval(max(at.low_s - began.high_s, 0.0), max(at.high_s - began.low_s, 0.0)))
+        for (since, began), (name, at) in pairwise(
+            [(ONSET, Interval(0.0, 0.0)), *rows[: min(ends, default=len(rows))]]
+        )
+    )
+
+
+def later(run: Run, window: Window) -> tuple[tuple[str, Interval], ...]:
+    """What was seen only when clients had recovered: name, target seconds from the onset."""
+    return tuple(_rows(run, window)[len(steps_of(run, window)) :])
+
+
+def _rows(run: Run, window: Window) -> list[tuple[str, Interval]]:
     prefix = f"{window.name}: "
     rows = [
         (name.removeprefix(prefix), at)
         for name, at, clock in run.judgement.phases
         if name.startswith(prefix) and at is not None and _counts(name, clock) and math.isfinite(at.high_s)
     ]
-    rows = sorted((row for row in rows if row[1].high_s > 0), key=lambda row: row[1].low_s + row[1].high_s)
-    return tuple(
-        Step(name, since, began, at, Interval(max(at.low_s - began.high_s, 0.0), max(at.high_s - began.low_s, 0.0)))
-        for (since, began), (name, at) in pairwise([(ONSET, Interval(0.0, 0.0)), *rows])
-    )
+    return sorted((row for row in rows if row[1].high_s > 0), key=lambda row: row[1].low_s + row[1].high_s)
 
 
 def split(run: Run) -> str:
@@ -87,8 +101,13 @@ def _window(run: Run, window: Window) -> str:
         f'<div class="split"><h3>{safe(window.name)}</h3><p>{safe(said(run, window, steps))}</p>'
         f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         f'<p class="muted">Solid: certainly in this step. Striped: within the bounds of when it began or ended'
-        f"{safe(note)}.</p></div>"
+        f"{safe(note)}.{safe(_afterwards(run, window))}</p></div>"
     )
+
+
+def _afterwards(run: Run, window: Window) -> str:
+    told = "; ".join(f"{name}, {shown(at, run.unit)} from the onset" for name, at in later(run, window))
+    return f" Seen only when clients had recovered: {told}." if told else ""
 
 
 def _row(step: Step, full: float, limit: float | None, unit: str) -> str:

@@ -59,7 +59,10 @@ def read_verdict(folder: Path) -> Judgement:
     try:
         return _judgement(json.loads(path.read_text()))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: no readable verdict ({error}); `drill verify {folder}` writes it") from error
+        raise ValueError(
+            f"{path}: no readable verdict ({error}); where there is none, type: drill report {folder}; "
+            f"to compare one: drill verify {folder}"
+        ) from error
 
 
 def summary_text(judgement: Judgement) -> str:

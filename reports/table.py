@@ -14,6 +14,7 @@ from drill.calibration import line
 from drill.timeline import History
 from drill.verdict import Finding, Interval, Judgement, Verdict
 from reports.ink import CONTROL
+from reports.overridden import overridden
 from reports.run import Run, lost_writes, place
 from reports.summary import MISSING
 
@@ -109,7 +110,7 @@ def _vantage_cells(row: Mapping[str, Any], unit: str) -> list[str]:
 
 def shown(interval: Interval | None, unit: str) -> str:
     """An interval with its unit, "not measured" without one."""
-    return "not measured" if interval is None else str(interval).replace(" s]", f" {unit}]")
+    return "not measured" if interval is None else interval.shown(unit)
 
 
 def writes_table(judgement: Judgement) -> tuple[list[str], list[list[object]]]:
@@ -133,9 +134,7 @@ def phase_rows(run: Run) -> list[list[str]]:
 
 def _heading(run: Run) -> str:
     lines = [run.title, *textwrap.wrap(banner(run), WIDTH), *textwrap.wrap(calibration(run), WIDTH)]
-    overrides = run.history.header.get("overrides") or ()
-    if overrides:
-        lines.append(f"Overridden with --set: {', '.join(overrides)} (such a run is never eligible for a gate)")
+    lines += textwrap.wrap(overridden(run.history.header.get("overrides") or ()), WIDTH)
     return "\n".join(_clean(line) for line in lines)
 
 
@@ -161,7 +160,7 @@ def _vantages(run: Run) -> str:
 
 
 def _phases(run: Run) -> str:
-    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [30, 22, 54])
+    return _tabled(["phase", "from the onset", "source clock"], phase_rows(run), [29, 21, 56])
 
 
 def _writes(judgement: Judgement) -> str:

@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from reports.history import Entry
 from reports.ink import CONTROL
+from reports.markdown import shown
 from reports.record import DrillRecord, FindingRecord
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -61,7 +62,7 @@ def history_text(entries: Sequence[Entry]) -> str:
 
 def _drill_row(entry: Entry, record: DrillRecord) -> list[str]:
     run, target = record.run, record.target
-    times = [str(f.interval or "-") for f in record.measured if f.name.startswith("recovery time")]
+    times = [shown(f, record.unit) for f in record.measured if f.name.startswith("recovery time")]
     name = f"{target.name} (LAB)" if target.kind == "lab" else target.name
     verdict = f"{record.verdict.value}{' (not to be believed)' if entry.problem else ''}"
     date = run.created.isoformat(sep=" ", timespec="minutes")
@@ -71,8 +72,8 @@ def _drill_row(entry: Entry, record: DrillRecord) -> list[str]:
 def _trend_row(trend: Trend) -> list[str]:
     newest = trend.points[-1]
     limit = f"{newest.limit_s:g} {trend.unit}"
-    shown = str(newest.interval or "not measured").replace(" s]", f" {trend.unit}]")
-    return [trend.target, trend.scenario, trend.objective, str(len(trend.points)), limit, shown, trend.line()]
+    measured = shown(newest, trend.unit)
+    return [trend.target, trend.scenario, trend.objective, str(len(trend.points)), limit, measured, trend.line()]
 
 
 def _bar(high: float | None, most: float) -> str:

@@ -219,12 +219,14 @@
 
   function clipped(ctx, words, width) {
     if (ctx.measureText(words).width <= width) return words;
+    // The middle goes: names of one system begin alike, and their ends say where and which.
+    const kept = (count) => words.slice(0, Math.ceil(count * 0.55)) + "…" + words.slice(words.length - (count * 0.45 | 0));
     let low = 0, high = words.length;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (ctx.measureText(words.slice(0, middle) + "…").width <= width) low = middle; else high = middle - 1;
+      if (ctx.measureText(kept(middle)).width <= width) low = middle; else high = middle - 1;
     }
-    return words.slice(0, low) + "…";
+    return kept(low);
   }
 
   function drawBands(u) {

@@ -52,11 +52,11 @@ def test_verify_compares_the_missing_transactions_and_report_writes_them_anew(
 
 
 def test_a_ledger_that_cannot_be_read_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One changed byte: no traceback, the file and the place, and exit code 4."""
+    """One changed byte: no traceback, the file and the place, and exit code 11: it proves nothing."""
     folder = write_folder(tmp_path / "run", complete())
     path = folder / "ledger-u1.bin"
     data = bytearray(path.read_bytes())
     data[200] ^= 1
     path.write_bytes(bytes(data))
-    assert main(["writes", str(folder)]) == 4
+    assert main(["writes", str(folder)]) == 11
     assert "ledger-u1.bin, cell 3 (byte 192): its checksum is wrong" in capsys.readouterr().err

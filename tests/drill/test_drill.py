@@ -172,7 +172,7 @@ def test_never_recovering_ends_the_window_and_restores(make: Any, service: Calla
 
     drill = make(always(Outcome.FAIL))
     with (
-        pytest.raises(NotRecovered, match="did not recover within 50 s"),
+        pytest.raises(NotRecovered, match="did not recover within 50 lab s"),
         drill.window("failover", survivor="x"),
         drill.applied(ScaleEcsService(SERVICE, 0)),
     ):
@@ -300,7 +300,7 @@ def test_what_is_waited_for_once_measures_nothing(make: Any) -> None:
 def test_what_never_comes_ends_the_scenario_as_invalid(make: Any) -> None:
     """Its next step would be done to another state than it says."""
     drill = make(always(Outcome.OK))
-    with pytest.raises(Invalid, match="was not seen within 30 s"):
+    with pytest.raises(Invalid, match="was not seen within 30 lab s"):
         drill.once(Holds(drill.clock, 0, 1000), timeout_s=30)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drill.verdict import Finding, Interval, Verdict, conclude, judge_interval, worst
+from drill.verdict import Finding, Interval, Verdict, conclude, judge_interval, unit_of, worst
 
 SECONDS = st.floats(0, 1e6)
 
@@ -74,3 +74,12 @@ def test_nothing_found_is_never_a_pass() -> None:
     """No finding at all is INVALID."""
     assert worst([]) is Verdict.INVALID
     assert conclude([]).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("reach_s", [90.0, 110.0, math.inf])
+def test_every_quantity_of_a_reason_says_its_unit(reach_s: float) -> None:
+    """Lab seconds are never called seconds, open intervals included."""
+    reason = judge_interval("rto", Interval(80.0, reach_s), 100.0, unit=unit_of("lab")).reason
+    assert reason.count("lab s") == 2
+    assert " s" not in reason.replace("lab s", "")
+    assert unit_of("aws") == "s"

@@ -48,6 +48,9 @@ def test_a_killed_drill_is_put_back_by_its_watchdog_and_without_it_by_hand(tmp_p
         assert at_s["restored"] - at_s["noticed"] < RESTORED_WITHIN_S
         code, said = verb("verify", str(folder))
         assert (code, "the drill was killed in phase in_force; restored by the watchdog" in said) == (11, True), said
+        assert verb("report", str(folder))[0] == 0
+        page = (folder / "report.html").read_text()
+        assert "INVALID</span>" in page and "restored by the watchdog" in page
         assert "nothing outstanding" in verb("restore", str(folder))[1]
 
         runs = tmp_path / "second"

@@ -10,6 +10,7 @@ from typing import Any
 
 from checks.judge import judge
 from checks.seal import seal_digest
+from drill.harness import this_harness
 from drill.target import load_target
 from drill.timeline import History
 from drill.verdict import Judgement
@@ -41,7 +42,7 @@ def _whole(changes: str) -> History:
         "target_digest": TARGET.digest,
         "overrides": [],
         "command_line": ["pytest", "-m", "failover"],
-        "versions": {"python": "3.11.7"},
+        "versions": {**this_harness(), "python": "3.11.7"},
     }
     return sealed(dataclasses.replace(bare, header=full | header))
 

@@ -166,7 +166,7 @@ STEPS = (
 
 def judgement(rto_s: float = 600.0, lost: int = 0, reach_s: float = 243.0) -> Judgement:
     """A judgement of the hand-written run. reach_s: upper bound of the recovery time."""
-    rto = judge_interval("recovery time, failover", Interval(min(238.0, reach_s), reach_s), rto_s)
+    rto = judge_interval("recovery time, failover", Interval(min(238.0, reach_s), reach_s), rto_s, unit="lab s")
     bounds = {
         "onset_monotonic_s": [wall(FAULT - 2), wall(FAULT + 1)],
         "recovery_monotonic_s": [wall(RECOVERED - 2), wall(RECOVERED + 1)],

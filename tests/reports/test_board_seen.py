@@ -131,6 +131,8 @@ def test_the_token_is_typed_into_a_form(chromium: Chromium) -> None:
         tab.eventually("(document.getElementById('phase') || {}).textContent === 'in_force'")
         assert tab.run("location.href") == url
         assert not any(TOKEN.split()[0] in address for address in tab.requests)
+        tab.go(url)  # a reload: the browser is known, and nothing is typed again
+        tab.eventually("(document.getElementById('phase') || {}).textContent === 'in_force'")
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (360, True)])

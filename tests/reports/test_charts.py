@@ -21,7 +21,7 @@ from reports.charts import Buckets, charts, island
 from reports.page import page
 from reports.run import Run, load_run
 from reports.summary import write_summary
-from tests.reports.runs import STANDBY, TOKYO, header, history, judgement, look, run, wall, write_folder
+from tests.reports.runs import PRIMARY, STANDBY, TOKYO, header, history, judgement, look, run, wall, write_folder
 
 
 def drawn(found: Run) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def test_stamps_are_as_wide_as_they_are_known() -> None:
     never = told | {"at": "whenever"}
     marks = (*history().events, *(Event(wall(600), "signal", data) for data in (told, minute, never)))
     found = run(history=replace(history(), events=(*marks, Event(wall(12), "clock", clock))))
-    second, first = bands(found, "stamps")["db, Osaka (rds events)"]
+    second, first = bands(found, "stamps")["rds events: db, Osaka"]
     assert first[:2] == pytest.approx([10 + 60.5 - 3.0, 12 + 60.5 + 3.0], abs=0.02)
     assert second[:3] == [10 + 120 - 63, 12 + 120 + 63, "bad"]
 
@@ -173,9 +173,19 @@ def test_unknown_ends_lie_beyond_the_axis() -> None:
     judged = replace(judgement(reach_s=math.inf), phases=(endless,))
     found = run(history=replace(history(), events=marks), judgement=judged)
     assert bands(found, "steps")["failover: clients recovered"][0][1] > found.length_s
-    low, high, *_ = bands(found, "stamps")["n (s)"][0]
+    low, high, *_ = bands(found, "stamps")["s: n"][0]
     assert low < 0 < found.length_s < high
     assert bands(found, "drill")["users without it, failover"][-1][3] == "not recovered in the window"
+
+
+def test_bands_that_tell_least_give_way() -> None:
+    """Signals in which nothing ever happened go before stamps, and these before signals that changed."""
+    looks = [look(n, f"aws.canary.c{number:02}", "us-west-2", "PASSED") for number in range(60) for n in (1, 5)]
+    looks += [look(n, "aws.writer.orders", "us-west-2", region) for n, region in ((2, PRIMARY), (9, STANDBY))]
+    found = run(history=replace(history(), observations=(*history().observations, *looks)))
+    shown = bands(found, "signals")
+    assert [piece[3] for piece in shown["writer orders, Oregon"]] == ["Tokyo", "Osaka"]
+    assert drawn(found)["leftOut"] > 0 and len(drawn(found)["bands"]) == 50
 
 
 def test_bands_without_room_are_counted() -> None:

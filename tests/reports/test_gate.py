@@ -101,6 +101,7 @@ NOT_COUNTED: dict[str, tuple[dict[str, Any], str]] = {
     "in another account": ({"account": "333333333333"}, "of account 333333333333"),
     "of a target since changed": ({"digest": "e" * 64}, "of target digest eeeeeeeeeeee"),
     "with an objective overridden": ({"overrides": ["objectives.rto_s=9999"]}, "overridden: objectives.rto_s=9999"),
+    "in a lab set otherwise": ({"overrides": ["--lab-set x=1"]}, "overridden: --lab-set x=1"),
     "of another scenario": ({"scenario": "another"}, "no run of service-loss-and-return on core-banking counts"),
     "of another target": ({"name": "another"}, "no run of service-loss-and-return on core-banking counts"),
 }

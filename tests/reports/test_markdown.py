@@ -36,7 +36,7 @@ def test_a_drill_that_failed_says_why_first() -> None:
     failed = record_of(history(overrides=["objectives.rto_s=5"]), judgement(rto_s=5, reach_s=math.inf), "")
     text = summary_markdown(failed)
     assert "❌ FAIL" in text
-    assert "recovery time, failover: \\[238.0, infinity) misses the limit of 5 s" in text
+    assert "recovery time, failover: \\[238.0 lab s, infinity) misses the limit of 5 lab s" in text
     assert "it counts for no gate" in text
 
 
@@ -72,6 +72,10 @@ def test_properties_are_numbers_a_program_can_read() -> None:
     assert (told["drill.verdict"], told["drill.seconds"], told["drill.run"]) == ("PASS", "lab", "r1")
     open_ended = record_of(history(), judgement(reach_s=math.inf), "")
     assert dict(properties(open_ended, Path("x")))["drill.recovery_time.failover.high_s"] == "unbounded"
+    assert "drill.overrides" not in told
+    other = record(overrides=["--lab-speed 20 (the target: 10)", "objectives.rto_s=5"])
+    said = dict(properties(other, Path("x")))["drill.overrides"]
+    assert said == "--lab-speed 20 (the target: 10); objectives.rto_s=5"
     nothing = record_of(history(), conclude([Finding("recovery time, failover", Verdict.INVALID, "", 5.0)]), "")
     assert dict(properties(nothing, Path("x")))["drill.recovery_time.failover.high_s"] == "not measured"
 

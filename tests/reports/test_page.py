@@ -58,7 +58,14 @@ def test_page_is_rendered_from_the_folder_alone(tmp_path: Path) -> None:
     write_summary(folder, judgement(rto_s=5))
     text = render(folder).read_text()
     seen = " ".join(Balanced(text).texts)
-    for words in ("✗ FAIL", "misses the limit of 5 s", "LAB run", "detected", "pytest -m failover", "locust 2.47.0"):
+    for words in (
+        "✗ FAIL",
+        "misses the limit of 5 lab s",
+        "LAB run",
+        "detected",
+        "pytest -m failover",
+        "locust 2.47.0",
+    ):
         assert words in seen
     assert "<svg" in text
 
@@ -119,7 +126,7 @@ def test_hostile_evidence_stays_data() -> None:
     text = page(run(history=History(header(target_name=evil, **changes), marks, looks, asked)))
     assert len(re.findall("<script", text)) == 3
     data = json.loads(text.partition('id="run-data">')[2].partition("</script>")[0])
-    assert [band["label"] for band in data["bands"] if band["group"] == "stamps"] == [f"{evil} ({evil})"]
+    assert [band["label"] for band in data["bands"] if band["group"] == "stamps"] == [f"{evil}: {evil}"]
     assert "\x00" not in text
 
 
@@ -128,6 +135,26 @@ def test_rows_behind_a_finding_are_shown() -> None:
     rows = [{"account": "drill-7", "expected": 850.0, "balance": 1850.0, "duplicates": 1}]
     found = Finding("balances, failover", Verdict.FAIL, "1 account does not add up", data={"rows": rows})
     assert {"drill-7", "850.0", "1850.0"} <= set(Balanced(page(run(judgement=conclude([found])))).texts)
+
+
+def test_what_else_is_wrong_is_told_beside_the_verdict() -> None:
+    """A FAIL on a machine that did not hold the lab's speed says so at the top, before anyone believes it."""
+    slow = Finding("lab speed", Verdict.INVALID, "this machine did not hold the lab's speed 17 times")
+    failed = judgement(rto_s=5)
+    top = page(run(judgement=conclude([*failed.findings, slow]))).partition("<table")[0]
+    assert "INVALID: lab speed: this machine did not hold the lab&#x27;s speed 17 times" in top
+    assert page(run(judgement=failed)).partition("<table")[0].count("INVALID") == 0
+
+
+def test_first_lines_say_which_run_and_what_was_overridden() -> None:
+    """When, where, whose account, which release; and that a run which was set otherwise counts for no gate."""
+    text = page(run(history=history(overrides=["objectives.rto_s=5", "--lab-speed 20 (the target: 10)"])))
+    top = text.partition("Where the time went")[0]
+    assert "2026-01-01 00:00 UTC, run r20260101-01, account 111111111111" in top
+    assert "ap-northeast-1 (Tokyo) to ap-northeast-3 (Osaka), release not recorded" in top
+    assert "Overridden with --set: objectives.rto_s=5. The lab was set otherwise than the target says" in top
+    assert "it counts for no gate" in top
+    assert "counts for no gate" not in page(run())
 
 
 def test_what_to_type_comes_first() -> None:

@@ -23,7 +23,7 @@ def test_a_step_shows_its_lines_facts_and_doubts() -> None:
         3, "inject", "events.rule", "failover", 1, "injecting", (CALL,), (FACT,), (ARN,), 120.0, depends_on=(1, 2)
     )
     lines = told(step).splitlines()
-    start = lines.index("  3    BREAK     events.rule, at most 120 s  [injecting]")
+    start = lines.index("  3    BREAK     events.rule, at most 120 lab s  [injecting]")
     assert [line.strip() for line in lines[start + 1 : start + 5]] == [
         "on r in ap-northeast-3",
         "$ aws events enable-rule --name r --region ap-northeast-3 --endpoint-url http://lab",

@@ -54,7 +54,7 @@ def test_each_vantage_has_a_row_in_the_table() -> None:
     """Bounds, estimate, share and Region; what never recovered has no end, what is not known says so."""
     rows = [" ".join(line.split()) for line in table(seen()).splitlines()]
     assert "failover: write.settle [238.0, 243.0 lab s] 240.4 lab s 12.0% Osaka" in rows
-    assert "failover: reads, pinned clients [290.8, infinity) 0.0%" in rows
+    assert "failover: reads, pinned clients [290.8 lab s, infinity) 0.0%" in rows
     assert "failover: quorum of 2 not measured" in rows
 
 

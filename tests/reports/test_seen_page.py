@@ -54,7 +54,7 @@ def test_report_has_no_barriers(chromium: Chromium, missed: Path, width: int, da
 def test_first_screen_tells_what_matters(chromium: Chromium, missed: Path) -> None:
     """Verdict, why, objectives to scale and the step that took longest are on the first screen."""
     with chromium.open(missed.as_uri()) as tab:
-        for words in ("✗ FAIL", "misses the limit of 120 s", "recovery point, failover", "Longest: "):
+        for words in ("✗ FAIL", "misses the limit of 120 lab s", "recovery point, failover", "Longest: "):
             found = f"[...document.querySelectorAll('h1,p,td')].filter(e => e.textContent.includes('{words}'))"
             assert tab.run(f"{found}.some(e => e.getBoundingClientRect().bottom < innerHeight)"), words
 
@@ -78,6 +78,21 @@ def test_printed_report_has_the_picture(chromium: Chromium, missed: Path) -> Non
         assert tab.run("document.querySelector('.picture > svg').getBoundingClientRect().height") > 100
         assert tab.run("document.querySelector('.interactive').getBoundingClientRect().height") == 0
         assert tab.pdf().startswith(b"%PDF")
+
+
+def test_nothing_is_cut_off_on_paper(chromium: Chromium, tmp_path: Path) -> None:
+    """A table with long names, the stamps' too, is as wide as a sheet of A4 and no wider."""
+    stamps = tuple(
+        Event(wall(5), "signal", {"at": "2026-01-01T00:00:01.123456+00:00", "name": "M" * 48, "detail": "d" * 99})
+        for _ in range(3)
+    )
+    folder = write_folder(tmp_path / "run", replace(history(), events=(*history().events, *stamps)))
+    write_summary(folder, judgement(lost=3))
+    with chromium.open(render(folder).as_uri(), width=718) as tab:
+        tab.media("print")
+        tab.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
+        wide = "[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > innerWidth + 1)"
+        assert tab.run(f"{wide}.map(t => t.textContent.slice(0, 80))") == []
 
 
 def test_all_charts_zoom_together(chromium: Chromium, missed: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from drill.verdict import Interval
 from reports.run import Run
-from reports.split import said, split, steps_of
+from reports.split import later, said, split, steps_of
 from tests.reports.runs import STEPS, judgement, run
 
 
@@ -68,3 +68,13 @@ def test_window_without_steps_has_no_split() -> None:
     """Nothing is drawn where no step was seen."""
     assert split(of(steps=())) == ""
     assert "failback" not in split(of())
+
+
+def test_what_came_after_the_recovery_took_none_of_its_time() -> None:
+    """A store that nobody waited for is told below the steps, and is never the longest of them."""
+    found = of(steps=(*STEPS, ("failover: data promoted, catalog", Interval(400.0, 900.0), "harness clock")))
+    window = found.windows[0]
+    assert steps_of(found, window) == steps_of(of(), window)
+    assert later(found, window) == (("data promoted, catalog", Interval(400.0, 900.0)),)
+    assert "recovered: data promoted, catalog, [400.0, 900.0 lab s] from the onset." in split(found)
+    assert "Seen only" not in split(of())

@@ -20,8 +20,8 @@ def test_objective_limit_interval_and_verdict_stand_in_one_row() -> None:
 def test_never_recovered_is_an_open_interval() -> None:
     """A drill without recovery shows no upper bound and FAIL."""
     text = table(run(judgement=judgement(rto_s=5, reach_s=math.inf)))
-    assert "[238.0, infinity)" in text
-    assert "FAIL: recovery time, failover: [238.0, infinity) misses the limit of 5 s." in text
+    assert "[238.0 lab s, infinity)" in text
+    assert "FAIL: recovery time, failover: [238.0 lab s, infinity) misses the limit of 5 lab s." in text
 
 
 def test_lab_run_says_so_and_names_its_time() -> None:
@@ -103,7 +103,9 @@ def test_no_escape_sequence_reaches_the_terminal() -> None:
 
 def test_overrides_are_shown() -> None:
     """A run with --set options says which."""
-    assert "--set: objectives.rto_s=5" in table(run(history=history(overrides=["objectives.rto_s=5"])))
+    assert "--set: objectives.rto_s=5; it counts" in table(run(history=history(overrides=["objectives.rto_s=5"])))
+    lab = table(run(history=history(overrides=["--lab-speed 20 (the target: 10)"])))
+    assert "The lab was set otherwise than the target says: --lab-speed 20 (the target: 10); it counts" in lab
 
 
 def test_empty_run_has_a_table() -> None:

@@ -1,0 +1,67 @@
+"""`drill verify` tells another version's words from an edit, and never calls either agreement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from commands.main import main
+from drill.harness import COMMIT, SOURCE, this_harness
+from tests.reports.records import run_folder
+
+OLD = {"python": "3.11.7"}
+OTHER = {**this_harness(), SOURCE: "0123456789ab", COMMIT: "fedcba987654"}
+REWORDED = ("meets the limit", "is within the limit")
+FLATTERED = ('"PASS"', '"INCONCLUSIVE"')
+
+
+@pytest.mark.parametrize(
+    ("versions", "edit", "said"),
+    [
+        (OLD, REWORDED, "made by an earlier version of failover-drill, which did not write down which"),
+        (OLD, REWORDED, "Every verdict is the same"),
+        (OTHER, REWORDED, "(source 0123456789ab), this is failover-drill"),
+        (OTHER, REWORDED, "type: git checkout fedcba987654"),
+        (OTHER, FLATTERED, "Its verdicts are not those of this version (PASS)"),
+        (this_harness(), REWORDED, "verdict.json differ from what the evidence says: edited"),
+    ],
+)
+def test_a_verdict_that_differs_is_told_by_who_made_it(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    versions: dict[str, str],
+    edit: tuple[str, str],
+    said: str,
+) -> None:
+    """Another version's words are named as such, with how to get it; this version's own are an edit. Always 11."""
+    folder = run_folder(tmp_path / "run", versions=versions)
+    assert main(["verify", str(folder)]) == 0
+    path = folder / "verdict.json"
+    path.write_text(path.read_text().replace(*edit))
+    assert main(["verify", str(folder)]) == 11
+    assert said in capsys.readouterr().out
+
+
+def test_a_folder_of_a_newer_format_says_who_made_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It proves nothing here (11), and the sentence names the version that can read it."""
+    folder = run_folder(tmp_path / "run", versions=OTHER)
+    path = folder / "run.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2', 1))
+    assert main(["verify", str(folder)]) == 11
+    said = capsys.readouterr().err
+    assert "format 2, this version reads 1; it was made by failover-drill" in said
+    assert "git checkout fedcba987654" in said
+
+
+def test_who_claims_another_version_is_not_believed_with_a_broken_seal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The header is sealed too: a version that was written into it later excuses nothing."""
+    folder = run_folder(tmp_path / "run")
+    path = folder / "run.json"
+    path.write_text(path.read_text().replace(this_harness()[SOURCE], "0123456789ab"))
+    assert main(["verify", str(folder)]) == 11
+    said = capsys.readouterr().out
+    assert "run.json is not what it was" in said and "which is not what it was: " in said
+    assert "git checkout" not in said
