@@ -216,10 +216,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """After all fixtures: sweep what is outstanding, judge, and set the exit code of the worst verdict."""
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """After all fixtures: sweep what is outstanding, judge, and set the exit code of the worst verdict.
+
+    Also when pytest-html could not write its page (a full disk): it would keep everything after it from being done.
+    """
     shared = session.config.stash.get(KEY, None)
+    try:
+        yield
+    except OSError as error:
+        if shared is None:
+            raise
+        shared.problems.append(f"the session's page could not be written: {error}")
     if shared is None:
         return
     shared.finish()
