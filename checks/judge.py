@@ -25,6 +25,7 @@ from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.service_level import level_finding
 from checks.staying import staying_findings
 from checks.switch import switch_findings
 from checks.unprocessed import unprocessed_finding
@@ -128,6 +129,7 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     yield point_finding(history, measured, settings)
     open_s = unprocessed_finding(history, measured.window, measured.time, measured.problems, settings)
     yield from () if open_s is None else (open_s,)
+    yield from level_finding(history, measured.window, measured.problems, settings)
     yield from integrity_finding(history, measured.window, measured.point, measured.problems)
     if measured.point.balances is not None:
         yield balances_finding(history, measured, measured.point.balances)
