@@ -212,7 +212,8 @@ def _lost_finding(
     first = point.lost[0]
     lost = (
         f"{point.lost_writes} of {point.acknowledged} acknowledged writes lost (first {first.key}, id {first.id}: "
-        f"{first.state}), {point.lost_after_onset} of them acknowledged after the onset"
+        f"{first.state}), {point.lost_after_onset} of them sent after the onset, "
+        f"{point.lost_under_way} under way at it"
     )
     if point.lost_again:
         lost += f", {point.lost_again} of them seen settled by an earlier window"
