@@ -21,9 +21,9 @@ from drill.probes import NEW, PULSE
 from drill.service_level import ServiceLevel
 from drill.target import Regions, Timings
 from drill.target_checks import contradictions
-from drill.timeline import Observation, ObservationFile, Timeline
+from drill.timeline import Observation, ObservationFile, Timeline, load_history
 from drill.verdict import Finding, Verdict
-from tests.checks.histories import FAIL, OK, OSAKA, PEERS, TARGET, TOKYO, UNKNOWN, Story, good_failover
+from tests.checks.histories import FAIL, OK, OSAKA, PEERS, TARGET, TOKYO, UNKNOWN, Story, good_failover, write_folder
 
 LEVEL = Level(0.9, 0.3, 2.0)
 EVERY_S, SUSTAINED_S = 0.05, 5.0
@@ -256,6 +256,13 @@ def test_a_drill_that_gave_up_on_the_level_is_believed() -> None:
         FOUND: "FAIL",
         "evidence, failover": "PASS",
     }
+
+
+def test_the_level_is_judged_again_from_the_run_folder_alone(tmp_path: Path) -> None:
+    """What was declared is in the header, so whoever verifies the folder finds the same."""
+    history = pulses(levelled(), lambda s: 10 <= s < 250, slow=lambda s: 250 <= s < 260).history()
+    again = judge(load_history(write_folder(tmp_path / "run", history)))
+    assert [f for f in again.findings if f.name == FOUND] == [f for f in judge(history).findings if f.name == FOUND]
 
 
 def test_a_level_that_cannot_be_seen_is_refused() -> None:
