@@ -12,12 +12,12 @@ import math
 import pytest
 
 from checks.recovery_point import recovery_point
-from checks.recovery_time import Look, RecoveryTime, measure, recovery_time
+from checks.recovery_time import Look, RecoveryTime, looks_of, measure, recovery_time
 from checks.windows import settings_of, windows_of
 from drill.probes import NEW, PINNED, PULSE
 from drill.timeline import Observation
 from drill.verdict import Finding, Interval, Verdict, judge_interval
-from tests.checks.histories import FAIL, OK, TOKYO, Story
+from tests.checks.histories import FAIL, OK, TOKYO, UNKNOWN, Story
 
 GOOD_BEFORE = [Look(float(n), n + 0.5, True) for n in range(-3, 3)]
 BAD = [Look(float(n), n + 0.5, False) for n in (3, 4, 5)]
@@ -118,6 +118,45 @@ def test_a_pause_is_one_only_beyond_the_silence() -> None:
     last = [*GOOD_BEFORE, Look(6.0, 6.2, True), Look(14.5, 14.5, True)]
     hidden = told(last, silence_s=3.9).duration
     assert hidden is not None and (hidden.low_s, hidden.high_s) == (0.0, math.inf)
+
+
+def test_a_pause_of_exactly_the_silence_does_not_undo_a_recovery_and_a_longer_one_does() -> None:
+    """Good from 6.5 on with a pause of 4 s in it; the ground names both readings."""
+    after = [Look(s, s + 0.5, True) for s in (6.0, 7.0, 8.0, 12.0, 13.0, 14.0)]
+    assert told(GOOD_BEFORE + BAD + after, silence_s=4.0).recovered
+    broken = told(GOOD_BEFORE + BAD + after, silence_s=3.9)
+    grounds = ("last failure sent at 5.000", "first sustained good result at 6.500", "no sustained recovery")
+    assert broken.recovery == Interval(5.0, math.inf, grounds)
+
+
+def test_a_pause_that_ends_as_the_window_begins_is_none_of_it() -> None:
+    """The look at the very begin was answered: what was hidden before it belongs to nobody."""
+    looks = [Look(-3.0, -2.5, True), Look(0.0, 0.5, True), Look(1.0, 1.5, True), Look(2.0, 2.5, True)]
+    found = told([*looks, *BAD, *GOOD_AFTER], silence_s=2.5).duration
+    assert found is not None and found.high_s == 4.5
+    later = [dataclasses.replace(k, sent_s=k.sent_s + 0.1) if k.sent_s == 0 else k for k in looks]
+    longer = told([*later, *BAD, *GOOD_AFTER], silence_s=2.5).duration
+    assert longer is not None and longer.high_s > 4.5
+
+
+def test_a_good_look_elsewhere_sent_at_the_very_first_failure_is_still_of_the_time_before() -> None:
+    """Served from the old Region: health if it was sent by the first bad result, no recovery if sent after it."""
+    at_it, after_it = (Look(sent_s, 3.9, True, landed=False) for sent_s in (3.5, 3.6))
+    one = told([*GOOD_BEFORE, BAD[0], at_it, *GOOD_AFTER]).duration
+    other = told([*GOOD_BEFORE, BAD[0], after_it, *GOOD_AFTER]).duration
+    assert one is not None and one.high_s == 6.5 - 3.5
+    assert other is not None and other.high_s == 6.5 - 2.0
+
+
+def test_a_look_that_nobody_answered_is_silent() -> None:
+    """Only the detail of a timeout says so; UNKNOWN is no look at all."""
+    made = [Observation(1.0, 2.0, PULSE, NEW, FAIL, "", said) for said in ("timeout", "503")]
+    made += [Observation(0.0, 2.0, PULSE, NEW, UNKNOWN), Observation(0.5, 0.6, PULSE, NEW, OK, "127.0.0.1")]
+    assert looks_of(made, lambda peer: peer == "127.0.0.1") == [
+        Look(0.5, 0.6, True),
+        Look(1.0, 2.0, False, landed=False, silent=True),
+        Look(1.0, 2.0, False, landed=False),
+    ]
 
 
 def test_the_recovery_is_sustained_by_a_result_exactly_at_its_time() -> None:
