@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from checks.conditions import Served
 from checks.judge import judge
 from checks.recovery_time import Look
-from checks.service_level import NAME, Level, hiding_s, measure_level
+from checks.service_level import NAME, Level, blind_in, hiding_s, measure_level
 from checks.windows import Places
 from drill.clock import FakeClock
 from drill.probes import NEW, PULSE
@@ -272,3 +272,23 @@ def test_a_level_that_cannot_be_seen_is_refused() -> None:
     assert "service_level.window_s is 40" in told
     level = levels.model_copy(update={"window_s": 30.0})
     assert not list(contradictions({"kind": "aws", "service_level": level, "timings": timings}))
+
+
+def test_a_stretch_is_told_to_the_look() -> None:
+    """Looks each second, six to a window of 5 s; three failures from 10 on are below a ratio of 0.8 from 11 to 16."""
+    each = [Look(float(s), s + 0.1, s not in (10, 11, 12)) for s in range(-10, 40)]
+    found = measure_level(each, Level(0.8, 0.3, 5.0), (0.0, 39.5), 8.0, 5.5)
+    assert found.duration is not None
+    # at least from the result at 10.1 to the send at 12; at most from the look at 5 to the result at 17.1
+    assert (found.duration.low_s, found.duration.high_s) == pytest.approx((1.9, 12.1))
+    assert found.duration.basis == ("40 quick looks, 1 stretches below the level",)
+    assert Level(0.8, 0.25, 5.0).well(Look(0.0, 0.25, True))
+    assert not Level(0.8, 0.25, 5.0).well(Look(0.0, 0.26, True))
+
+
+def test_only_a_blindness_that_a_gentle_schedule_has_not_counts() -> None:
+    """Half a second between gentle looks: two seconds without a look are blind, a millisecond late is not."""
+    seen = [Observation(at_s, to_s, PULSE, NEW, UNKNOWN) for at_s, to_s in ((5.0, 7.0), (9.0, 9.5), (9.5, 9.6))]
+    seen.append(Observation(20.0, 30.0, PULSE, NEW, FAIL))
+    assert blind_in(seen, 0.5) == [(5.0, 7.0)]
+    assert hiding_s(0.5) == 2.75

@@ -12,7 +12,7 @@ import math
 import pytest
 
 from checks.recovery_point import recovery_point
-from checks.recovery_time import Look, RecoveryTime, looks_of, measure, recovery_time
+from checks.recovery_time import Look, RecoveryTime, looks_of, measure, outages, recovery_time, widest_gap_s
 from checks.windows import settings_of, windows_of
 from drill.probes import NEW, PINNED, PULSE
 from drill.timeline import Observation
@@ -210,6 +210,29 @@ def test_target_seconds_are_told_of_every_field() -> None:
     assert (found.widest_gap_s, found.failures, found.successes) == (pytest.approx(92.5), 45, 25)
     assert found.unavailable is not None
     assert (found.unavailable.low_s, found.unavailable.high_s) == pytest.approx((87.5, 92.5))
+
+
+def test_two_outages_are_told_apart_each_with_its_own_bounds() -> None:
+    """Three failures, a long good stretch, two failures: each failure belongs to the spell that it lies in."""
+    bads = [*BAD, Look(20.0, 20.5, False), Look(21.0, 21.5, False)]
+    goods = [Look(float(n), n + 0.5, True) for n in (*range(-3, 3), *range(6, 20), *range(22, 40))]
+    found = [(o.onset.low_s, o.onset.high_s, o.recovery.low_s, o.recovery.high_s) for o in outages(goods, bads, 5.0)]
+    assert found == [(2.0, 3.5, 5.0, 6.5), (19.0, 20.5, 21.0, 22.5)]
+
+
+@pytest.mark.parametrize(
+    ("looks", "gap_s"),
+    [
+        ([Look(1.0, 1.5, True), Look(5.0, 5.5, True)], 4.5),
+        ([Look(-20.0, -19.5, True), Look(-1.0, -0.5, True), Look(1.0, 1.5, True), Look(5.9, 6.0, True)], 5.0),
+        ([Look(-5.0, -4.5, True), Look(-1.0, 0.0, True), Look(0.5, 1.0, True), Look(2.0, 6.0, True)], 5.5),
+        ([Look(-5.0, -4.5, True), Look(-1.0, 0.0, True), Look(0.5, 0.6, True), Look(4.0, 4.1, True)], 3.6),
+        ([Look(-3.0, -2.9, True), Look(7.0, 7.1, True)], 9.0),
+    ],
+)
+def test_the_widest_gap_touches_the_window_and_lies_between_good_looks(looks: list[Look], gap_s: float) -> None:
+    """From a send to the next result, or to the end; what lies before the window, or only meets its begin, is not."""
+    assert widest_gap_s(looks, 0.0, 6.0) == pytest.approx(gap_s)
 
 
 # -- recovery point
