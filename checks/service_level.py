@@ -222,10 +222,11 @@ def level_finding(history: History, window: Window, problems: Sequence[str], set
     if why or duration is None or limit_s is None:
         yield Finding(name, Verdict.INVALID, f"proves nothing: {'; '.join(why)}", limit_s, duration, data=data)
         return
-    judged = judge_interval(name, duration, limit_s, "raise probing.quick_hz, or repeat the drill")
+    advice = "raise probing.quick_hz, or repeat the drill"
+    judged = judge_interval(name, duration, limit_s, advice, settings.unit)
     level = (
         f"at least {declared.success_ratio:.1%} served within {declared.latency_wall_s:g} s (wall), "
-        f"over {declared.window_s:g} s"
+        f"over {declared.window_s:g} {settings.unit}"
     )
     reason = f"{level}: {'' if found.held else 'not held again in the window; '}badly served for {judged.reason}"
     yield Finding(name, judged.verdict, reason, limit_s, duration, judged.advice, data)

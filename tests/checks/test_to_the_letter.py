@@ -319,4 +319,4 @@ def test_an_interval_keeps_what_it_rests_on() -> None:
     earlier, later = Interval(1.0, 2.0, ("a",)), Interval(5.0, math.inf, ("b",))
     assert later.minus(earlier) == Interval(3.0, math.inf, ("a", "b"))
     assert earlier.scaled(10) == Interval(10.0, 20.0, ("a",))
-    assert (str(later), str(earlier)) == ("[5.0, infinity)", "[1.0, 2.0 s]")
+    assert (str(later), str(earlier)) == ("[5.0 s, infinity)", "[1.0, 2.0 s]")
