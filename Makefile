@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: help setup drill test test-long bench lint lock clean
+.PHONY: help setup drill test test-long bench mutants lint lock clean
 
 help:
 	@echo "make drill   set up, then the headline drill of each system in the embedded lab (ARGS='--target core-banking')"
 	@echo "make test    set up, then pass the harness's own tests (ARGS='tests/lab -x')"
 	@echo "make bench   set up, then measure: accuracy, costs, written data, other tools (20 minutes; nothing else beside it)"
 	@echo "make test-long   set up, then the whole drills that are left out of make test for their time"
+	@echo "make mutants     set up, then mistakes planted in the code that measures and judges: which do its tests notice? (hours)"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make setup   .venv from the hash-pinned requirements.lock"
 	@echo "make lock    write requirements.lock anew from pyproject.toml (needs uv)"
@@ -50,6 +51,9 @@ bench: setup
 	@test -x .venv-bench/bin/chaos || { $(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install --quiet -r benchmarks/requirements.txt; } || true
 	@$(BIN)/python -m benchmarks.side_by_side $$(test -x .venv-bench/bin/chaos && echo --chaos .venv-bench/bin/chaos)
 	@$(BIN)/drill calibrate --outages 1000
+
+mutants: setup
+	@$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

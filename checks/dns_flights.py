@@ -2,8 +2,9 @@
 
 Each look is one datagram, asked once, matched to its answer by id and question. What an answer says is kept apart:
 addresses (OK when they are the expected ones, or any when none are expected), NXDOMAIN and NODATA (FAIL: there is no
-address), SERVFAIL, REFUSED and no answer in time (UNKNOWN for a name; where `silence_fails` is set, FAIL: a user gets
-nothing either way). An answer that is cut off (TC) has no meaning here and is UNKNOWN.
+address), SERVFAIL and REFUSED (UNKNOWN for a name; where `silence_fails` is set, FAIL: a user gets nothing either
+way). No answer in time is FAIL, except where only the name is asked about (`silence`). An answer that is cut off (TC)
+has no meaning here and is UNKNOWN.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class DnsServer:
     """One server and the looks that wait for it. Belongs to one loop, which `begin` of its aims hands over."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         self._sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._sock.connect((host, port))
@@ -146,7 +148,8 @@ class DnsServer:
 class DnsAim:
     """One name at one server. See checks.flights.Aim.
 
-    good: the addresses that are right, () for any; silence_fails: whether no usable answer is a failure.
+    good: the addresses that are right, () for any; silence_fails: whether no usable answer is a failure; silence: the
+    outcome of a look that nobody answered in time.
     """
 
     probe: str
@@ -159,6 +162,7 @@ class DnsAim:
     recursive: bool = True
     good: tuple[str, ...] = ()
     silence_fails: bool = False
+    silence: int = FAIL
     offset_s: float = 0.0
     wire: bytes = field(init=False)
 
@@ -185,7 +189,7 @@ class DnsFlight(Flight):
 
     def __init__(self, aim: DnsAim, sent_s: float, loop: Loop) -> None:
         super().__init__(aim, sent_s)
-        self.loop, self.number = loop, -1
+        self.loop, self.number, self.silence = loop, -1, aim.silence
         loop.flew(self)
 
     def answered(self, reply: Reply | None, extra: Ancillary) -> None:

@@ -25,6 +25,8 @@ from drill.clock import arrived_s
 OK, FAIL, UNKNOWN = 0, 1, 2
 """Indexes into drill.observations.OUTCOMES."""
 MOST_IN_THE_AIR = 4096
+MISSED, CROWDED, AT_THE_END = "missed its schedule", "too many looks in the air", "in the air at the end"
+"""The details of looks that are UNKNOWN for a reason of our own: they say nothing about whoever was to answer."""
 LONGEST_WAIT_S = 0.05
 GATHER_S = 0.0003
 """On a dense schedule an answer waits so long for others, and a turn of the loop serves them all: their stamps are
@@ -68,14 +70,15 @@ class Aim(Protocol):
 
 
 class Flight:
-    """A look in the air. deadline_s: by the time that the loop has really run; over: it has ended."""
+    """A look in the air. deadline_s: by the time that the loop has really run; over: it has ended; silence: what no
+    answer in time means."""
 
-    __slots__ = ("aim", "deadline_s", "over", "sent_s", "value")
+    __slots__ = ("aim", "deadline_s", "over", "sent_s", "silence", "value")
 
     def __init__(self, aim: Aim, sent_s: float, value: str = "") -> None:
         self.aim, self.sent_s, self.value = aim, sent_s, value
         self.deadline_s = sent_s + aim.deadline_s
-        self.over = False
+        self.over, self.silence = False, FAIL
 
     def gone(self) -> None:
         """Its deadline passed or the loop ends: let go of what it holds."""
@@ -160,12 +163,12 @@ class Loop:
         overdue = int((now_s - slot_s) / interval_s)
         if overdue:
             missed = Missed(slot_s, now_s, overdue)
-            self._sink.put(slot_s, now_s, aim.probe, aim.vantage, UNKNOWN, "", "missed its schedule")
+            self._sink.put(slot_s, now_s, aim.probe, aim.vantage, UNKNOWN, "", MISSED)
             slot_s += missed.slots * interval_s
         if self.lateness_s is not None:
             self.lateness_s.append(now_s - slot_s + overdue * interval_s)
         if self._count >= MOST_IN_THE_AIR:
-            self._sink.put(now_s, self.now(), aim.probe, aim.vantage, UNKNOWN, "", "too many looks in the air")
+            self._sink.put(now_s, self.now(), aim.probe, aim.vantage, UNKNOWN, "", CROWDED)
         else:
             aim.begin(self, now_s)
         return slot_s + interval_s
@@ -212,13 +215,13 @@ class Loop:
             while air and (air[0].over or air[0].deadline_s <= now_s):
                 flight = air.popleft()
                 if not flight.over:
-                    self.ended(flight, FAIL, "timeout")
+                    self.ended(flight, flight.silence, "timeout")
                     flight.gone()
 
     def _land(self) -> None:
         for air in self._air.values():
             for flight in air:
                 if not flight.over:
-                    self.ended(flight, UNKNOWN, "in the air at the end")
+                    self.ended(flight, UNKNOWN, AT_THE_END)
                     flight.gone()
         self._epoll.close()

@@ -101,8 +101,11 @@ class HttpFlight(Flight):
         error = sock.connect_ex((self.value, self.aim.port))
         if error not in (0, errno.EINPROGRESS):
             self._failed(OSError(error, ""))
-            return
-        self.send()
+        elif error and self.aim.tls is not None:
+            # ssl makes nothing of a socket that is still connecting, and closes it.
+            self._loop.watch(sock.fileno(), OUT, self._writable)
+        else:
+            self.send()
 
     def send(self) -> None:
         """Send the request, or ask to be told when that is possible."""
@@ -152,7 +155,7 @@ class HttpFlight(Flight):
                 data, extra, _, _ = self._sock.recvmsg(16384, 64)
             else:
                 data = self._sock.recv(16384)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError as error:
             self._failed(error)
@@ -173,7 +176,7 @@ class HttpFlight(Flight):
         refused = error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
         what = "refused" if refused and not self._reused else "reset"
         if isinstance(error, ssl.SSLError):
-            what = "protocol: tls"
+            what = f"protocol: tls: {_tls_reason(error)}"
         if error.errno in (errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE):
             what = f"prober: {errno.errorcode[error.errno]}"
         self._over(FAIL, what, keep=False)
@@ -200,6 +203,13 @@ class HttpFlight(Flight):
             self._sock.close()
             if self.aim.kept:
                 self.aim.broke()
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    """What is wrong with the handshake or the certificate, in the library's words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return error.reason or type(error).__name__
 
 
 def _reply(data: bytes, at_end: bool) -> tuple[bool, int, bool]:

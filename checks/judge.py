@@ -25,6 +25,7 @@ from checks.recovery_point import RecoveryPoint, recovery_point
 from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
+from checks.service_level import level_finding
 from checks.staying import staying_findings
 from checks.switch import switch_findings
 from checks.unprocessed import unprocessed_finding
@@ -128,6 +129,7 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     yield point_finding(history, measured, settings)
     open_s = unprocessed_finding(history, measured.window, measured.time, measured.problems, settings)
     yield from () if open_s is None else (open_s,)
+    yield from level_finding(history, measured.window, measured.problems, settings)
     yield from integrity_finding(history, measured.window, measured.point, measured.problems)
     if measured.point.balances is not None:
         yield balances_finding(history, measured, measured.point.balances)
@@ -210,7 +212,8 @@ def _lost_finding(
     first = point.lost[0]
     lost = (
         f"{point.lost_writes} of {point.acknowledged} acknowledged writes lost (first {first.key}, id {first.id}: "
-        f"{first.state}), {point.lost_after_onset} of them acknowledged after the onset"
+        f"{first.state}), {point.lost_after_onset} of them sent after the onset, "
+        f"{point.lost_under_way} under way at it"
     )
     if point.lost_again:
         lost += f", {point.lost_again} of them seen settled by an earlier window"

@@ -15,10 +15,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from checks.flights import AT_THE_END, CROWDED, MISSED
 from checks.windows import Settings, Window
+from drill.probes import DNS
 from drill.timeline import History, Observation, Outcome
 
 AUTHORITATIVE = "authoritative"
+OUR_OWN = (MISSED, CROWDED, AT_THE_END)
+"""Looks that were not made, or not to their end, are no silence of the server."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +57,12 @@ class Server:
 def servers_of(history: History, window: Window, settings: Settings, ttl_s: float) -> tuple[Server, ...]:
     """Every server that was asked in this window. ttl_s: what clients are promised, target seconds."""
     looks: dict[str, list[Observation]] = {}
-    for look in history.of("dns"):
-        if look.done_s <= window.end_s and look.sent_s >= window.begin_s - settings.wall_s(2 * ttl_s):
+    for look in history.of(DNS):
+        if (
+            look.detail not in OUR_OWN
+            and look.done_s <= window.end_s
+            and look.sent_s >= window.begin_s - settings.wall_s(2 * ttl_s)
+        ):
             looks.setdefault(look.vantage, []).append(look)
     moves = {name: _moved(rows, window, settings) for name, rows in looks.items()}
     switched_s = _switched_by_s(moves) if _one_for_all(looks.values(), window, settings) else None

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from checks.recovery_time import RecoveryTime
+from checks.service_level import badly_served
 from checks.windows import FAILBACK, FAILOVER, TIMEOUT_FLOOR_S, Places, Settings, Window
 from drill.timeline import Event, History, Observation, Outcome, Request
 
@@ -263,11 +264,17 @@ def marks_agree(history: History, window: Window, settings: Settings, measured: 
         return
     if window.reason == "recovered" and not measured.recovered:
         yield "the drill took its clients for recovered, and the evidence shows no sustained recovery"
-    if window.reason == "timeout" and measured.recovered:
+    if window.reason == "timeout" and measured.recovered and not _below_level(history, window, settings):
         yield "the drill gave up waiting, and the evidence shows a sustained recovery"
     if measured.recovery and window.settled_by_s < measured.recovery.high_s < math.inf:
         late_s = measured.recovery.high_s - window.settled_by_s
         yield f"clients recovered {late_s:.3f} s (wall) after the instant that the drill took for the recovery"
+
+
+def _below_level(history: History, window: Window, settings: Settings) -> bool:
+    """Whether a declared service level was not held again: then the drill was right to go on waiting."""
+    served = badly_served(history, window, settings)
+    return served is not None and not served.held
 
 
 def one_run(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:

@@ -3,7 +3,8 @@
 `python -m checks.prober CONFIG.json` (keys: folder, target, speed, run_id, worker). An open loop on an absolute
 schedule: a slow answer never delays the next probe, so an outage cannot thin out the evidence of itself. Each
 probe is a client of its own: synthetic account, fresh connections, no retry. Resolution is shared, through one
-cache that honours the TTL, as on one client machine. The same process asks the DNS servers (checks/dns_watch.py).
+cache that honours the TTL, as on one client machine. Where the machine's own resolver is a vantage, the same process
+asks it (checks/dns_watch.py).
 
 Two observations per probe: "write.accept" (the POST) and "write.settle" (the same write, until it was read back
 settled, or the first thing that went wrong). value: the peer address; where that lies, the Region's CIDRs tell.
@@ -227,7 +228,7 @@ def run(config: dict[str, Any], stop: threading.Event) -> list[str]:
     prober = Prober(target, str(config["run_id"]), _writer(target, folder, clock), file, clock)
     # The files stay open: threads that are still in a request end with the process, and must not meet a closed,
     # or worse a reused, descriptor.
-    dns_watch.start(target, clock, stop, file.add)
+    dns_watch.start(target, clock, stop, file.add, OpenWindow(folder).open)
     pace, windows = prober.pace, OpenWindow(folder)
 
     def interval_s() -> float:

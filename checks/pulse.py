@@ -1,9 +1,10 @@
 """The quick witness: `python -m checks.pulse CONFIG.json`, a process that does nothing else.
 
 With `aims` in its config (calibration, benchmarks) it looks at those until it is told to end. With a `target` it
-follows a drill: it looks at the target's quick path as two kinds of client, "new clients" (a connection for each
-look) and "pinned clients" (connections kept since before the fault), gently while nothing is expected and quickly
-while a window of the drill is open (it reads the drill's own marks), never faster than the target allows.
+follows a drill: it asks the target's DNS servers, and looks at its quick path as two kinds of client, "new clients"
+(a connection for each look) and "pinned clients" (connections kept since before the fault), gently while nothing is
+expected and quickly while a window of the drill is open (it reads the drill's own marks), never faster than the
+target allows.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from checks import dns_watch
 from checks.dns_flights import DnsAim, DnsServer
 from checks.flights import Aim, Loop
 from checks.http_flights import HttpAim, Resolve
@@ -99,7 +101,13 @@ def _planned(one: dict[str, Any], number: int, servers: dict[tuple[str, int], Dn
 
 
 def target_aims(target: Target, run_id: str, clock: SystemClock, stop: threading.Event) -> list[Aim]:
-    """What a drill of `target` looks at: its quick path, as two kinds of client."""
+    """What a drill of `target` looks at: its DNS servers, and its quick path (if it speaks HTTP) as two kinds of
+    client."""
+    names: list[Aim] = list(dns_watch.aims(target, clock.speed))
+    return names if target.writes.protocol == "sql" else [*names, *_quick_path(target, run_id, clock, stop)]
+
+
+def _quick_path(target: Target, run_id: str, clock: SystemClock, stop: threading.Event) -> list[HttpAim]:
     probing, url = target.probing, urlsplit(target.endpoint)
     host = url.hostname or ""
     port = target.connection.http_port or url.port or (443 if url.scheme == "https" else 80)

@@ -94,6 +94,9 @@ class RecoveryPoint:
     unknown: int
     lost: tuple[LostWrite, ...] = ()
     lost_after_onset: int = 0
+    lost_under_way: int = 0
+    """Lost, sent before the onset's latest instant and acknowledged after it: nobody knows on which side of the onset
+    the system accepted them."""
     balances: Balances | None = None
     lost_again: int = 0
     turned_up: int | None = None
@@ -183,6 +186,7 @@ def recovery_point(
         unknown=_writes(rows, NOT_KNOWN),
         lost=named,
         lost_after_onset=len({w.key for w in named if w.after_onset}),
+        lost_under_way=len({w.key for w in named if not w.after_onset and w.acked_monotonic_s > instant.high_s}),
         balances=balances,
         lost_again=len({w.key for w in named if w.lost_again}),
         turned_up=turned_up,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from drill.errors import Invalid
 from drill.probing import Probing
+from drill.service_level import ServiceLevel
 from drill.target import Regions, Timings
 from drill.timeline import Event, History
 from drill.verdict import unit_of
@@ -72,6 +73,7 @@ class Settings:
     probing: Probing
     unit: str = "s"
     """What a target second of this run is called."""
+    service_level: ServiceLevel | None = None
 
     def wall_s(self, target_s: float) -> float:
         """Target seconds as wall seconds of this run."""
@@ -107,6 +109,8 @@ def settings_of(history: History) -> Settings:
         timings = Timings.model_validate(header.get("timings") or target.get("timings") or {})
         objectives = _numbers(header.get("objectives") or target.get("objectives") or {})
         probing = Probing.model_validate(target.get("probing") or {})
+        level = target.get("service_level")
+        service_level = None if level is None else ServiceLevel.model_validate(level)
         load_timeout_s = float((target.get("load") or {}).get("timeout_s", 3.0))
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         why = " ".join(str(error).split())
@@ -114,7 +118,7 @@ def settings_of(history: History) -> Settings:
     if not (math.isfinite(speed) and speed > 0):
         raise Invalid(f"run.json: speed is {speed}, expected a number above 0")
     unit = unit_of(header.get("target_kind"))
-    return Settings(speed, timings, objectives, Places(regions), load_timeout_s, probing, unit)
+    return Settings(speed, timings, objectives, Places(regions), load_timeout_s, probing, unit, service_level)
 
 
 def _numbers(table: dict[str, Any]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from commands.run_folder import Scenario
-from commands.running import LOAD, witnesses_of
+from commands.running import LOAD, WITNESSES
 from commands.world import World
 from drill.errors import DrillError, Refused, UsageError
 from drill.plan import Plan
@@ -80,9 +80,7 @@ class Plans:
 
     def begin(self, scenario: Scenario, world: World) -> Planned:
         """A walk through one scenario."""
-        drill = PlanningDrill(
-            world.target, ReadOnlyAws(world.aws), world.clock, witnesses=witnesses_of(world.target), load=LOAD
-        )
+        drill = PlanningDrill(world.target, ReadOnlyAws(world.aws), world.clock, witnesses=WITNESSES, load=LOAD)
         planned = Planned(scenario, drill)
         self.made.append(planned)
         return planned

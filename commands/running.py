@@ -31,7 +31,6 @@ from drill.journal import Entry, Journal, Unreadable
 from drill.reach import Reach
 from drill.rehearsal import Rehearsal
 from drill.stamps import CLOCK
-from drill.target import Target
 from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
 from drill.verdict import Finding, Judgement, Verdict, conclude
 from reports.page import render
@@ -42,16 +41,9 @@ WITNESSES = (
     Instrument("pulse", "checks.pulse"),
     Instrument("signals", "checks.signals"),
 )
-HTTP_WITNESSES = ("pulse",)
-"""Those that look at what only a target of HTTP has."""
 LOAD = (Instrument("load-0", "loadgen.run"),)
 CLOCK_DOUBT_S = 1.0
 """How far this host's date may be from AWS's, when it is kept by NTP (seconds)."""
-
-
-def witnesses_of(target: Target) -> tuple[Instrument, ...]:
-    """The witnesses that have something to look at."""
-    return tuple(w for w in WITNESSES if target.writes.protocol != "sql" or w.name not in HTTP_WITNESSES)
 
 
 class Run:
@@ -105,7 +97,7 @@ class Run:
             timeline=self.timeline,
             journal=self.journal,
             run_id=run_id,
-            witnesses=witnesses_of(world.target),
+            witnesses=WITNESSES,
             load=LOAD,
             read_back=self._read_back,
             interrupts=interrupts,

@@ -10,6 +10,8 @@ PULSE = "pulse"
 """Many quick looks at the target's quick path (checks/pulse.py)."""
 NEW, PINNED = "new clients", "pinned clients"
 """Its vantages: a connection for each look, and connections kept since before."""
+DNS = "dns"
+"""What a DNS server answers for the target's name; each server is a vantage (checks/dns_watch.py)."""
 SERVED = frozenset({WRITE, READ})
 """A run has observations of one of these, never of both."""
 

@@ -10,8 +10,9 @@ class Probing(BaseModel):
 
     gentle_hz: looks a second per vantage while nothing is expected; quick_hz: the most there may be, used from just
     before an injection until recovery is sustained; write_hz: the same for write probes, each of which is a real
-    write (None: never quicker than timings.probe_interval_s); path, good: what is looked at, and the statuses that
-    say it is well. Without a path it is the read of a write that nobody made, which must be answered "absent".
+    write (None: never quicker than timings.probe_interval_s); names_hz: the most questions a second that one DNS
+    server is asked, in the same stretch (else one a target second); path, good: what is looked at, and the statuses
+    that say it is well. Without a path it is the read of a write that nobody made, which must be answered "absent".
     needed_by_writes: whether a write needs what the look needs (the same entrance, the same service), so that a
     failed look is also a failure for whoever writes.
     degraded_share, degraded_wall_s, degraded_window_s: users are badly served while fewer than this share of the
@@ -23,6 +24,7 @@ class Probing(BaseModel):
     gentle_hz: float = Field(default=2.0, gt=0, le=1000)
     quick_hz: float = Field(default=10.0, gt=0, le=1000)
     write_hz: float | None = Field(default=None, gt=0, le=100)
+    names_hz: float = Field(default=10.0, gt=0, le=1000)
     path: str | None = Field(default=None, pattern=r"^/[\x21-\x7e]*$")
     good: tuple[int, ...] = ()
     needed_by_writes: bool = True

@@ -72,7 +72,7 @@ def query(server: str, name: str, timeout_wall_s: float, clock: Clock | None = N
     for what the network does: see `Answer.rcode`. ValueError when `server` or `name` is malformed.
     """
     clock = clock or SystemClock()
-    host, port = _host_port(server)
+    host, port = host_port(server)
     message = dns.message.make_query(name, dns.rdatatype.A)
     asked_s = clock.monotonic_s()
     try:
@@ -85,7 +85,8 @@ def query(server: str, name: str, timeout_wall_s: float, clock: Clock | None = N
     return Answer(name, addresses, ttl_s, asked_s, clock.monotonic_s(), rcode, server)
 
 
-def _host_port(server: str) -> tuple[str, int]:
+def host_port(server: str) -> tuple[str, int]:
+    """The parts of "host:port" (an IPv6 address in brackets). ValueError when it is malformed."""
     host, colon, port = server.rpartition(":")
     if not colon or not port.isdigit():
         raise ValueError(f"DNS server {server!r}: expected host:port, for example 127.0.0.1:53")

@@ -29,6 +29,7 @@ from drill.ip_ranges import take_ip_ranges
 from drill.probing import Probing
 from drill.redact import redacted
 from drill.safety import Access, Safety
+from drill.service_level import ServiceLevel
 from drill.sign_on import SignOn
 from drill.target_checks import contradictions, valid_tables
 from drill.target_tables import (
@@ -104,6 +105,8 @@ class Target(_Table):
     objectives: Objectives
     timings: Timings = Timings()
     probing: Probing = Probing()
+    service_level: ServiceLevel | None = None
+    """Recovery is judged by it too, where there is one."""
     blast_radius: BlastRadius
     safety: Safety = Safety()
     access: Access = Access()

@@ -12,6 +12,7 @@ from pydantic import (
 
 from drill.limits import Limits
 from drill.safety import Access, Safety
+from drill.service_level import ServiceLevel
 from drill.sign_on import SignOn
 from drill.target_tables import Objectives, Regions, Timings
 from drill.write_path import Load, WritePath
@@ -46,11 +47,26 @@ def contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
             f"safety.lease_wall_s is {safety.lease_wall_s:g}: one call to a Region that does not answer may take "
             f"{Limits().worst_call_s:g} s, and a drill that waits for it must not be taken for hung"
         )
+    yield from _unseen_level(tables)
     yield from _misplaced_secrets(kind, tables)
     regions, endpoints = tables.get("regions"), tables.get("regional_endpoints")
     if regions and isinstance(endpoints, Mapping):
         for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
             yield f"regional_endpoints has no entry for {region}"
+
+
+def _unseen_level(tables: Mapping[str, Any]) -> Iterable[str]:
+    """A service level that no look can tell."""
+    level, timings, writes = tables.get("service_level"), tables.get("timings"), tables.get("writes")
+    if not isinstance(level, ServiceLevel):
+        return
+    if timings and level.window_s > timings.sustained_s:
+        yield (
+            f"service_level.window_s is {level.window_s:g}: longer than timings.sustained_s "
+            f"({timings.sustained_s:g}), so the drill would end before the level can be seen to be held again"
+        )
+    if writes and writes.protocol == "sql":
+        yield "service_level is taken from quick looks over HTTP, of which a target that speaks SQL has none"
 
 
 def _misplaced_secrets(kind: object, tables: Mapping[str, Any]) -> Iterable[str]:
@@ -72,6 +88,8 @@ def valid_tables(raw: Mapping[str, Any]) -> dict[str, Any]:
         "regions": Regions,
         "safety": Safety,
     }
+    if "service_level" in raw:
+        models["service_level"] = ServiceLevel
     found = {key: raw.get(key) for key in ("kind", "lab", "regional_endpoints", "resources", "access")}
     for name, model in models.items():
         with contextlib.suppress(ValidationError):

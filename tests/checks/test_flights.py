@@ -26,7 +26,7 @@ from checks.pulse import http_request
 from drill.child import Child
 from drill.clock import SystemClock
 from drill.observations import OUTCOMES, Observation, Outcome, read_logs
-from drill.probes import NEW, PINNED
+from drill.probes import DNS, NEW, PINNED, PULSE
 from tests.checks.worlds import eventually, two_regions, witness
 from tests.loadgen.loopback import Zone, answer, dns_server, http_server
 
@@ -202,19 +202,23 @@ def test_a_witness_that_was_stopped_is_blind_and_says_so(tmp_path: Path) -> None
 def test_it_is_quick_while_a_window_is_open_and_gentle_otherwise(tmp_path: Path) -> None:
     """The drill's own marks set the pace, and the target the most there may be."""
     with two_regions() as world:
-        probing = world.target.probing.model_copy(update={"gentle_hz": 4.0, "quick_hz": 50.0})
+        probing = world.target.probing.model_copy(update={"gentle_hz": 4.0, "quick_hz": 50.0, "names_hz": 50.0})
         target = world.target.model_copy(update={"probing": probing})
         events, path = tmp_path / "events.jsonl", tmp_path / "obs-pulse.bin"
+
+        def pulses() -> list[Observation]:
+            return [o for o in read_logs([path]) if o.probe == PULSE]
+
         with witness("checks.pulse", "pulse", target, tmp_path):
-            eventually(lambda: path.exists() and len(read_logs([path])) >= 4)
+            eventually(lambda: path.exists() and len(pulses()) >= 4)
             begun_s = time.monotonic()
             events.write_text(json.dumps({"name": "window.begin", "at_s": 1.0}) + "\n")
-            eventually(lambda: len([o for o in read_logs([path]) if o.sent_s > begun_s]) >= 60)
+            eventually(lambda: len([o for o in pulses() if o.sent_s > begun_s]) >= 60)
             with events.open("a") as file:
                 file.write(json.dumps({"name": "window.end", "at_s": 2.0}) + "\n")
             ended_s = time.monotonic() + 0.2
-            eventually(lambda: len([o for o in read_logs([path]) if o.sent_s > ended_s]) >= 4)
-        looks = read_logs([path])
+            eventually(lambda: len([o for o in pulses() if o.sent_s > ended_s]) >= 4)
+        looks, names = pulses(), [o for o in read_logs([path]) if o.probe == DNS]
     assert all(o.outcome is Outcome.OK for o in looks if "end" not in o.detail), {o.detail for o in looks}
     assert {o.vantage for o in looks} == {NEW, PINNED}
     assert {o.value for o in looks if o.value} == {world.tokyo.host}
@@ -224,6 +228,11 @@ def test_it_is_quick_while_a_window_is_open_and_gentle_otherwise(tmp_path: Path)
     assert min(gentle) > 0.15
     assert quick[len(quick) // 2] == pytest.approx(0.02, rel=0.5)
     assert min(quick) > 0.005
+    one = [o.sent_s for o in names if o.vantage == "authoritative" and o.outcome is Outcome.OK]
+    quick = sorted(b - a for a, b in pairwise(one) if begun_s + 0.3 < a and b < ended_s - 0.2)
+    assert {o.vantage for o in names} == {"authoritative", "resolver:ap-northeast-1", "resolver:ap-northeast-3"}
+    assert min(b - a for a, b in pairwise(one) if b < begun_s or a > ended_s) > 0.05
+    assert quick[len(quick) // 2] == pytest.approx(0.02, rel=0.5)
 
 
 # -- names

@@ -121,7 +121,19 @@ def test_no_objective_covers_a_write_that_was_accepted_after_the_onset_and_lost(
     """It is beyond any recovery point."""
     story = good_failover().write("u1-9", 200, 201).read(400, {"u1-9": "absent"})
     story.objectives["rpo_s"] = 1000.0
-    assert finding(judged(story), POINT).verdict is Verdict.FAIL
+    found = finding(judged(story), POINT)
+    assert found.verdict is Verdict.FAIL
+    assert "1 of them sent after the onset, 0 under way at it" in found.reason
+
+
+def test_a_lost_write_that_was_under_way_at_the_onset_is_judged_by_the_objective() -> None:
+    """It may have been accepted before the onset: FAIL only where the bounds say so, and it is told apart."""
+    for rpo_s, verdict in ((30.0, "PASS"), (1.0, "INCONCLUSIVE"), (0.0, "FAIL")):
+        story = good_failover().write("u1-9", 9, 14).read(400, {"u1-9": "absent"})
+        story.objectives["rpo_s"] = rpo_s
+        found = finding(judged(story), POINT)
+        assert found.verdict.value == verdict
+        assert "0 of them sent after the onset, 1 under way at it" in found.reason
 
 
 def test_a_write_that_could_not_be_read_back_keeps_the_recovery_point_from_passing() -> None:

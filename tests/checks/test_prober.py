@@ -212,7 +212,11 @@ def test_the_pace_keeps_its_wall_floors_at_any_speed() -> None:
 
 def test_clients_follow_the_name_when_its_answer_changes(tmp_path: Path) -> None:
     """After a DNS switch, probes land in the other Region within the TTL, which is in target seconds."""
-    with two_regions() as world, witness("checks.prober", "prober", world.target, tmp_path):
+    with (
+        two_regions() as world,
+        witness("checks.prober", "prober", world.target, tmp_path),
+        witness("checks.pulse", "pulse", world.target, tmp_path),
+    ):
         world.zone.ttl = 10
         eventually(lambda: good(tmp_path))
         world.zone.addresses["api.example.com"] = [world.osaka.host]

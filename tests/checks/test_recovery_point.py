@@ -56,6 +56,14 @@ def test_a_write_lost_although_acknowledged_after_the_onset_is_counted_apart() -
     assert (len(found.lost), found.lost_after_onset) == (1, 1)
 
 
+def test_a_write_that_was_under_way_at_the_onset_is_counted_apart_too() -> None:
+    """Sent before the onset's latest instant and acknowledged after it: it may have been accepted on either side."""
+    told = story().write("u-1", 9, 12).write("u-2", 10.5, 10.6).write("u-3", 10.6, 11).write("u-4", 9, 10.5)
+    found = point(told.read(201, dict.fromkeys(("u-1", "u-2", "u-3", "u-4"), "absent")))
+    assert (found.lost_writes, found.lost_after_onset, found.lost_under_way) == (4, 1, 2)
+    assert bounds(found) == (0.0, 1.5)
+
+
 def test_a_write_absent_at_recovery_and_present_at_settle_is_late_not_lost() -> None:
     """It arrived behind the failover."""
     told = story().write("u-1", 1, 2).write("u-2", 1, 2)

@@ -16,7 +16,18 @@ from checks.windows import settings_of, windows_of
 from drill.probes import NEW, PINNED, PULSE
 from drill.timeline import Observation, Outcome
 from drill.verdict import Verdict
-from tests.checks.histories import FAIL, OK, OSAKA, OSAKA_PEER, PEERS, TOKYO, TOKYO_PEER, Story, good_failover
+from tests.checks.histories import (
+    FAIL,
+    OK,
+    OSAKA,
+    OSAKA_PEER,
+    PEERS,
+    TOKYO,
+    TOKYO_PEER,
+    UNKNOWN,
+    Story,
+    good_failover,
+)
 
 
 def quick(
@@ -198,6 +209,19 @@ def test_flaps_shares_and_answers_held_past_their_ttl_are_told() -> None:
     notes = judge(history).notes
     assert any("resolver:slow held an old answer" in note for note in notes)
     assert any("resolver:flaps went back and forth" in note for note in notes)
+
+
+def test_what_the_witness_did_not_ask_is_no_silence_of_the_server() -> None:
+    """Its own missed slots take no share; a question that nobody answered does."""
+    story = answers(Story().window(0, 300), "authoritative", -10, 30, TOKYO_PEER)
+    at = story.at(30), story.at(60)
+    for detail in ("missed its schedule", "in the air at the end"):
+        story.observations.append(Observation(*at, "dns", "authoritative", UNKNOWN, "", detail))
+    history, window, fixed = seen(story)
+    assert servers_of(history, window, fixed, 60.0)[0].shares == {TOKYO: 1.0}
+    story.observations.append(Observation(*at, "dns", "authoritative", UNKNOWN, "", "timeout"))
+    history, window, fixed = seen(story)
+    assert servers_of(history, window, fixed, 60.0)[0].shares == {TOKYO: 30 / 31, "no answer": 1 / 31}
 
 
 def test_a_private_zone_has_no_authoritative_answer_and_is_measured_all_the_same() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from drill.child import Child
 from drill.clock import SystemClock
 from drill.ledger import read_lines
+from drill.observations import read_logs
 from drill.target import Connection, Target, load_target
 from drill.timeline import Observation, observation_from
 from tests.loadgen.loopback import Bank, Handle, Zone, dns_server, http_server
@@ -108,6 +109,7 @@ def witness(module: str, name: str, target: Target, folder: Path, speed: float =
 def observed(folder: Path, probe: str | None = None) -> list[Observation]:
     """What the witnesses have written so far, by send time."""
     everything = [observation_from(r) for path in folder.glob("obs-*.jsonl") for r in read_lines(path)]
+    everything += read_logs(folder.glob("obs-*.bin"))
     return sorted((o for o in everything if probe in (None, o.probe)), key=lambda o: o.sent_s)
 
 
