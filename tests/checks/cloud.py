@@ -154,6 +154,7 @@ def cloud(
         _routing(made)
         _tables(made)
         _network(made)
+        _experiment(made)
         _serverless(made)
         yield made
     finally:
@@ -265,6 +266,18 @@ def _network(made: Cloud) -> None:
     (acl,) = ec2.describe_network_acls()["NetworkAcls"]
     name = {"Key": "Name", "Value": "core-banking-tokyo"}
     ec2.create_tags(Resources=[acl["NetworkAclId"]], Tags=[name])
+
+
+def _experiment(made: Cloud) -> None:
+    """A template of FIS under the name that the target knows it by; what runs it is in tests/faults/experiments.py."""
+    made.client("fis", TOKYO).create_experiment_template(
+        clientToken="published",
+        description="replication paused",
+        roleArn=f"arn:aws:iam::{made.server.account}:role/fis",
+        stopConditions=[{"source": "none"}],
+        actions={"wait": {"actionId": "aws:fis:wait", "parameters": {"duration": "PT1M"}}},
+        tags={"Name": "pause-replication"},
+    )
 
 
 def _serverless(made: Cloud) -> None:

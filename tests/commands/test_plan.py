@@ -115,7 +115,9 @@ def test_what_is_outside_the_blast_radius_is_refused_in_the_plan(state: Path, tm
     """Exit code 12, as the drill would have, and the plan shows how far it came."""
     text = (TARGETS / "core-banking.toml").read_text()
     narrow = tmp_path / "narrow.toml"
-    narrow.write_text(text.replace('ap-northeast-1 = ["*SampleMultiRegionAppTransactionFargateService*"]', ""))
+    service = '    "*SampleMultiRegionAppTransactionFargateService*", "*SampleMultiRegionAppParamTable*",'
+    assert text.count(service) == 1, "what this test takes out of the blast radius is not written so any more"
+    narrow.write_text(text.replace(service, '    "*SampleMultiRegionAppParamTable*",'))
     done = dry_run(f"--lab-attach={state}", f"--target={narrow}")
     assert done.returncode == 12, done.stdout
     assert "The plan ends here: REFUSED: " in done.stdout
