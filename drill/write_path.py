@@ -70,10 +70,15 @@ class ReadPath(Table):
 
 
 class EventsPath(Table):
-    """Where events go: bus and source of every entry; a kind's path is its detail type, its body the detail."""
+    """Where events go: bus and source of every entry; a kind's path is its detail type, its body the detail.
+
+    per_s: PutEvents a (target) second that all producers make at their peak, the drill's load among them: what the
+    standby's quota has to allow.
+    """
 
     bus: str
     source: str
+    per_s: PositiveFloat
 
 
 class WritePath(Table):

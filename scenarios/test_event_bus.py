@@ -2,7 +2,8 @@
 
 Follows AWS's own prescription: the template's latency alarm (5 x 60 s above 30 s, missing data breaching), the
 health check on it, replication both ways. Published: recovery time and point 360 s, at most 420 s. The standby must
-be allowed as many PutEvents a second as the primary, or it refuses what it is to take over.
+be allowed the PutEvents that the target declares (per_s), or it refuses what it is to take over: its quota is read
+before anything is touched.
 """
 
 from __future__ import annotations

@@ -105,6 +105,7 @@ def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
             "clients were not served from ap-northeast-1",
         ),
         (("-m", "failover and headline", "--lab-set=events.quota_in_standby_per_s=0.1"), 1, "never recovered"),
+        (("-m", "failover and headline", "--lab-set=events.quota_told_per_s=50"), 11, "its PutEvents quota is 50"),
     ],
     ids=[
         "nobody feels it",
@@ -114,6 +115,7 @@ def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
         "nobody replays",
         "an idle bus fails over by itself",
         "the standby's quota is too small",
+        "the standby's quota is told to be too small",
     ],
 )
 def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
