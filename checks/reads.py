@@ -84,6 +84,7 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
 """Kind -> the reads of its reader in checks.kinds_read."""
 
 QUOTAS = (Read("service-quotas", "GetServiceQuota"), Read("service-quotas", "GetAWSDefaultServiceQuota"))
+SILENCE = (Read("cloudwatch", "GetMetricStatistics"),)
 """Of a target that is written by events."""
 NAMES = {"CanaryName": "*", "ServiceCode": EVENTS, "QuotaCode": PUT_EVENTS}
 """Variables of ARNs of what a Region is asked for."""
@@ -135,6 +136,7 @@ def readers(target: Target) -> tuple[Reader, ...]:
             {
                 Read("sts", "GetCallerIdentity"): ("primary", "observer"),
                 **dict.fromkeys(QUOTAS if target.writes.events else (), ("standby",)),
+                **dict.fromkeys(SILENCE if target.writes.events else (), ("primary",)),
             },
         ),
         Reader("tags", _breakable(target) if target.safety.required_tags else (), OF_KIND),

@@ -14,6 +14,7 @@ import pytest
 
 from checks.conditions import served_from
 from checks.guards import before_failover
+from checks.idle import MetricSilent
 from checks.periods import seconds_until_phase
 from drill.drill import Drill
 from drill.read_only import OnlyReads
@@ -28,6 +29,12 @@ pytestmark = pytest.mark.system("event-bus")
 STEADY_UNTIL_S = 75.0
 """Into the alarm's periods, so 15 s into one of 60 s, the baseline ends: arming and making sure that nobody else has
 just changed it take some 15 s more."""
+
+IDLE_S = 1200.0
+"""A bus without a producer is idle, for CloudWatch and for longer than the alarm evaluates, within this."""
+OPENING_S, FIRST_MINUTE_S = 20.0, 60.0
+"""Until load and witnesses are at work; and how long they then look. The endpoint does not return sooner than the
+minute of the first event is over and its datum has gone through health check and DNS."""
 
 
 @pytest.mark.headline
@@ -91,3 +98,28 @@ def test_standby_that_only_archives(drill: Drill, target: Target) -> None:
             drill.perform(ReplayArchive(target.resource("standby_archive"), timeout_s=timings.window_s))
             drill.until(served_from(target, standby), timeout_s=timings.window_s)
             drill.settle(standby)
+
+
+@pytest.mark.needs("heartbeat_rule", "without a heartbeat of its own the bus is idle whenever its producers are")
+@pytest.mark.failover
+def test_idle_bus(drill: Drill, target: Target) -> None:
+    """The heartbeat stops and nobody sends anything, with nothing wrong anywhere: the first clients that come back
+    are served from Tokyo. As published (missing data is breaching) they are not: the endpoint has moved by itself.
+
+    Then, with clients at work, the endpoint must still move when its primary counts as unhealthy: an alarm that never
+    trips would be no mend.
+    """
+    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with drill.applied(SetRuleState(target.resource("heartbeat_rule"), "DISABLED")):
+        drill.once(MetricSilent(drill.aws, target, "latency_alarm", drill.clock), timeout_s=IDLE_S)
+        drill.start_load()
+        drill.stay(primary, after_s=OPENING_S, for_s=FIRST_MINUTE_S)
+    drill.once(served_from(target, primary), timeout_s=timings.window_s)
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+    ):
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)

@@ -142,6 +142,7 @@ class Cloud(BaseCloud):
         check = infra.health_check(client, *alarm)
         infra.endpoint(client, check, settings["endpoint.replication"])
         infra.impairment(client)
+        infra.heartbeat(client)
         for region, (balancer, group) in balancing.items():
             infra.service(client, region, balancer, group)
 
@@ -151,7 +152,8 @@ class Cloud(BaseCloud):
         number = 0
         while not self._clock.wait(self._closing, self._settings["heartbeat_s"]):
             number += 1
-            self._beat(number)
+            if infra.beating(self._server.client):
+                self._beat(number)
 
     def _beat(self, number: int) -> None:
         """An order of the system's own, by the endpoint; what does not get through is lost to it."""

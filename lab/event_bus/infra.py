@@ -138,6 +138,18 @@ def endpoint(client: Client, check: str, replication: str) -> None:
     )
 
 
+def heartbeat(client: Client) -> None:
+    """The schedule of the system's own events; who sends them is the lab itself."""
+    client("events", TOKYO).put_rule(
+        Name=names.HEARTBEAT, ScheduleExpression="rate(1 minute)", State="ENABLED", Tags=TAGS
+    )
+
+
+def beating(client: Client) -> bool:
+    """Whether the schedule is on."""
+    return bool(client("events", TOKYO).describe_rule(Name=names.HEARTBEAT)["State"] == "ENABLED")
+
+
 def impairment(client: Client) -> None:
     """The lab's switch in each Region, off."""
     for region in SERVING:

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.long]
 TARGET = ("--target", "event-bus")
 PUBLISHED_S = (360.0, 420.0)
 ATTEMPTS = 3
+IDLE = ("-m", "failover", "-k", "test_idle_bus")
 TWIN = ("--twin", "tests/twins/event_bus.py")
 
 
@@ -91,6 +92,23 @@ def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
     assert (counts["lost"], counts["duplicate"]) == (0, 0)
 
 
+def test_an_idle_bus_fails_over_by_itself(tmp_path: Path) -> None:
+    """As published: FAIL of the promise alone; everything else of the same drill is in order."""
+    drilled = steady(tmp_path, *IDLE)
+    assert drilled.code == 1, drilled.output
+    stays = drilled.finding("stays, ap-northeast-1")
+    assert "served elsewhere" in stays["reason"]
+    assert {f["name"] for f in drilled.verdict["findings"] if f["verdict"] != "PASS"} == {stays["name"]}
+    assert set(drilled.journal().values()) == {"restored"}
+
+
+def test_an_idle_bus_whose_alarm_does_not_mind_stays(tmp_path: Path) -> None:
+    """Mended (missing data is missing): the same scenario passes, so it is the weak point that it tells."""
+    drilled = steady(tmp_path, *IDLE, "--lab-set=alarm.missing=missing")
+    assert drilled.code == 0, drilled.output
+    assert drilled.finding("stays, ap-northeast-1")["data"]["looks"] >= 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -105,6 +123,7 @@ def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
             "clients were not served from ap-northeast-1",
         ),
         (("-m", "failover and headline", "--lab-set=events.quota_in_standby_per_s=0.1"), 1, "never recovered"),
+        ((*TWIN, "-k", "test_bus_that_is_not_idle"), 11, "was not seen within"),
         (("-m", "failover and headline", "--lab-set=events.quota_told_per_s=50"), 11, "its PutEvents quota is 50"),
     ],
     ids=[
@@ -115,6 +134,7 @@ def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
         "nobody replays",
         "an idle bus fails over by itself",
         "the standby's quota is too small",
+        "somebody uses the bus",
         "the standby's quota is told to be too small",
     ],
 )

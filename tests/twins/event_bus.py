@@ -9,6 +9,7 @@ import contextlib
 
 from checks.conditions import served_from
 from checks.guards import before_failover
+from checks.idle import MetricSilent
 from drill.drill import Drill
 from drill.target import Target
 from faults.bus_impaired import ImpairBus
@@ -91,3 +92,11 @@ def test_idle_bus(drill: Drill, target: Target) -> None:
     ):
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
+
+
+def test_bus_that_is_not_idle(drill: Drill, target: Target) -> None:
+    """The scenario of the idle bus while its heartbeat goes on: it is not in the situation that it is about."""
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.once(MetricSilent(drill.aws, target, "latency_alarm", drill.clock), timeout_s=target.timings.window_s)
+    drill.start_load()
+    drill.stay(target.regions.primary, after_s=20.0, for_s=60.0)
