@@ -80,17 +80,26 @@ def _rules(events: Any, region: str, http_port: int, state: str) -> None:
     connection = events.create_connection(
         Name=names.CONSUMER, AuthorizationType="API_KEY", AuthParameters={"ApiKeyAuthParameters": key}
     )["ConnectionArn"]
-    destination = events.create_api_destination(
-        Name=names.CONSUMER,
-        ConnectionArn=connection,
-        InvocationEndpoint=f"http://{PLACES[region].consumers[0]}:{http_port}/events",
-        HttpMethod="POST",
-    )["ApiDestinationArn"]
-    for rule, taken_in in ((names.OWN_RULE, region), (names.COPY_RULE, names.other(region))):
-        pattern = {"source": [names.SOURCE], "region": [taken_in]}
-        events.put_rule(Name=rule, EventBusName=names.BUS, EventPattern=json.dumps(pattern), State=state, Tags=TAGS)
-        target = {"Id": names.CONSUMER, "Arn": destination, "RoleArn": names.ROLE}
-        events.put_targets(Rule=rule, EventBusName=names.BUS, Targets=[target])
+    by_region = [(names.OWN_RULE, region), (names.COPY_RULE, names.other(region))]
+    patterns = {rule: {"source": [names.SOURCE], "region": [taken_in]} for rule, taken_in in by_region}
+    audited = {"source": [names.SOURCE], "replay-name": [{"prefix": names.AUDIT_REPLAYS}]}
+    for name, path, of, enabled in (
+        (names.CONSUMER, "/events", patterns, state),
+        (names.AUDIT, "/archive", {names.AUDIT_RULE: audited}, "ENABLED"),
+    ):
+        destination = events.create_api_destination(
+            Name=name,
+            ConnectionArn=connection,
+            InvocationEndpoint=f"http://{PLACES[region].consumers[0]}:{http_port}{path}",
+            HttpMethod="POST",
+        )["ApiDestinationArn"]
+        for rule, pattern in of.items():
+            _rule(events, rule, pattern, enabled, {"Id": name, "Arn": destination, "RoleArn": names.ROLE})
+
+
+def _rule(events: Any, name: str, pattern: Mapping[str, Any], state: str, target: Mapping[str, str]) -> None:
+    events.put_rule(Name=name, EventBusName=names.BUS, EventPattern=json.dumps(pattern), State=state, Tags=TAGS)
+    events.put_targets(Rule=name, EventBusName=names.BUS, Targets=[target])
 
 
 def health_check(client: Client, period_s: float, periods: int, missing: str) -> str:
