@@ -258,7 +258,12 @@ ACTIONS = (
     Sample("experiment stopped", StopExperiment(TEMPLATE, 60.0), _run_to_be_stopped, forget_all, stopped),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
-    Sample("archive looked at", AuditArchive(ARCHIVE, AUDIT, timeout_s=900.0), started=_replays),
+    Sample(
+        "archive looked at",
+        AuditArchive(ARCHIVE, AUDIT, timeout_s=900.0),
+        started=_replays,
+        keys=("primary_archive", "audit_rule"),
+    ),
     Sample("event published", EVENT, undo=forget_published, started=published),
     Sample(
         "instance failed over",
