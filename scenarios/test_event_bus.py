@@ -38,6 +38,17 @@ OPENING_S, FIRST_MINUTE_S = 20.0, 60.0
 minute of the first event is over and its datum has gone through health check and DNS."""
 
 
+def move(drill: Drill, target: Target) -> None:
+    """The endpoint's primary counts as unhealthy, and clients move to the standby."""
+    standby = target.regions.standby
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+    ):
+        drill.until(served_from(target, standby), timeout_s=target.timings.window_s)
+        drill.settle(standby)
+
+
 @pytest.mark.headline
 @pytest.mark.needs("impairment_parameter", "AWS has no call that impairs EventBridge, only the lab has a switch")
 @pytest.mark.failover
@@ -67,16 +78,10 @@ def test_health_check_inverted(drill: Drill, target: Target) -> None:
 
     It skips the alarm, so it says nothing of how long detection takes.
     """
-    standby, timings = target.regions.standby, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
     drill.start_load()
-    drill.steady(for_s=timings.baseline_s)
-    with (
-        drill.window("failover", survivor=standby),
-        drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
-    ):
-        drill.until(served_from(target, standby), timeout_s=timings.window_s)
-        drill.settle(standby)
+    drill.steady(for_s=target.timings.baseline_s)
+    move(drill, target)
 
 
 @pytest.mark.failover
@@ -113,7 +118,7 @@ def test_idle_bus(drill: Drill, target: Target) -> None:
     Then, with clients at work, the endpoint must still move when its primary counts as unhealthy: an alarm that never
     trips would be no mend.
     """
-    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    primary, timings = target.regions.primary, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
     with drill.applied(SetRuleState(target.resource("heartbeat_rule"), "DISABLED")):
         drill.once(MetricSilent(drill.aws, target, "latency_alarm", drill.clock), timeout_s=IDLE_S)
@@ -121,9 +126,4 @@ def test_idle_bus(drill: Drill, target: Target) -> None:
         drill.stay(primary, after_s=OPENING_S, for_s=FIRST_MINUTE_S)
     drill.once(served_from(target, primary), timeout_s=timings.window_s)
     drill.steady(for_s=timings.baseline_s)
-    with (
-        drill.window("failover", survivor=standby),
-        drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
-    ):
-        drill.until(served_from(target, standby), timeout_s=timings.window_s)
-        drill.settle(standby)
+    move(drill, target)
