@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lab.event_bus import names
 from lab.event_bus.names import OSAKA, PLACES, SERVING, TOKYO
+from lab.stack_parts import Client, fargate_service
 
-Client = Callable[[str, str], Any]
-"""client(service, region): a boto3 client of the lab's API."""
 TAGS = [{"Key": "drill", "Value": "allowed"}]
 
 
@@ -48,21 +47,9 @@ def service(client: Client, region: str, lb: Mapping[str, Any], group: str) -> N
     """The Region's ECS cluster with the consumers."""
     ecs = client("ecs", region)
     ecs.create_cluster(clusterName=names.CLUSTER)
-    container = {"name": "app", "image": f"{names.CONSUMER}:latest", "memory": 512, "essential": True}
-    ecs.register_task_definition(
-        family=names.CONSUMER, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-        containerDefinitions=[container],
-    )  # fmt: skip
-    ecs.create_service(
-        cluster=names.CLUSTER,
-        serviceName=names.CONSUMER,
-        taskDefinition=names.CONSUMER,
-        desiredCount=1,
-        launchType="FARGATE",
-        loadBalancers=[{"targetGroupArn": group, "containerName": "app", "containerPort": 80}],
-        networkConfiguration={"awsvpcConfiguration": lb["vpc"]},
-        tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in TAGS],
-    )
+    tags = [{"key": tag["Key"], "value": tag["Value"]} for tag in TAGS]
+    name, vpc = names.CONSUMER, lb["vpc"]
+    fargate_service(ecs, names.CLUSTER, name, name, name, vpc, group, tags=tags)
 
 
 def buses(client: Client, http_port: int, consumers: str) -> None:
