@@ -95,6 +95,9 @@ class Served:
     level: ServiceLevel | None = None
     gentle_s: float = 0.5
 
+    def __str__(self) -> str:
+        return f"{self.region} serving for {self.sustained_s:g} s"
+
     def reached(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant of the first good write in the Region that has been sustained, None until then.
 

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from checks.quotas import quota_problems
 from checks.signals import list_automations
 from drill.client import Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
@@ -157,11 +158,16 @@ def _told(reply: Reply) -> str:
 
 @_refuses_blind
 def standby_able(aws: Clients, target: Target) -> str:
-    """That the standby could take over: its services run, its data is connected, and no machine is at work.
+    """That the standby could take over: services run, data is connected, quotas are enough, no machine is at work.
 
     Invalid lists everything that stands in the way. Parts that the target does not have are not asked for.
     """
-    problems = [*_idle_services(aws, target), *_data_problems(aws, target), *_busy_machines(aws, target)]
+    problems = [
+        *_idle_services(aws, target),
+        *_data_problems(aws, target),
+        *_busy_machines(aws, target),
+        *quota_problems(aws, target),
+    ]
     if problems:
         raise Invalid(f"the standby {target.regions.standby} could not take over: {'; '.join(problems)}")
     return f"{target.regions.standby} can take over"

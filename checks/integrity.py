@@ -11,6 +11,7 @@ from checks.windows import Window
 from drill.ledger import STORE
 from drill.timeline import History
 from drill.verdict import Finding, Verdict
+from drill.write_path import ARCHIVE
 
 
 def integrity_finding(
@@ -54,6 +55,7 @@ def strays(history: History, window: Window) -> Iterator[str]:
     """
     open_ = by_key(history.header)
     known = {(w.key, s) for w in history.writes for s in w.stores if w.result == "acked" or s in open_}
+    known |= {(w.key, ARCHIVE) for w in history.writes if w.result == "acked"}
     found = sorted({r.key for r in history.readbacks if r.window == window.name and (r.key, r.store) not in known})
     if found:
         yield f"the ledger does not hold {len(found)} writes that were read back (first: {found[0]})"

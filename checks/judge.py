@@ -217,6 +217,9 @@ def _lost_finding(
     )
     if point.lost_again:
         lost += f", {point.lost_again} of them seen settled by an earlier window"
+    if point.archived:
+        lost += f"; {point.archived}"
+        data["archived"] = point.archived.row()
     judged = judge_interval(name, point.interval, limit_s, unit=unit)
     # With an objective of 0 any loss is beyond it, and no objective covers what was accepted after the onset.
     if limit_s == 0 or point.lost_after_onset:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from checks.harvest import MACHINES
+from checks.quotas import EVENTS, PUT_EVENTS
 from checks.signals import watches
 from drill.find import kind_of
 from drill.iam import Need
@@ -82,6 +83,12 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
 }
 """Kind -> the reads of its reader in checks.kinds_read."""
 
+QUOTAS = (Read("service-quotas", "GetServiceQuota"), Read("service-quotas", "GetAWSDefaultServiceQuota"))
+SILENCE = (Read("cloudwatch", "GetMetricStatistics"),)
+"""Of a target that is written by events."""
+NAMES = {"CanaryName": "*", "ServiceCode": EVENTS, "QuotaCode": PUT_EVENTS}
+"""Variables of ARNs of what a Region is asked for."""
+
 SNAPSHOT_OF_ZONES = (
     Read("route53", "ListHostedZones"),
     Read("route53", "GetHostedZone"),
@@ -104,7 +111,7 @@ class Reader:
         named = [t.need(read) for t in known if t.key in self.keys for read in self.of_kind.get(t.kind, ())]
         roles = target.regions
         return named + [
-            Need(read.service, read.operation, getattr(roles, role), names={"CanaryName": "*"})
+            Need(read.service, read.operation, getattr(roles, role), names=NAMES)
             for read, wanted in self.in_regions.items()
             for role in wanted
         ]
@@ -126,7 +133,11 @@ def readers(target: Target) -> tuple[Reader, ...]:
                 "ssm.document": (Read("ssm", "DescribeAutomationExecutions", everything=True),),
                 "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),),
             },
-            {Read("sts", "GetCallerIdentity"): ("primary", "observer")},
+            {
+                Read("sts", "GetCallerIdentity"): ("primary", "observer"),
+                **dict.fromkeys(QUOTAS if target.writes.events else (), ("standby",)),
+                **dict.fromkeys(SILENCE if target.writes.events else (), ("primary",)),
+            },
         ),
         Reader("tags", _breakable(target) if target.safety.required_tags else (), OF_KIND),
         Reader("stop", target.safety.stop_alarms, {"cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms"),)}),

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from checks.archived import Archived, archived_of
 from checks.balances import Balances, balances_of
 from checks.looks import RegionOf, believed, final_states, reconciled, state_of
 from checks.reconcile import COMPENSATED, LATE, LOST, NOT_KNOWN, REFUSED_UP, STAYED_OUT, TURNED_UP
@@ -107,6 +108,8 @@ class RecoveryPoint:
     both: tuple[str, ...] = ()
     """Keys of the writes of which a store shows several, another payload, or acceptance by another Region."""
     stores: tuple[StorePoint, ...] = ()
+    archived: Archived | None = None
+    """Where the lost ones are; None when nobody looked into an archive."""
 
     @property
     def lost_writes(self) -> int:
@@ -120,6 +123,7 @@ class RecoveryPoint:
             "indeterminate, turned up": self.turned_up,
             "indeterminate, did not": self.stayed_out,
             "refused, turned up": self.refused_up,
+            "archived only": None if self.archived is None else self.archived.only,
         }
         return {
             "acknowledged": self.acknowledged,
@@ -195,6 +199,7 @@ def recovery_point(
         duplicated=_marked(units, fates.marks.twice),
         changed=_marked(units, fates.marks.changed),
         both=_marked(units, fates.marks.both),
+        archived=archived_of(history, window, {w.key for w in named}),
         stores=tuple(_store(name, rows, instant, speed) for name in sorted({store for _, store in units})),
     )
 

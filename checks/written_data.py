@@ -58,6 +58,20 @@ def read_back(
     done = {(r.key, r.store) for r in already if r.window == window and r.state in TERMINAL}
     every = ((write, store) for write in writes for store in write.stores if (write.key, store) not in done)
     asked = [(w, s) for w, s in every if _asks(w, target.writes.reader(s), pass_)]
+    return read_units(target, clock, asked, region, window, pass_, limit_s, meanwhile)
+
+
+def read_units(
+    target: Target,
+    clock: Clock,
+    asked: list[tuple[Write, str]],
+    region: str,
+    window: str,
+    pass_: str,
+    limit_s: float,
+    meanwhile: Callable[[], None],
+) -> list[Readback]:
+    """What `region` says of those writes, each in one store; as for `read_back`."""
 
     def read(client: WriteClient, one: tuple[Write, str]) -> Readback:
         return _read(client, clock, *one, window, pass_)

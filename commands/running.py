@@ -14,9 +14,9 @@ from checks.harvest import harvest
 from checks.judge import judge
 from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
-from checks.written_data import read_back, read_balances
 from commands.outstanding import UNREADABLE
 from commands.publish import publish
+from commands.reading_back import read_back_into
 from commands.run_folder import Scenario, folder_for, header_of, point_latest
 from commands.safeguards import Safeguards
 from commands.sweep import DISMISS_WALL_S, Sweep, start_watchdog
@@ -31,7 +31,7 @@ from drill.journal import Entry, Journal, Unreadable
 from drill.reach import Reach
 from drill.rehearsal import Rehearsal
 from drill.stamps import CLOCK
-from drill.timeline import Event, Timeline, append_readbacks, load_history, snapshot_path
+from drill.timeline import Event, Timeline, load_history, snapshot_path
 from drill.verdict import Finding, Judgement, Verdict, conclude
 from reports.page import render
 from reports.summary import write_summary
@@ -253,17 +253,8 @@ class Run:
                 self.timeline.mark("lab.overrun", **overrun)
 
     def _read_back(self, region: str, window: str, pass_: str, until_s: float) -> None:
-        history = load_history(self.folder)
-        writes = [w for w in history.writes if (w.sent_s if w.result_s is None else w.result_s) < until_s]
-        target, clock, look = self.world.target, self.world.clock, self.drill.look_around
-        already = [r for r in history.readbacks if r.window == window]
-        found = read_back(target, clock, writes, region, window, pass_, already, meanwhile=look)
-        append_readbacks(self.folder, found)
-        if pass_ == "settled":
-            accounts = sorted({w.account for w in writes if w.result != "refused"})
-            with (self.folder / "balances.jsonl").open("a") as file:
-                for record in read_balances(target, clock, accounts, region, window, meanwhile=look):
-                    file.write(json.dumps(record) + "\n")
+        look = self.drill.look_around
+        read_back_into(self.timeline, self.folder, self.world, look, region, window, pass_, until_s)
 
 
 def report(folder: Path, judgement: Judgement) -> str:

@@ -6,7 +6,7 @@ drill/reads.py declares the operations that are asked here; tests hold the two t
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,6 +15,9 @@ from drill.target import Resource
 
 MAX_LISTED = 5000
 """How many things of one kind are looked through in one Region; more is refused, never cut off silently."""
+
+
+ARC = "route53-recovery-control-config"
 
 
 class Clients(Protocol):
@@ -55,18 +58,36 @@ def _within(resource: Resource, name: str) -> bool:
     return resource.within is None or fnmatch.fnmatchcase(name, resource.within)
 
 
+def _items_of(client: Any, operation: str, field: str, **asked: Any) -> Iterator[Any]:
+    """All that an operation lists under `field` of its pages, whether or not botocore has a paginator for it."""
+    if client.can_paginate(operation):
+        for page in client.get_paginator(operation).paginate(**asked):
+            yield from page.get(field, ())
+        return
+    for _ in range(MAX_LISTED):
+        page = getattr(client, operation)(**asked)
+        yield from page[field]
+        if not page.get("NextToken"):
+            return
+        asked["NextToken"] = page["NextToken"]
+
+
+def _plain(kind: str, service: str, operation: str, field: str, name: str, arn: str) -> Lister:
+    """The lister of a kind whose list tells name and ARN of each thing, under those keys."""
+
+    def listed(aws: Clients, resource: Resource) -> Iterator[Found]:
+        for item in _items_of(aws.client(service, resource.region), operation, field):
+            yield Found(kind, resource.region, item[name], item[arn])
+
+    return listed
+
+
 def _ecs_services(aws: Clients, resource: Resource) -> Iterator[Found]:
     ecs = aws.client("ecs", resource.region)
-    for page in ecs.get_paginator("list_clusters").paginate():
-        for cluster in page["clusterArns"]:
-            if _within(resource, last_part(cluster)):
-                yield from _services_of(ecs, resource.region, cluster)
-
-
-def _services_of(ecs: Any, region: str, cluster: str) -> Iterator[Found]:
-    for page in ecs.get_paginator("list_services").paginate(cluster=cluster):
-        for arn in page["serviceArns"]:
-            yield Found("ecs.service", region, last_part(arn), arn, {"cluster": cluster})
+    for cluster in _items_of(ecs, "list_clusters", "clusterArns"):
+        if _within(resource, last_part(cluster)):
+            for arn in _items_of(ecs, "list_services", "serviceArns", cluster=cluster):
+                yield Found("ecs.service", resource.region, last_part(arn), arn, {"cluster": cluster})
 
 
 def _targets(aws: Clients, resource: Resource) -> Iterator[Found]:
@@ -77,55 +98,24 @@ def _targets(aws: Clients, resource: Resource) -> Iterator[Found]:
 def _rules(aws: Clients, resource: Resource) -> Iterator[Found]:
     """Of the bus whose name is `within`, the default one without it."""
     events = aws.client("events", resource.region)
-    for page in events.get_paginator("list_rules").paginate(EventBusName=resource.within or "default"):
-        for rule in page["Rules"]:
-            bus = rule.get("EventBusName", "default")
-            yield Found("events.rule", resource.region, rule["Name"], rule["Arn"], {"bus": bus})
-
-
-def _machines(aws: Clients, resource: Resource) -> Iterator[Found]:
-    states = aws.client("stepfunctions", resource.region)
-    for page in states.get_paginator("list_state_machines").paginate():
-        for machine in page["stateMachines"]:
-            yield Found("states.machine", resource.region, machine["name"], machine["stateMachineArn"])
-
-
-def _alarms(aws: Clients, resource: Resource) -> Iterator[Found]:
-    cloudwatch = aws.client("cloudwatch", resource.region)
-    for page in cloudwatch.get_paginator("describe_alarms").paginate():
-        for alarm in page.get("MetricAlarms", []):
-            yield Found("cloudwatch.alarm", resource.region, alarm["AlarmName"], alarm["AlarmArn"])
-
-
-def _global_clusters(aws: Clients, resource: Resource) -> Iterator[Found]:
-    rds = aws.client("rds", resource.region)
-    for page in rds.get_paginator("describe_global_clusters").paginate():
-        for cluster in page["GlobalClusters"]:
-            name = cluster["GlobalClusterIdentifier"]
-            yield Found("rds.global_cluster", resource.region, name, cluster["GlobalClusterArn"])
-
-
-def _arc_clusters(aws: Clients, resource: Resource) -> Iterator[Found]:
-    control = aws.client("route53-recovery-control-config", resource.region)
-    for page in control.get_paginator("list_clusters").paginate():
-        for cluster in page["Clusters"]:
-            yield Found("arc.cluster", resource.region, cluster["Name"], cluster["ClusterArn"])
+    for rule in _items_of(events, "list_rules", "Rules", EventBusName=resource.within or "default"):
+        bus = rule.get("EventBusName", "default")
+        yield Found("events.rule", resource.region, rule["Name"], rule["Arn"], {"bus": bus})
 
 
 def _arc_controls(aws: Clients, resource: Resource) -> Iterator[Found]:
-    control = aws.client("route53-recovery-control-config", resource.region)
-    for cluster in _arc_clusters(aws, resource):
-        for page in control.get_paginator("list_control_panels").paginate(ClusterArn=cluster.arn):
-            for panel in page["ControlPanels"]:
-                if _within(resource, panel["Name"]):
-                    yield from _controls_of(control, resource.region, cluster.arn, panel["ControlPanelArn"])
+    control = aws.client(ARC, resource.region)
+    for cluster in _items_of(control, "list_clusters", "Clusters"):
+        arn = cluster["ClusterArn"]
+        for panel in _items_of(control, "list_control_panels", "ControlPanels", ClusterArn=arn):
+            if _within(resource, panel["Name"]):
+                yield from _controls_of(control, resource.region, arn, panel["ControlPanelArn"])
 
 
 def _controls_of(control: Any, region: str, cluster: str, panel: str) -> Iterator[Found]:
-    for page in control.get_paginator("list_routing_controls").paginate(ControlPanelArn=panel):
-        for item in page["RoutingControls"]:
-            extra = {"cluster": cluster, "panel": panel}
-            yield Found("arc.control", region, item["Name"], item["RoutingControlArn"], extra)
+    for item in _items_of(control, "list_routing_controls", "RoutingControls", ControlPanelArn=panel):
+        extra = {"cluster": cluster, "panel": panel}
+        yield Found("arc.control", region, item["Name"], item["RoutingControlArn"], extra)
 
 
 def _documents(aws: Clients, resource: Resource) -> Iterator[Found]:
@@ -133,46 +123,29 @@ def _documents(aws: Clients, resource: Resource) -> Iterator[Found]:
     ssm = aws.client("ssm", resource.region)
     filters = [{"Key": "Owner", "Values": ["Self"]}, {"Key": "DocumentType", "Values": ["Automation"]}]
     account = ""
-    for page in ssm.get_paginator("list_documents").paginate(Filters=filters):
-        for document in page["DocumentIdentifiers"]:
-            account = account or str(document["Owner"])
-            arn = f"arn:aws:ssm:{resource.region}:{account}:document/{document['Name']}"
-            yield Found("ssm.document", resource.region, document["Name"], arn)
-
-
-def _functions(aws: Clients, resource: Resource) -> Iterator[Found]:
-    lambdas = aws.client("lambda", resource.region)
-    for page in lambdas.get_paginator("list_functions").paginate():
-        for function in page["Functions"]:
-            yield Found("lambda.function", resource.region, function["FunctionName"], function["FunctionArn"])
-
-
-def _secrets(aws: Clients, resource: Resource) -> Iterator[Found]:
-    secrets = aws.client("secretsmanager", resource.region)
-    for page in secrets.get_paginator("list_secrets").paginate():
-        for secret in page["SecretList"]:
-            yield Found("secretsmanager.secret", resource.region, secret["Name"], secret["ARN"])
+    for document in _items_of(ssm, "list_documents", "DocumentIdentifiers", Filters=filters):
+        account = account or str(document["Owner"])
+        arn = f"arn:aws:ssm:{resource.region}:{account}:document/{document['Name']}"
+        yield Found("ssm.document", resource.region, document["Name"], arn)
 
 
 def _stages(aws: Clients, resource: Resource) -> Iterator[Found]:
     """The stages of the REST APIs that `within` matches; their ARNs carry no account."""
     gateway = aws.client("apigateway", resource.region)
-    for page in gateway.get_paginator("get_rest_apis").paginate():
-        for api in page["items"]:
-            if _within(resource, api["name"]):
-                for stage in gateway.get_stages(restApiId=api["id"])["item"]:
-                    arn = f"arn:aws:apigateway:{resource.region}::/restapis/{api['id']}/stages/{stage['stageName']}"
-                    yield Found("apigateway.stage", resource.region, stage["stageName"], arn, {"api": api["id"]})
+    for api in _items_of(gateway, "get_rest_apis", "items"):
+        if _within(resource, api["name"]):
+            for stage in gateway.get_stages(restApiId=api["id"])["item"]:
+                arn = f"arn:aws:apigateway:{resource.region}::/restapis/{api['id']}/stages/{stage['stageName']}"
+                yield Found("apigateway.stage", resource.region, stage["stageName"], arn, {"api": api["id"]})
 
 
 def _tables(aws: Clients, resource: Resource) -> Iterator[Found]:
     dynamodb = aws.client("dynamodb", resource.region)
-    for page in dynamodb.get_paginator("list_tables").paginate():
-        for name in page["TableNames"]:
-            # Only what may match is described: an account may have many tables, and this costs a call each.
-            if fnmatch.fnmatchcase(name, resource.name):
-                arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
-                yield Found("dynamodb.table", resource.region, name, arn)
+    for name in _items_of(dynamodb, "list_tables", "TableNames"):
+        # Only what may match is described: an account may have many tables, and this costs a call each.
+        if fnmatch.fnmatchcase(name, resource.name):
+            arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+            yield Found("dynamodb.table", resource.region, name, arn)
 
 
 def _items(aws: Clients, resource: Resource) -> Iterator[Found]:
@@ -189,95 +162,57 @@ def _items(aws: Clients, resource: Resource) -> Iterator[Found]:
                 yield Found("dynamodb.item", resource.region, resource.name, table.arn, extra)
 
 
-def _endpoints(aws: Clients, resource: Resource) -> Iterator[Found]:
-    """EventBridge's global endpoints."""
-    for endpoint in _paged(aws.client("events", resource.region).list_endpoints, "Endpoints"):
-        yield Found("events.endpoint", resource.region, endpoint["Name"], endpoint["Arn"])
-
-
 def _archives(aws: Clients, resource: Resource) -> Iterator[Found]:
     """EventBridge's archives; the list does not say their ARNs."""
-    for archive in _paged(aws.client("events", resource.region).list_archives, "Archives"):
+    for archive in _items_of(aws.client("events", resource.region), "list_archives", "Archives"):
         name, bus = archive["ArchiveName"], archive["EventSourceArn"]
         arn = f"arn:aws:events:{resource.region}:{bus.split(':')[4]}:archive/{name}"
         yield Found("events.archive", resource.region, name, arn, {"bus": bus})
 
 
-def _paged(operation: Callable[..., dict[str, Any]], field: str) -> Iterator[dict[str, Any]]:
-    """All items of an operation that pages, and for which botocore has no paginator."""
-    token: dict[str, str] = {}
-    for _ in range(MAX_LISTED):
-        page = operation(**token)
-        yield from page[field]
-        if not page.get("NextToken"):
-            return
-        token = {"NextToken": page["NextToken"]}
-
-
 def _health_checks(aws: Clients, resource: Resource) -> Iterator[Found]:
     route53 = aws.client("route53", resource.region)
-    for page in route53.get_paginator("list_health_checks").paginate():
-        for check in page["HealthChecks"]:
-            told = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=check["Id"])
-            tags = {tag["Key"]: tag["Value"] for tag in told["ResourceTagSet"]["Tags"]}
-            arn = f"arn:aws:route53:::healthcheck/{check['Id']}"
-            name = tags.get("Name", check["Id"])
-            yield Found("route53.health_check", resource.region, name, arn, {"id": check["Id"]})
+    for check in _items_of(route53, "list_health_checks", "HealthChecks"):
+        told = route53.list_tags_for_resource(ResourceType="healthcheck", ResourceId=check["Id"])
+        tags = {tag["Key"]: tag["Value"] for tag in told["ResourceTagSet"]["Tags"]}
+        arn = f"arn:aws:route53:::healthcheck/{check['Id']}"
+        name = tags.get("Name", check["Id"])
+        yield Found("route53.health_check", resource.region, name, arn, {"id": check["Id"]})
 
 
 def _parameters(aws: Clients, resource: Resource) -> Iterator[Found]:
     ssm = aws.client("ssm", resource.region)
-    for page in ssm.get_paginator("describe_parameters").paginate():
-        for parameter in page["Parameters"]:
-            name = parameter["Name"]
-            # Only a name that may match is asked for its ARN, which not every reply carries.
-            if fnmatch.fnmatchcase(name, resource.name):
-                arn = ssm.get_parameter(Name=name)["Parameter"]["ARN"]
-                yield Found("ssm.parameter", resource.region, name, arn)
-
-
-def _db_clusters(aws: Clients, resource: Resource) -> Iterator[Found]:
-    rds = aws.client("rds", resource.region)
-    for page in rds.get_paginator("describe_db_clusters").paginate():
-        for cluster in page["DBClusters"]:
-            yield Found("rds.cluster", resource.region, cluster["DBClusterIdentifier"], cluster["DBClusterArn"])
-
-
-def _target_groups(aws: Clients, resource: Resource) -> Iterator[Found]:
-    elb = aws.client("elbv2", resource.region)
-    for page in elb.get_paginator("describe_target_groups").paginate():
-        for group in page["TargetGroups"]:
-            yield Found("elbv2.target_group", resource.region, group["TargetGroupName"], group["TargetGroupArn"])
+    for parameter in _items_of(ssm, "describe_parameters", "Parameters"):
+        name = parameter["Name"]
+        # Only a name that may match is asked for its ARN, which not every reply carries.
+        if fnmatch.fnmatchcase(name, resource.name):
+            arn = ssm.get_parameter(Name=name)["Parameter"]["ARN"]
+            yield Found("ssm.parameter", resource.region, name, arn)
 
 
 def _topics(aws: Clients, resource: Resource) -> Iterator[Found]:
-    sns = aws.client("sns", resource.region)
-    for page in sns.get_paginator("list_topics").paginate():
-        for topic in page["Topics"]:
-            yield Found("sns.topic", resource.region, last_part(topic["TopicArn"]), topic["TopicArn"])
+    for topic in _items_of(aws.client("sns", resource.region), "list_topics", "Topics"):
+        yield Found("sns.topic", resource.region, last_part(topic["TopicArn"]), topic["TopicArn"])
 
 
 def _subscriptions(aws: Clients, resource: Resource) -> Iterator[Found]:
     """Those of the topics that `within` matches; one that nobody has confirmed has no ARN yet."""
-    sns = aws.client("sns", resource.region)
-    for page in sns.get_paginator("list_subscriptions").paginate():
-        for item in page["Subscriptions"]:
-            arn, topic = item["SubscriptionArn"], item["TopicArn"]
-            if arn.startswith("arn:") and _within(resource, last_part(topic)):
-                yield Found("sns.subscription", resource.region, last_part(item["Endpoint"]), arn, {"topic": topic})
+    for item in _items_of(aws.client("sns", resource.region), "list_subscriptions", "Subscriptions"):
+        arn, topic = item["SubscriptionArn"], item["TopicArn"]
+        if arn.startswith("arn:") and _within(resource, last_part(topic)):
+            yield Found("sns.subscription", resource.region, last_part(item["Endpoint"]), arn, {"topic": topic})
 
 
 def _records(aws: Clients, resource: Resource) -> Iterator[Found]:
     """The records with a SetIdentifier whose name `within` matches, of every hosted zone."""
     route53 = aws.client("route53", resource.region)
-    for zones in route53.get_paginator("list_hosted_zones").paginate():
-        for zone in zones["HostedZones"]:
-            number = last_part(zone["Id"])
-            for page in route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=number):
-                yield from _records_of(page["ResourceRecordSets"], resource, number)
+    for zone in _items_of(route53, "list_hosted_zones", "HostedZones"):
+        number = last_part(zone["Id"])
+        records = _items_of(route53, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=number)
+        yield from _records_of(records, resource, number)
 
 
-def _records_of(records: list[dict[str, Any]], resource: Resource, zone: str) -> Iterator[Found]:
+def _records_of(records: Iterable[dict[str, Any]], resource: Resource, zone: str) -> Iterator[Found]:
     for record in records:
         if "SetIdentifier" in record and _within(resource, record["Name"].rstrip(".")):
             extra = {"zone": zone, "record": record["Name"], "type": record["Type"]}
@@ -288,47 +223,63 @@ def _records_of(records: list[dict[str, Any]], resource: Resource, zone: str) ->
 def _network_acls(aws: Clients, resource: Resource) -> Iterator[Found]:
     """By their tag Name, or by their ids when they have none."""
     ec2 = aws.client("ec2", resource.region)
-    for page in ec2.get_paginator("describe_network_acls").paginate():
-        for acl in page["NetworkAcls"]:
-            number = acl["NetworkAclId"]
-            name = next((tag["Value"] for tag in acl.get("Tags", ()) if tag["Key"] == "Name"), number)
-            arn = f"arn:{partition_of(resource.region)}:ec2:{resource.region}:{acl['OwnerId']}:network-acl/{number}"
-            yield Found("ec2.network_acl", resource.region, name, arn, {"id": number})
+    for acl in _items_of(ec2, "describe_network_acls", "NetworkAcls"):
+        number = acl["NetworkAclId"]
+        name = next((tag["Value"] for tag in acl.get("Tags", ()) if tag["Key"] == "Name"), number)
+        arn = f"arn:{partition_of(resource.region)}:ec2:{resource.region}:{acl['OwnerId']}:network-acl/{number}"
+        yield Found("ec2.network_acl", resource.region, name, arn, {"id": number})
 
 
 def _templates(aws: Clients, resource: Resource) -> Iterator[Found]:
     """FIS's experiment templates, by their tag Name, or by their ids when they have none."""
     fis = aws.client("fis", resource.region)
-    for page in fis.get_paginator("list_experiment_templates").paginate():
-        for template in page["experimentTemplates"]:
-            name = template.get("tags", {}).get("Name", template["id"])
-            yield Found("fis.template", resource.region, name, template["arn"], {"id": template["id"]})
+    for template in _items_of(fis, "list_experiment_templates", "experimentTemplates"):
+        name = template.get("tags", {}).get("Name", template["id"])
+        yield Found("fis.template", resource.region, name, template["arn"], {"id": template["id"]})
 
 
+PLAIN = (
+    ("states.machine", "stepfunctions", "list_state_machines", "stateMachines", "name", "stateMachineArn"),
+    ("cloudwatch.alarm", "cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName", "AlarmArn"),
+    (
+        "rds.global_cluster",
+        "rds",
+        "describe_global_clusters",
+        "GlobalClusters",
+        "GlobalClusterIdentifier",
+        "GlobalClusterArn",
+    ),
+    ("arc.cluster", ARC, "list_clusters", "Clusters", "Name", "ClusterArn"),
+    ("lambda.function", "lambda", "list_functions", "Functions", "FunctionName", "FunctionArn"),
+    ("secretsmanager.secret", "secretsmanager", "list_secrets", "SecretList", "Name", "ARN"),
+    ("events.endpoint", "events", "list_endpoints", "Endpoints", "Name", "Arn"),
+    ("rds.cluster", "rds", "describe_db_clusters", "DBClusters", "DBClusterIdentifier", "DBClusterArn"),
+    (
+        "elbv2.target_group",
+        "elbv2",
+        "describe_target_groups",
+        "TargetGroups",
+        "TargetGroupName",
+        "TargetGroupArn",
+    ),
+)
+"""Kind, service, operation, field of its pages, and the keys of name and ARN, where a list says both."""
 LISTERS: dict[str, Lister] = {
     "ecs.service": _ecs_services,
     "events.rule": _rules,
     "events.targets": _targets,
     "route53.record": _records,
     "ec2.network_acl": _network_acls,
-    "states.machine": _machines,
     "fis.template": _templates,
-    "cloudwatch.alarm": _alarms,
-    "rds.global_cluster": _global_clusters,
-    "arc.cluster": _arc_clusters,
     "arc.control": _arc_controls,
     "ssm.document": _documents,
-    "lambda.function": _functions,
-    "secretsmanager.secret": _secrets,
     "apigateway.stage": _stages,
     "dynamodb.table": _tables,
     "dynamodb.item": _items,
     "events.archive": _archives,
-    "events.endpoint": _endpoints,
     "route53.health_check": _health_checks,
     "ssm.parameter": _parameters,
-    "rds.cluster": _db_clusters,
-    "elbv2.target_group": _target_groups,
     "sns.topic": _topics,
     "sns.subscription": _subscriptions,
+    **{kind: _plain(kind, *rest) for kind, *rest in PLAIN},
 }

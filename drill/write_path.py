@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, field_validato
 from drill.errors import UsageError
 from drill.ledger import STORE
 
+ARCHIVE = "archive"
+"""The name of the store that `[writes.archive]` says how to read."""
 Cohort = Literal["task", "kept", "aged", "fresh"]
 
 
@@ -70,10 +72,15 @@ class ReadPath(Table):
 
 
 class EventsPath(Table):
-    """Where events go: bus and source of every entry; a kind's path is its detail type, its body the detail."""
+    """Where events go: bus and source of every entry; a kind's path is its detail type, its body the detail.
+
+    per_s: PutEvents a (target) second that all producers make at their peak, the drill's load among them: what the
+    standby's quota has to allow.
+    """
 
     bus: str
     source: str
+    per_s: PositiveFloat
 
 
 class WritePath(Table):
@@ -89,7 +96,8 @@ class WritePath(Table):
     with "{id}" or "{key}"; state_field: field of the read reply; settled/refused/pending: its values. A read that
     answers 404 means absent. balance_path/balance_field: the account's balance.
     copies_field, payload, region_field: see ReadPath; they and the read fields here are those of the store "main".
-    stores: name -> how it is read, for a system that keeps its writes in several.
+    stores: name -> how it is read, for a system that keeps its writes in several. archive: how to ask what a replay
+    of the survivor's archive has written down, for what no consumer has: it makes no write count as arrived.
     """
 
     protocol: Literal["http", "events", "sql"] = "http"
@@ -109,6 +117,7 @@ class WritePath(Table):
     region_field: str = ""
     errors: dict[str, str] = Field(default_factory=dict)
     stores: dict[str, ReadPath] = Field(default_factory=dict)
+    archive: ReadPath | None = None
     kinds: dict[str, WriteKind]
     probe: str
     """The kind that the prober writes."""
@@ -128,6 +137,14 @@ class WritePath(Table):
         needed = "user" if self.protocol == "sql" else "account_header"
         if not getattr(self, needed):
             raise ValueError(f"protocol is {self.protocol!r} and {needed} is missing")
+        return self
+
+    @model_validator(mode="after")
+    def _archive_apart(self) -> WritePath:
+        if ARCHIVE in self.stores:
+            raise ValueError(
+                f"{ARCHIVE!r} is no name for a store: what is archived has not arrived ([writes.archive])"
+            )
         return self
 
     @model_validator(mode="after")
@@ -157,6 +174,8 @@ class WritePath(Table):
 
     def reader(self, store: str) -> ReadPath:
         """How that store is read. UsageError names the known ones."""
+        if store == ARCHIVE and self.archive is not None:
+            return self.archive
         if store == STORE and store not in self.stores:
             return ReadPath(**{name: getattr(self, name) for name in ReadPath.model_fields})
         try:

@@ -25,6 +25,7 @@ FATES = (
     "lost",
     "lost after onset",
     "lost again",
+    "archived only",
     "late",
     "duplicate",
     "changed",

@@ -208,7 +208,7 @@ class Events:
 
     def route(self, rule: Rule, event: Mapping[str, Any]) -> None:
         """Queue `event` for the targets of `rule` if the rule is enabled and matches; never raises for a target."""
-        if rule.state == "DISABLED" or not rule.event_pattern.get_pattern():
+        if rule.state == "DISABLED" or not rule.event_pattern.get_pattern() or _left_out(rule, event):
             return
         message: Any = _as_delivered(event, self._clock)
         if not rule.event_pattern.matches_event(message):
@@ -260,6 +260,14 @@ def _send_to_targets(rule: Rule, original_event: Any, transform_input: bool = Tr
         _moto_send(rule, original_event, transform_input)
     else:
         _live.route(rule, original_event)
+
+
+def _left_out(rule: Rule, event: Mapping[str, Any]) -> bool:
+    """Whether the event comes from a replay whose FilterArns name other rules; moto keeps them and obeys none."""
+    name = event.get("replay-name")
+    replay = get_backend("events")[rule.account_id][rule.region_name].replays.get(name) if name else None
+    only = (replay.destination.get("FilterArns") or []) if replay else []
+    return bool(only) and rule.arn not in only
 
 
 def _as_delivered(event: Mapping[str, Any], clock: LabClock) -> dict[str, Any]:

@@ -47,6 +47,7 @@ BOTOCORE_NAME = {
     "eventbridge": "events",
     "tagging": "resourcegroupstaggingapi",
     "email": "ses",
+    "servicequotas": "service-quotas",
 }
 """Signing names that differ from botocore's service names, by which all other code calls the services."""
 

@@ -33,6 +33,7 @@ from lab.core_banking.canary import CanaryFailure, Journey
 from lab.core_banking.names import OREGON, OSAKA, PLACES, SERVING, TOKYO
 from lab.plan import Plan
 from lab.postgres import PostgresPair
+from lab.stack_parts import Routing
 from lab.tasks import Tasks
 from lab.truth import Truth
 
@@ -144,7 +145,7 @@ class Cloud(BaseCloud):
         infra.zone(client, self._lbs, route, self._networks)
         self._automation(route)
 
-    def _automation(self, route: infra.Routing) -> None:
+    def _automation(self, route: Routing) -> None:
         """The functions, the three state machines and the rule, all in Osaka."""
         register, client = self._functions.register, self._server.client
         machines = {}
@@ -203,7 +204,7 @@ class _Opening:
         time.sleep(max(0.02, self.clock.wall_s(lab_s)))
 
 
-def _machine_values(route: infra.Routing, proxy: str, target: str) -> dict[str, str]:
+def _machine_values(route: Routing, proxy: str, target: str) -> dict[str, str]:
     """What the failover and failback definitions leave open; `target` is the Region that they promote."""
     cluster = f"arn:aws:rds:{target}:{names.ACCOUNT}:cluster:{names.database_cluster(target)}"
     return {

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab import stack_parts
 from lab.core_banking import names
 from lab.core_banking.names import OSAKA, PATHS, PLACES, SERVING, TOKYO
+from lab.stack_parts import Client, Routing, fargate_service, target_group
 
-Client = Callable[[str, str], Any]
-"""client(service, region): a boto3 client of the lab's API."""
-
-CHECK_INTERVAL_S, HEALTHY_THRESHOLD, DEREGISTRATION_DELAY_S = 15, 2, 10
 ENGINE = {"Engine": "aurora-postgresql", "EngineVersion": "11.9"}
 
 
@@ -35,16 +33,6 @@ class Balancing:
     dns_name: str
     zone_id: str
     groups: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Routing:
-    """ARC: cluster and panel ARN, the controls' ARNs by Region, and the five (region, endpoint URL) pairs."""
-
-    cluster: str
-    panel: str
-    controls: Mapping[str, str]
-    endpoints: tuple[tuple[str, str], ...]
 
 
 def network(client: Client, region: str) -> Network:
@@ -72,7 +60,8 @@ def balancing(client: Client, region: str, net: Network) -> Balancing:
     balancer = elb.create_load_balancer(
         Name=name, Subnets=list(net.subnets), SecurityGroups=[net.security_group], Scheme="internal"
     )["LoadBalancers"][0]
-    groups = {service: _target_group(elb, region, net, service) for service in PATHS}
+    group_names = {service: f"BLEAF-{service}-{names.logical_id(place.stack + service)[-8:]}" for service in PATHS}
+    groups = {service: target_group(elb, group, net.vpc) for service, group in group_names.items()}
     fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "400", "ContentType": "text/plain"}}
     listener = elb.create_listener(
         LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[fixed]
@@ -87,23 +76,6 @@ def balancing(client: Client, region: str, net: Network) -> Balancing:
     return Balancing(name, balancer["DNSName"], balancer["CanonicalHostedZoneId"], groups)
 
 
-def _target_group(elb: Any, region: str, net: Network, service: str) -> str:
-    created = elb.create_target_group(
-        Name=f"BLEAF-{service}-{names.logical_id(PLACES[region].stack + service)[-8:]}",
-        Protocol="HTTP",
-        Port=80,
-        VpcId=net.vpc,
-        TargetType="ip",
-        HealthCheckPath="/health",
-        HealthCheckIntervalSeconds=CHECK_INTERVAL_S,
-        HealthyThresholdCount=HEALTHY_THRESHOLD,
-    )
-    arn = str(created["TargetGroups"][0]["TargetGroupArn"])
-    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(DEREGISTRATION_DELAY_S)}
-    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
-    return arn
-
-
 def services(client: Client, region: str, net: Network, lb: Balancing, desired: Mapping[str, int]) -> None:
     """The Region's ECS cluster, task definitions and services; `desired` has counts other than 1."""
     ecs, cluster = client("ecs", region), names.cluster_name(region)
@@ -111,22 +83,16 @@ def services(client: Client, region: str, net: Network, lb: Balancing, desired: 
     vpc = {"subnets": [net.inner], "securityGroups": [net.security_group], "assignPublicIp": "DISABLED"}
     for service in names.SERVICES:
         family = names.service_name(region, service)
-        container = {"name": "app", "image": f"{service.lower()}:latest", "memory": 512, "essential": True}
-        ecs.register_task_definition(
-            family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-            containerDefinitions=[container],
-        )  # fmt: skip
-        group = lb.groups.get(service)
-        balancers = [{"targetGroupArn": group, "containerName": "app", "containerPort": 80}] if group else []
-        ecs.create_service(
-            cluster=cluster,
-            serviceName=family,
-            taskDefinition=family,
-            desiredCount=desired.get(service, 1),
-            launchType="FARGATE",
-            loadBalancers=balancers,
-            tags=_tags("key", "value"),
-            networkConfiguration={"awsvpcConfiguration": vpc},
+        fargate_service(
+            ecs,
+            cluster,
+            family,
+            family,
+            service.lower(),
+            vpc,
+            lb.groups.get(service),
+            desired.get(service, 1),
+            _tags("key", "value"),
         )
 
 
@@ -188,20 +154,8 @@ def database(client: Client) -> None:
 
 def routing(client: Client) -> Routing:
     """The ARC cluster, panel and one control per serving Region; both controls are Off, as after a deployment."""
-    arc = client("route53-recovery-control-config", names.ARC_REGION)
-    cluster = arc.create_cluster(ClusterName=names.ARC_CLUSTER)["Cluster"]["ClusterArn"]
-    panel = arc.create_control_panel(ClusterArn=cluster, ControlPanelName=names.ARC_PANEL)["ControlPanel"]
-    controls = {
-        region: arc.create_routing_control(
-            ClusterArn=cluster,
-            ControlPanelArn=panel["ControlPanelArn"],
-            RoutingControlName=f"rc-{PLACES[region].city}",
-        )["RoutingControl"]["RoutingControlArn"]
-        for region in SERVING
-    }
-    endpoints = arc.describe_cluster(ClusterArn=cluster)["Cluster"]["ClusterEndpoints"]
-    pairs = tuple((str(endpoint["Region"]), str(endpoint["Endpoint"])) for endpoint in endpoints)
-    return Routing(cluster, panel["ControlPanelArn"], controls, pairs)
+    controls = {region: f"rc-{PLACES[region].city}" for region in SERVING}
+    return stack_parts.routing(client, names.ARC_REGION, names.ARC_CLUSTER, names.ARC_PANEL, controls)
 
 
 def zone(client: Client, lbs: Mapping[str, Balancing], route: Routing, nets: Mapping[str, Network]) -> str:

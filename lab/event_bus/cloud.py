@@ -20,6 +20,7 @@ from lab.aws.event_metrics import EventMetrics
 from lab.aws.events import Events
 from lab.aws.functions import Functions
 from lab.aws.global_endpoints import GlobalEndpoints
+from lab.aws.quotas import Quotas
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
 from lab.aws.server import Tapped
@@ -82,14 +83,16 @@ class Cloud(BaseCloud):
 
     def _start_engines(self, runner: Tasks) -> None:
         server, clock, truth, settings = self._server, self._clock, self._truth, self._settings
-        quota = settings["events.quota_in_standby_per_s"]
+        quota_per_s = settings["events.quota_told_per_s"]
+        Quotas(server, {OSAKA: quota_per_s})
+        left_per_s = settings["events.quota_in_standby_per_s"] or quota_per_s
         self._endpoints = GlobalEndpoints(
             server,
             self._route53,
             clock,
             truth,
             {region: place.ingress for region, place in PLACES.items()},
-            {OSAKA: quota} if quota else {},
+            {OSAKA: min(quota_per_s, left_per_s)},
             lambda name: names.ENDPOINT_ID,
         )
         for region, place in PLACES.items():
@@ -139,6 +142,7 @@ class Cloud(BaseCloud):
         check = infra.health_check(client, *alarm)
         infra.endpoint(client, check, settings["endpoint.replication"])
         infra.impairment(client)
+        infra.heartbeat(client)
         for region, (balancer, group) in balancing.items():
             infra.service(client, region, balancer, group)
 
@@ -148,7 +152,8 @@ class Cloud(BaseCloud):
         number = 0
         while not self._clock.wait(self._closing, self._settings["heartbeat_s"]):
             number += 1
-            self._beat(number)
+            if infra.beating(self._server.client):
+                self._beat(number)
 
     def _beat(self, number: int) -> None:
         """An order of the system's own, by the endpoint; what does not get through is lost to it."""

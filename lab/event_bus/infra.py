@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lab.event_bus import names
 from lab.event_bus.names import OSAKA, PLACES, SERVING, TOKYO
+from lab.stack_parts import Client, fargate_service
 
-Client = Callable[[str, str], Any]
-"""client(service, region): a boto3 client of the lab's API."""
 TAGS = [{"Key": "drill", "Value": "allowed"}]
 
 
@@ -48,21 +47,9 @@ def service(client: Client, region: str, lb: Mapping[str, Any], group: str) -> N
     """The Region's ECS cluster with the consumers."""
     ecs = client("ecs", region)
     ecs.create_cluster(clusterName=names.CLUSTER)
-    container = {"name": "app", "image": f"{names.CONSUMER}:latest", "memory": 512, "essential": True}
-    ecs.register_task_definition(
-        family=names.CONSUMER, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-        containerDefinitions=[container],
-    )  # fmt: skip
-    ecs.create_service(
-        cluster=names.CLUSTER,
-        serviceName=names.CONSUMER,
-        taskDefinition=names.CONSUMER,
-        desiredCount=1,
-        launchType="FARGATE",
-        loadBalancers=[{"targetGroupArn": group, "containerName": "app", "containerPort": 80}],
-        networkConfiguration={"awsvpcConfiguration": lb["vpc"]},
-        tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in TAGS],
-    )
+    tags = [{"key": tag["Key"], "value": tag["Value"]} for tag in TAGS]
+    name, vpc = names.CONSUMER, lb["vpc"]
+    fargate_service(ecs, names.CLUSTER, name, name, name, vpc, group, tags=tags)
 
 
 def buses(client: Client, http_port: int, consumers: str) -> None:
@@ -80,17 +67,26 @@ def _rules(events: Any, region: str, http_port: int, state: str) -> None:
     connection = events.create_connection(
         Name=names.CONSUMER, AuthorizationType="API_KEY", AuthParameters={"ApiKeyAuthParameters": key}
     )["ConnectionArn"]
-    destination = events.create_api_destination(
-        Name=names.CONSUMER,
-        ConnectionArn=connection,
-        InvocationEndpoint=f"http://{PLACES[region].consumers[0]}:{http_port}/events",
-        HttpMethod="POST",
-    )["ApiDestinationArn"]
-    for rule, taken_in in ((names.OWN_RULE, region), (names.COPY_RULE, names.other(region))):
-        pattern = {"source": [names.SOURCE], "region": [taken_in]}
-        events.put_rule(Name=rule, EventBusName=names.BUS, EventPattern=json.dumps(pattern), State=state, Tags=TAGS)
-        target = {"Id": names.CONSUMER, "Arn": destination, "RoleArn": names.ROLE}
-        events.put_targets(Rule=rule, EventBusName=names.BUS, Targets=[target])
+    by_region = [(names.OWN_RULE, region), (names.COPY_RULE, names.other(region))]
+    patterns = {rule: {"source": [names.SOURCE], "region": [taken_in]} for rule, taken_in in by_region}
+    audited = {"source": [names.SOURCE], "replay-name": [{"prefix": names.AUDIT_REPLAYS}]}
+    for name, path, of, enabled in (
+        (names.CONSUMER, "/events", patterns, state),
+        (names.AUDIT, "/archive", {names.AUDIT_RULE: audited}, "ENABLED"),
+    ):
+        destination = events.create_api_destination(
+            Name=name,
+            ConnectionArn=connection,
+            InvocationEndpoint=f"http://{PLACES[region].consumers[0]}:{http_port}{path}",
+            HttpMethod="POST",
+        )["ApiDestinationArn"]
+        for rule, pattern in of.items():
+            _rule(events, rule, pattern, enabled, {"Id": name, "Arn": destination, "RoleArn": names.ROLE})
+
+
+def _rule(events: Any, name: str, pattern: Mapping[str, Any], state: str, target: Mapping[str, str]) -> None:
+    events.put_rule(Name=name, EventBusName=names.BUS, EventPattern=json.dumps(pattern), State=state, Tags=TAGS)
+    events.put_targets(Rule=name, EventBusName=names.BUS, Targets=[target])
 
 
 def health_check(client: Client, period_s: float, periods: int, missing: str) -> str:
@@ -136,6 +132,18 @@ def endpoint(client: Client, check: str, replication: str) -> None:
         EventBuses=[{"EventBusArn": names.bus_arn(region)} for region in SERVING],
         RoleArn=names.ROLE,
     )
+
+
+def heartbeat(client: Client) -> None:
+    """The schedule of the system's own events; who sends them is the lab itself."""
+    client("events", TOKYO).put_rule(
+        Name=names.HEARTBEAT, ScheduleExpression="rate(1 minute)", State="ENABLED", Tags=TAGS
+    )
+
+
+def beating(client: Client) -> bool:
+    """Whether the schedule is on."""
+    return bool(client("events", TOKYO).describe_rule(Name=names.HEARTBEAT)["State"] == "ENABLED")
 
 
 def impairment(client: Client) -> None:

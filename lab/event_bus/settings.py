@@ -19,8 +19,9 @@ SETTINGS: Mapping[str, Setting] = {
     "endpoint.replication": Setting("ENABLED", one_of(("ENABLED", "DISABLED")), "event replication, both ways"),
     "events.duplicates": Setting(1, count(5, 1), "how often each delivery is made"),
     "events.quota_in_standby_per_s": Setting(
-        0.0, seconds(0, 1e6), "PutEvents that the standby takes a second; 0: all"
+        0.0, seconds(0, 1e6), "PutEvents that others leave of the standby's quota a second; 0: all of it"
     ),
+    "events.quota_told_per_s": Setting(400.0, seconds(0, 1e6), "the standby's PutEvents quota, as it is told"),
     "events.unavailable_in": Setting("", one_of(SERVING), "a Region whose buses take nothing from the other"),
     "heartbeat_s": Setting(10.0, seconds(0, 3600), "pause between the system's own events; 0: an idle bus"),
     "misbehave": Setting((), misbehaviour, "how the AWS API misbehaves from when the lab is up"),

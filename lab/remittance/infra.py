@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab import stack_parts
 from lab.remittance import names
 from lab.remittance.names import ARC_REGION, EAST, PLACES, SERVING, WEST
+from lab.stack_parts import Client, Routing
 
-Client = Callable[[str, str], Any]
-"""client(service, region): a boto3 client of the lab's API."""
 ENGINE = {"Engine": "aurora-postgresql", "EngineVersion": "11.9"}
 METHODS = {
     "create-remittance": ("POST", names.CREATE),
@@ -29,14 +29,6 @@ class Api:
     id: str
     dns_name: str
     zone_id: str
-
-
-@dataclass(frozen=True)
-class Routing:
-    """ARC: the cluster's ARN and the controls' by Region."""
-
-    cluster: str
-    controls: Mapping[str, str]
 
 
 def database(client: Client) -> dict[str, str]:
@@ -99,21 +91,12 @@ def _method(gateway: Any, region: str, api_id: str, root: str, path: str, method
 
 def routing(client: Client, on: bool) -> Routing:
     """The ARC cluster, panel and one control per Region; on: with Region 1 turned On, as the README says to do."""
-    arc = client("route53-recovery-control-config", ARC_REGION)
-    cluster = arc.create_cluster(ClusterName=names.ARC_CLUSTER)["Cluster"]["ClusterArn"]
-    panel = arc.create_control_panel(ClusterArn=cluster, ControlPanelName=names.ARC_PANEL)["ControlPanel"]
-    controls = {
-        region: arc.create_routing_control(
-            ClusterArn=cluster,
-            ControlPanelArn=panel["ControlPanelArn"],
-            RoutingControlName=PLACES[region].control,
-        )["RoutingControl"]["RoutingControlArn"]
-        for region in SERVING
-    }
+    controls = {region: PLACES[region].control for region in SERVING}
+    made = stack_parts.routing(client, ARC_REGION, names.ARC_CLUSTER, names.ARC_PANEL, controls)
     if on:
         data = client("route53-recovery-cluster", EAST)
-        data.update_routing_control_state(RoutingControlArn=controls[EAST], RoutingControlState="On")
-    return Routing(cluster, controls)
+        data.update_routing_control_state(RoutingControlArn=made.controls[EAST], RoutingControlState="On")
+    return made
 
 
 def zone(client: Client, apis: Mapping[str, Api], route: Routing) -> None:

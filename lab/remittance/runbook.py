@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lab.remittance.infra import Client
 from lab.remittance.names import DOCUMENT, EAST, WEST
+from lab.stack_parts import Client
 
 SCRIPT = Path(__file__).with_name("rotation.py")
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab import stack_parts
 from lab.retail_store import names
 from lab.retail_store.names import DATABASES, EAST, INTERNAL, PATHS, PLACES, SERVICES, SERVING, WEST
+from lab.stack_parts import Client, Routing, fargate_service, target_group
 
-Client = Callable[[str, str], Any]
-"""client(service, region): a boto3 client of the lab's API."""
-
-CHECK_INTERVAL_S, HEALTHY_THRESHOLD, DEREGISTRATION_DELAY_S = 15, 2, 10
 ENGINE = {"Engine": "aurora-mysql", "EngineVersion": "8.0.mysql_aurora.3.04.0"}
 
 
@@ -35,15 +33,6 @@ class Balancing:
     groups: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Routing:
-    """ARC: the controls' ARNs by Region, and the five (region, endpoint URL) pairs in their published order."""
-
-    cluster: str
-    controls: Mapping[str, str]
-    endpoints: tuple[tuple[str, str], ...]
-
-
 def network(client: Client, region: str) -> Network:
     """The Region's VPC."""
     place, ec2 = PLACES[region], client("ec2", region)
@@ -61,7 +50,7 @@ def network(client: Client, region: str) -> Network:
 def balancing(client: Client, region: str, net: Network) -> Balancing:
     """The Region's two load balancers: the user interface's, and the one between the services."""
     elb = client("elbv2", region)
-    groups = {service: _target_group(elb, net, service) for service in SERVICES}
+    groups = {service: target_group(elb, f"retail-{service}", net.vpc) for service in SERVICES}
     public = _balancer(elb, region, net, "ui", "internet-facing")
     forward = {"Type": "forward", "TargetGroupArn": groups["ui"]}
     _listener(elb, public, forward)
@@ -100,43 +89,14 @@ def _not_found() -> dict[str, Any]:
     }
 
 
-def _target_group(elb: Any, net: Network, service: str) -> str:
-    created = elb.create_target_group(
-        Name=f"retail-{service}",
-        Protocol="HTTP",
-        Port=80,
-        VpcId=net.vpc,
-        TargetType="ip",
-        HealthCheckPath="/health",
-        HealthCheckIntervalSeconds=CHECK_INTERVAL_S,
-        HealthyThresholdCount=HEALTHY_THRESHOLD,
-    )
-    arn = str(created["TargetGroups"][0]["TargetGroupArn"])
-    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": str(DEREGISTRATION_DELAY_S)}
-    elb.modify_target_group_attributes(TargetGroupArn=arn, Attributes=[delay])
-    return arn
-
-
 def services(client: Client, region: str, net: Network, lb: Balancing, desired: int) -> None:
     """The Region's ECS cluster, task definitions and six services."""
     ecs = client("ecs", region)
     ecs.create_cluster(clusterName=names.ECS_CLUSTER)
     vpc = {"subnets": list(net.subnets), "securityGroups": [net.security_group], "assignPublicIp": "DISABLED"}
     for service in SERVICES:
-        container = {"name": "app", "image": f"{service}:latest", "memory": 512, "essential": True}
-        ecs.register_task_definition(
-            family=service, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-            containerDefinitions=[container],
-        )  # fmt: skip
-        ecs.create_service(
-            cluster=names.ECS_CLUSTER,
-            serviceName=names.service_name(service),
-            taskDefinition=service,
-            desiredCount=desired,
-            launchType="FARGATE",
-            loadBalancers=[{"targetGroupArn": lb.groups[service], "containerName": "app", "containerPort": 80}],
-            networkConfiguration={"awsvpcConfiguration": vpc},
-        )
+        name, group = names.service_name(service), lb.groups[service]
+        fargate_service(ecs, names.ECS_CLUSTER, name, service, service, vpc, group, desired)
 
 
 def carts(client: Client) -> None:
@@ -180,23 +140,12 @@ def _database(rds: Any, name: str, region: str) -> None:
 
 def routing(client: Client) -> Routing:
     """The ARC cluster, panel and one control per Region; the stack's custom resources set both On."""
-    arc = client("route53-recovery-control-config", names.ARC_REGION)
-    cluster = arc.create_cluster(ClusterName=names.ARC_CLUSTER)["Cluster"]["ClusterArn"]
-    panel = arc.create_control_panel(ClusterArn=cluster, ControlPanelName=names.ARC_PANEL)["ControlPanel"]
-    controls = {
-        region: arc.create_routing_control(
-            ClusterArn=cluster,
-            ControlPanelArn=panel["ControlPanelArn"],
-            RoutingControlName=f"retail-store-ar-RoutingControl{PLACES[region].role}",
-        )["RoutingControl"]["RoutingControlArn"]
-        for region in SERVING
-    }
+    controls = {region: f"retail-store-ar-RoutingControl{PLACES[region].role}" for region in SERVING}
+    made = stack_parts.routing(client, names.ARC_REGION, names.ARC_CLUSTER, names.ARC_PANEL, controls)
     data = client("route53-recovery-cluster", EAST)
-    for arn in controls.values():
+    for arn in made.controls.values():
         data.update_routing_control_state(RoutingControlArn=arn, RoutingControlState="On")
-    endpoints = arc.describe_cluster(ClusterArn=cluster)["Cluster"]["ClusterEndpoints"]
-    pairs = tuple((str(endpoint["Region"]), str(endpoint["Endpoint"])) for endpoint in endpoints)
-    return Routing(cluster, controls, pairs)
+    return made
 
 
 def zone(client: Client, lbs: Mapping[str, Balancing], route: Routing, nets: Mapping[str, Network]) -> None:

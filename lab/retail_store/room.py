@@ -6,18 +6,13 @@ balancers as processes of their own, while this process imports moto.
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from lab import tasks
-from lab.balancer import BalancerConfig, BalancerProcess, Rule
-from lab.clock import LabClock
-from lab.entrances import open_entrances
-from lab.metronome import Metronome
+from lab.balancer import Rule
 from lab.opening import opened, require_loopback
 from lab.plan import Plan
 from lab.postgres import PostgresPair
@@ -25,10 +20,13 @@ from lab.postgres_seed import Seed
 from lab.retail_store import names, settings
 from lab.retail_store.names import DATABASES, PATHS, PLACES, SERVING, WEST
 from lab.retail_store.stock import SCHEMAS
-from lab.truth import Truth
+from lab.serving_room import ServingRoom
+from lab.tasks import ServiceSpec
+
+if TYPE_CHECKING:
+    from lab.retail_store.cloud import Cloud
 
 APP = "lab.retail_store.app"
-DATABASE_TIMEOUT_S = 60.0
 
 
 def open_room(plan: Plan, over: threading.Event) -> RetailStore:
@@ -44,52 +42,28 @@ def open_room(plan: Plan, over: threading.Event) -> RetailStore:
     return opened(RetailStore(plan, values, over))
 
 
-class RetailStore:
-    """A running retail store."""
+class RetailStore(ServingRoom["Cloud"]):
+    """A running retail store: every page is served in both Regions when it is open."""
 
-    def __init__(self, plan: Plan, values: Mapping[str, Any], over: threading.Event) -> None:
-        self._plan, self._settings, self._over = plan, values, over
-        self._clock = LabClock.starting_now(plan.speed)
-        self._truth = Truth(plan.state_dir, self._clock)
-        self._closers = contextlib.ExitStack()
-        self._balancers: dict[str, BalancerProcess] = {}
-
-    # -- life ---------------------------------------------------------------------------------------------
-
-    def open(self) -> None:
-        """Start everything; returns when every page is served in both Regions."""
+    def _start(self) -> None:
         self._start_databases()
-        runner = self._start_tasks()
-        self._start_balancers(runner)
-        from lab.retail_store.cloud import Cloud  # late: moto's import takes a second that the above can use
+        networks = {region: PLACES[region].network for region in SERVING}
+        specs = [ServiceSpec(names.service_name(service), f"{APP}:run", service) for service in names.SERVICES]
+        self._start_tasks(specs, networks, lambda region, spec: self._task_config(region, str(spec.group)), [APP])
+        addresses = {region: PLACES[region].balancers for region in SERVING}
+        rules = {region: [Rule(path, service) for service, path in PATHS.items()] for region in SERVING}
+        self._start_balancers(addresses, rules, self._health_listener)
 
-        self._cloud = Cloud(self._plan, self._settings, self._clock, self._truth, self._over)
-        self._closers.callback(self._cloud.close)
-        self._closers.callback(runner.close)
-        self._cloud.open(self._pairs, runner, self._balancers)
-        for up in self._databases_up:
-            up.result(DATABASE_TIMEOUT_S)
+    def _cloud_class(self) -> type[Cloud]:
+        from lab.retail_store.cloud import Cloud
+
+        return Cloud
+
+    def _serve(self) -> None:
+        self._cloud.open(self._pairs, self._runner, self._balancers)
+
+    def _run_cloud(self) -> None:
         self._cloud.run()
-        self._truth.begin()
-        check = BalancerConfig("", (), 0, (), self._clock)
-        # The checks have a shortest pause in wall time; at a high speed it is longer than what it stands for.
-        self._truth.took("health check interval", check.check_interval_s, check.check_pause_s * self._clock.speed)
-        metronome = Metronome(self._clock, self._truth)
-        self._closers.callback(metronome.stop)
-        metronome.start()
-        self._truth.record("lab.ready")
-
-    def describe(self) -> Mapping[str, Any]:
-        """The LabInfo of this lab, as JSON."""
-        return self._cloud.info().to_json()
-
-    def close(self) -> None:
-        """End everything: first what carries traffic, so that nobody waits for a drain, then the rest."""
-        for balancer in self._balancers.values():
-            balancer.stop()
-        self._closers.close()
-
-    # -- parts ------------------------------------------------------------------------------------------------
 
     def _start_databases(self) -> None:
         folder = self._plan.state_dir
@@ -106,25 +80,8 @@ class RetailStore:
             )
             for name in DATABASES
         }
-        pool = concurrent.futures.ThreadPoolExecutor(len(DATABASES), thread_name_prefix="database")
-        for pair in self._pairs.values():
-            self._closers.callback(pair.stop)
-        self._closers.callback(pool.shutdown)
-        self._databases_up = [pool.submit(pair.start, SCHEMAS[name]) for name, pair in self._pairs.items()]
-
-    def _start_tasks(self) -> tasks.Tasks:
-        specs = [tasks.ServiceSpec(names.service_name(service), f"{APP}:run", service) for service in names.SERVICES]
-        runner = tasks.Tasks(
-            {spec.name: spec for spec in specs},
-            {region: PLACES[region].network for region in SERVING},
-            lambda region, spec: self._task_config(region, str(spec.group)),
-            [APP],
-            self._clock,
-            self._truth,
-        )
-        self._closers.callback(runner.close)
-        runner.open()
-        return runner
+        starts = [partial(pair.start, SCHEMAS[name]) for name, pair in self._pairs.items()]
+        self._come_up(starts, [pair.stop for pair in self._pairs.values()])
 
     def _task_config(self, region: str, service: str) -> Mapping[str, Any]:
         pair = self._pairs.get(service)
@@ -141,15 +98,6 @@ class RetailStore:
             "reads": reads,
             "writes": pair.forwarding(region) if pair and forwards else reads,
         }
-
-    def _start_balancers(self, runner: tasks.Tasks) -> None:
-        addresses = {region: PLACES[region].balancers for region in SERVING}
-        rules = {region: [Rule(path, service) for service, path in PATHS.items()] for region in SERVING}
-        self._balancers = open_entrances(
-            self._plan, self._clock, addresses, rules, self._health_listener, self._closers
-        )
-        for region, balancer in self._balancers.items():
-            runner.attach(region, balancer)
 
     def _health_listener(self, region: str) -> Any:
         """The API exists only later, and only then has a target a health to show."""

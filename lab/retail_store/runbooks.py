@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lab.aws.functions import FunctionContext, Handler
 from lab.retail_store import names
-from lab.retail_store.infra import Client, Routing
 from lab.retail_store.names import DATABASES, PLACES, SERVING
+from lab.stack_parts import Client, Routing
 
 FUNCTION = "AutomationRegionalFailoverFunction"
 FUNCTION_TIMEOUT_S = 3.0

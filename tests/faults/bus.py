@@ -12,6 +12,7 @@ from tests.checks.worlds import OSAKA, TOKYO
 ENDPOINT = Resource(region=TOKYO, name="orders-endpoint")
 CHECK = Resource(region=TOKYO, name="LatencyFailuresHealthCheck")
 ARCHIVE = Resource(region=TOKYO, name="orders-archive")
+AUDIT = Resource(region=TOKYO, within="bus-0", name="orders-audit")
 SWITCH = Resource(region=TOKYO, name="/lab/event-bus/impaired-pause-s")
 
 
@@ -26,11 +27,15 @@ def add_bus(made: Cloud) -> None:
     for number, name in enumerate((ARCHIVE.name, "other-archive")):
         bus = f"arn:aws:events:{TOKYO}:{server.account}:event-bus/bus-{number}"
         made.client("events", TOKYO).create_archive(ArchiveName=name, EventSourceArn=bus)
+    for name in (AUDIT.name, "other-audit"):
+        pattern = '{"replay-name": [{"prefix": "drill-audit-"}]}'
+        made.client("events", TOKYO).put_rule(Name=name, EventBusName=AUDIT.within, EventPattern=pattern)
     for name in (SWITCH.name, "/lab/other"):
         made.client("ssm", TOKYO).put_parameter(Name=name, Value="0", Type="String")
     named = {
         "global_endpoint": ENDPOINT,
         "primary_archive": ARCHIVE,
+        "audit_rule": AUDIT,
         "latency_health_check": CHECK,
         "impairment_parameter": SWITCH,
     }

@@ -12,6 +12,7 @@ from faults.alarm_actions import SetAlarmActions
 from faults.alarm_periods import DelayAlarm
 from faults.api_throttle import ThrottleStage
 from faults.arc_controls import SetRoutingControls
+from faults.archive_audit import AuditArchive
 from faults.bus_impaired import ImpairBus
 from faults.dynamodb_pause import PauseReplication
 from faults.ecs_scale import ScaleEcsService
@@ -40,7 +41,7 @@ from faults.stop_machine import StopStateMachine
 from faults.table_policy import DenyTable
 from tests.checks.cloud import DOCUMENT, GLOBAL, OREGON, RULE, SERVICES, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
-from tests.faults.bus import ARCHIVE, CHECK, ENDPOINT, SWITCH
+from tests.faults.bus import ARCHIVE, AUDIT, CHECK, ENDPOINT, SWITCH
 from tests.faults.events_source import (
     INSTANCES,
     RESOURCES,
@@ -257,6 +258,12 @@ ACTIONS = (
     Sample("experiment stopped", StopExperiment(TEMPLATE, 60.0), _run_to_be_stopped, forget_all, stopped),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
+    Sample(
+        "archive looked at",
+        AuditArchive(ARCHIVE, AUDIT, timeout_s=900.0),
+        started=_replays,
+        keys=("primary_archive", "audit_rule"),
+    ),
     Sample("event published", EVENT, undo=forget_published, started=published),
     Sample(
         "instance failed over",

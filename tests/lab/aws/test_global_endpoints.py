@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -271,14 +271,40 @@ def test_a_replay_is_of_the_time_that_was_asked_for(world: World, clock: LabCloc
     assert len(eventually(lambda: world.queue(TOKYO))) == 1
     kept = lambda: events.describe_archive(ArchiveName="kept")["EventCount"]  # noqa: E731
     assert eventually(lambda: [1] if kept() == 2 else [])
-    end = datetime.fromtimestamp(clock.now_s() + 60, UTC)
-    events.start_replay(
-        ReplayName="again",
-        EventSourceArn=archive,
-        EventStartTime=middle,
-        EventEndTime=end,
-        Destination={"Arn": bus},
-    )
-    (again,) = eventually(lambda: world.queue(TOKYO))
-    assert (again["detail"], again["replay-name"]) == ({"n": 2}, "again")
+    again = replay(world, archive, "again", (middle, clock.now() + timedelta(minutes=1)), {"Arn": bus})
+    assert [(e["detail"], e["replay-name"]) for e in again] == [({"n": 2}, "again")]
     assert kept() == 2
+
+
+def replay(
+    world: World, archive: str, name: str, span: tuple[datetime, datetime], destination: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """What Tokyo's queue gets of it at first."""
+    world.client("events").start_replay(
+        ReplayName=name,
+        EventSourceArn=archive,
+        EventStartTime=span[0],
+        EventEndTime=span[1],
+        Destination=destination,
+    )
+    return list(eventually(lambda: world.queue(TOKYO)))
+
+
+def test_a_replay_for_some_rules_goes_to_no_others(world: World, clock: LabClock) -> None:
+    """FilterArns: a rule that is not named gets nothing, though it matches; the archive is seen all the same."""
+    events, began = world.client("events"), clock.now()
+    bus = f"arn:aws:events:{TOKYO}:{world.server.account}:event-bus/orders"
+    archive = events.create_archive(ArchiveName="kept", EventSourceArn=bus)["ArchiveArn"]
+    world.put(1)
+    assert len(eventually(lambda: world.queue(TOKYO))) == 1
+    assert eventually(lambda: [1] if events.describe_archive(ArchiveName="kept")["EventCount"] else [])
+    pattern = '{"replay-name":[{"prefix":"audit-"}]}'
+    audit = events.put_rule(Name="audit", EventBusName="orders", EventPattern=pattern)["RuleArn"]
+    queue = f"arn:aws:sqs:{TOKYO}:{world.server.account}:orders"
+    events.put_targets(
+        Rule="audit", EventBusName="orders", Targets=[{"Id": "1", "Arn": queue, "Input": '{"audited": true}'}]
+    )
+    span = began - timedelta(minutes=1), clock.now() + timedelta(minutes=1)
+    assert replay(world, archive, "audit-1", span, {"Arn": bus, "FilterArns": [audit]}) == [{"audited": True}]
+    clock.sleep(5)
+    assert world.queue(TOKYO) == []

@@ -9,7 +9,9 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import dns.resolver
@@ -70,12 +72,22 @@ def serving(info: LabInfo) -> str:
 
 def told(info: LabInfo, region: str, reference: str) -> dict[str, Any]:
     """What the Region's consumers say of an order; {} for nothing."""
+    status, body = asked(info, region, f"/events/{reference}")
+    return body if status == 200 else {}
+
+
+def written_down(info: LabInfo, region: str, reference: str) -> int:
+    """The status with which the Region says whether a replay for that has shown the order."""
+    return asked(info, region, f"/archive/{quote(reference)}")[0]
+
+
+def asked(info: LabInfo, region: str, path: str) -> tuple[int, dict[str, Any]]:
+    """GET at the Region's consumers: status and body."""
     connection = http.client.HTTPConnection(PLACES[region].consumers[0], info.http_port, timeout=10)
     try:
-        connection.request("GET", f"/events/{reference}")
+        connection.request("GET", path)
         response = connection.getresponse()
-        body = json.loads(response.read())
-        return dict(body) if response.status == 200 else {}
+        return response.status, dict(json.loads(response.read()))
     finally:
         connection.close()
 
@@ -132,6 +144,24 @@ def test_what_was_stuck_arrives_late_and_the_endpoint_returns_by_itself(lab: Lab
     assert told(lab.info, TOKYO, "stuck")["status"] == "HANDLED"
     assert until(lambda: told(lab.info, TOKYO, "after").get("status") == "COPIED")
     assert until(lambda: serving(lab.info) == PLACES[TOKYO].ingress, 60.0)
+
+
+def test_what_an_archive_holds_is_written_down_and_handled_by_nobody(lab: Lab) -> None:
+    """A replay to the audit rule: the consumers' side knows that it is archived, and nothing is handled again."""
+    events, began = aws(lab.info, "events", OSAKA), lab.info.clock.now()
+    assert written_down(lab.info, OSAKA, "after") == 404
+    handled = told(lab.info, OSAKA, "after")
+    rule = events.describe_rule(Name=names.AUDIT_RULE, EventBusName=names.BUS)["Arn"]
+    events.start_replay(
+        ReplayName=f"{names.AUDIT_REPLAYS}1",
+        EventSourceArn=events.describe_archive(ArchiveName=names.ARCHIVE)["ArchiveArn"],
+        EventStartTime=began - timedelta(hours=1),
+        EventEndTime=began,
+        Destination={"Arn": names.bus_arn(OSAKA), "FilterArns": [rule]},
+    )
+    assert until(lambda: written_down(lab.info, OSAKA, "after") == 200)
+    assert written_down(lab.info, OSAKA, "never sent") == 404
+    assert told(lab.info, OSAKA, "after") == handled
 
 
 def test_a_bus_that_nobody_uses_counts_as_unwell(lab: Lab) -> None:
