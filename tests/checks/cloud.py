@@ -269,7 +269,7 @@ def _network(made: Cloud) -> None:
 
 
 def _experiment(made: Cloud) -> None:
-    """A template of FIS under the name that the target knows it by; what runs it is in tests/faults/experiments.py."""
+    """A template of FIS by the name that the target knows; what runs it is in tests/faults/experiments.py."""
     made.client("fis", TOKYO).create_experiment_template(
         clientToken="published",
         description="replication paused",

@@ -19,6 +19,7 @@ from tests.faults.bus import add_bus
 from tests.faults.command_line import parsed, parsed_all
 from tests.faults.contract import Place
 from tests.faults.events_source import add_events_source
+from tests.faults.experiments import experiments
 from tests.faults.furniture import furnish
 from tests.faults.samples import CHANGES, SAMPLES, Sample
 
@@ -33,7 +34,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         add_bus(made)
         add_events_source(made)
         furnish(made)
-        yield Place(made, made.aws, tmp_path_factory.mktemp("journals"))
+        with experiments(made):
+            yield Place(made, made.aws, tmp_path_factory.mktemp("journals"))
 
 
 @pytest.fixture
