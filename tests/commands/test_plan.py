@@ -23,6 +23,7 @@ from lab.launch import launch
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADLINE = "scenarios/test_core_banking.py::test_service_loss_and_return"
+FILE = HEADLINE.partition("::")[0]
 SPEED = 20.0
 
 
@@ -105,7 +106,7 @@ def test_a_plan_as_data_is_the_same_plan(state: Path, capsys: pytest.CaptureFixt
 
 def test_a_dry_run_without_a_marker_is_of_the_drills(state: Path) -> None:
     """`pytest --drill-dry-run` is enough, and its page and run folders are not made."""
-    done = dry_run(f"--lab-attach={state}", f"--runs={state.parent / 'runs'}")
+    done = dry_run(FILE, f"--lab-attach={state}", f"--runs={state.parent / 'runs'}")
     assert done.returncode == 0, done.stdout
     assert "PLAN  service-loss-and-return on core-banking (LAB, account 111111111111)" in done.stdout
     assert not (state.parent / "runs").exists()
@@ -118,7 +119,7 @@ def test_what_is_outside_the_blast_radius_is_refused_in_the_plan(state: Path, tm
     service = '    "*SampleMultiRegionAppTransactionFargateService*", "*SampleMultiRegionAppParamTable*",'
     assert text.count(service) == 1, "what this test takes out of the blast radius is not written so any more"
     narrow.write_text(text.replace(service, '    "*SampleMultiRegionAppParamTable*",'))
-    done = dry_run(f"--lab-attach={state}", f"--target={narrow}")
+    done = dry_run(FILE, f"--lab-attach={state}", f"--target={narrow}")
     assert done.returncode == 12, done.stdout
     assert "The plan ends here: REFUSED: " in done.stdout
     assert "is outside the blast radius" in done.stdout

@@ -61,6 +61,12 @@ def hasty(account: Cloud) -> Aws:
 
 
 @pytest.fixture(scope="module")
+def single(account: Cloud) -> Aws:
+    """Clients that try once, and wait as long for an answer as a busy machine may need."""
+    return Aws(account.server.url, replace(ONCE, read_s=5.0))
+
+
+@pytest.fixture(scope="module")
 def patient(account: Cloud) -> Aws:
     """Clients as a drill has them."""
     return account.aws
@@ -174,10 +180,10 @@ def test_throttled_while_injecting_is_restored(made: Cloud, make: Maker, hasty: 
 @pytest.mark.parametrize("operation", ["DisableRule", "DescribeRule"])
 @pytest.mark.parametrize("manner", ["throttle", "error", "unavailable"])
 def test_a_restore_comes_again_while_aws_is_busy(
-    made: Cloud, make: Maker, hasty: Aws, operation: str, manner: str
+    made: Cloud, make: Maker, single: Aws, operation: str, manner: str
 ) -> None:
     """Pausing longer each time, within the restore's time; then it is done, and nobody is told to type anything."""
-    drill = make(hasty)
+    drill = make(single)
     with drill.applied(ARMED):
         made.server.misbehave(parse(f"{manner} events:{operation} count=4"))
     assert (rules(made), states(drill)[-1]) == (AS_BEFORE, "restored")

@@ -71,9 +71,12 @@ def target() -> Target:
 
 
 def state(url: str) -> Any:
-    """Everything that the stand-in knows, of every service, Region and account."""
+    """Everything that the stand-in knows, of every service, Region and account.
+
+    A service of which it holds nothing is left out: it is there as soon as anybody has asked for it.
+    """
     with urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=10) as reply:
-        return json.load(reply)
+        return {service: held for service, held in json.load(reply).items() if any(held.values())}
 
 
 def whole_scenario(drill: PlanningDrill) -> Plan:
