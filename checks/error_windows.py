@@ -53,5 +53,5 @@ def error_rows(history: History, window: Window, onset: Interval | None, speed: 
 def error_notes(window: str, rows: tuple[dict[str, Any], ...], unit: str) -> Iterator[str]:
     """One line for people; none when the errors had no names of the target's."""
     if any(not str(row["error"]).startswith("status ") for row in rows):
-        told = [f"{r['error']} {r['first_s']:.0f} to {r['last_s']:.0f} ({r['count']})" for r in rows]
+        told = [f"{r['error']} {round(r['first_s'])} to {round(r['last_s'])} ({r['count']})" for r in rows]
         yield f"{window}: failed writes said, in {unit} from the onset: {'; '.join(told)}"
