@@ -78,9 +78,11 @@ def banner(run: Run) -> str:
     """What a reader must know of a lab run before any number; empty on AWS."""
     if not run.lab:
         return ""
+    speed = run.history.speed
+    pace = "at its real pace" if speed == 1 else f"{speed:g} times faster"
     return (
-        f"LAB run: it proves the harness, nobody's system. Time runs {run.history.speed:g} times faster: objectives, "
-        f"intervals and phases are lab seconds (the system's own; 1 wall second is {run.history.speed:g} lab s); "
+        f"LAB run: it proves the harness, nobody's system. Time runs {pace}: objectives, "
+        f"intervals and phases are lab seconds (the system's own; 1 wall second is {speed:g} lab s); "
         "request rates, client timeouts and polling are wall time."
     )
 

@@ -29,6 +29,7 @@ def test_lab_run_says_so_and_names_its_time() -> None:
     text = " ".join(table(run()).split())
     assert "LAB run: it proves the harness, nobody's system. Time runs 10 times faster" in text
     assert "1 wall second is 10 lab s" in text
+    assert "Time runs at its real pace: objectives" in " ".join(table(run(history=history(speed=1.0))).split())
 
 
 def test_run_against_aws_does_not_say_lab() -> None:
