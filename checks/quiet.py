@@ -28,7 +28,8 @@ def promise_quiet(drill: Drill, window: str, region: str) -> None:
 def quiet_findings(history: History, window: Window, settings: Settings) -> Iterator[Finding]:
     """FAIL: a write that was sent to the region after DNS answered elsewhere was acknowledged there.
 
-    PASS needs some that it refused: a Region that nobody asks is quiet anyway.
+    PASS needs some, and all of them refused: a Region that nobody asks is quiet anyway, and what it took or did not
+    take of a write whose answer nobody saw, nobody knows.
     """
     for mark in history.named(QUIET):
         if mark.data.get("window") == window.name:
@@ -42,20 +43,24 @@ def _quiet(history: History, window: Window, settings: Settings, region: str) ->
     asked = [w for w in history.writes if turned.high_s < w.sent_s <= window.end_s and w.peer]
     there = sorted((w for w in asked if settings.places.region_of(w.peer) == region), key=lambda w: w.sent_s)
     taken = [w for w in there if w.result == "acked"]
-    data = {"asked": len(there), "acknowledged": len(taken)}
+    unknown = sum(w.result == "indeterminate" for w in there)
+    data = {"asked": len(there), "acknowledged": len(taken), "indeterminate": unknown}
     if taken:
-        return Finding(name, Verdict.FAIL, _loud(region, taken, len(there), turned.high_s, settings.speed), data=data)
+        return Finding(name, Verdict.FAIL, _loud(region, taken, len(there), turned.high_s, settings), data=data)
     if not there:
         why = f"proves nothing: nobody asked {region} for a write after DNS had turned the traffic away"
+        return Finding(name, Verdict.INVALID, why, data=data)
+    if unknown:
+        why = f"proves nothing: {unknown} of {len(there)} writes that were sent to {region} then were never answered"
         return Finding(name, Verdict.INVALID, why, data=data)
     why = f"all {len(there)} writes that reached {region} after DNS had turned the traffic away were refused"
     return Finding(name, Verdict.PASS, why, data=data)
 
 
-def _loud(region: str, taken: list[Write], of: int, turned_s: float, speed: float) -> str:
-    first, last = ((w.sent_s - turned_s) * speed for w in (taken[0], taken[-1]))
+def _loud(region: str, taken: list[Write], of: int, turned_s: float, settings: Settings) -> str:
+    first, last = ((w.sent_s - turned_s) * settings.speed for w in (taken[0], taken[-1]))
     return (
         f"{region} had been told to stop, and acknowledged {len(taken)} of {of} writes that were sent to it after "
-        f"DNS had turned the traffic away (first after {first:.0f} s, last after {last:.0f} s, "
-        f"first id {taken[0].id})"
+        f"DNS had turned the traffic away (first after {first:.0f} {settings.unit}, last after {last:.0f} "
+        f"{settings.unit}, first id {taken[0].id})"
     )

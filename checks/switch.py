@@ -13,7 +13,7 @@ from checks.signals import TARGETS
 from checks.windows import Window
 from drill.find import kind_of
 from drill.timeline import History, Observation, Outcome
-from drill.verdict import Finding, Verdict
+from drill.verdict import Finding, Verdict, unit_of
 
 RECONCILE = "a periodic reconciliation that registers the writer which DescribeDBClusters names, and nothing else"
 EMPTY = (
@@ -87,7 +87,7 @@ def _deaf(history: History, window: Window, since_s: float) -> Iterator[Finding]
     told = (times[-1].done_s - since_s) * history.speed
     acked = sum(w.result == "acked" and since_s <= w.sent_s <= window.end_s for w in history.writes)
     if told >= FOLLOWS_WITHIN_S and acked:
-        why = f"stuck: {DEAF[0]} ({acked} in {told:.0f} s)"
+        why = f"stuck: {DEAF[0]} ({acked} in {told:.0f} {unit_of(history.header.get('target_kind'))})"
         yield Finding(f"replica, {window.name}", Verdict.FAIL, why, advice=DEAF[1], data={"after_s": round(told, 1)})
 
 

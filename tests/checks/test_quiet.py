@@ -36,7 +36,10 @@ def test_a_region_that_refuses_everybody_is_quiet() -> None:
     """What it took before the traffic was turned away, and what the other one takes, is as it should be."""
     story = moved().write("early", 99, 99.5).write("late", 120, 120.5, "refused").write("there", 150, 150.5)
     story.writes[-1] = replace(story.writes[-1], peer=OSAKA_PEER)
-    assert (found(story).verdict, found(story).data) == (Verdict.PASS, {"asked": 1, "acknowledged": 0})
+    assert (found(story).verdict, found(story).data) == (
+        Verdict.PASS,
+        {"asked": 1, "acknowledged": 0, "indeterminate": 0},
+    )
 
 
 def test_one_acknowledged_write_is_enough() -> None:
@@ -52,6 +55,15 @@ def test_a_region_that_nobody_asks_proves_nothing() -> None:
     """Neither does one from which nobody saw the traffic turned away."""
     assert found(moved().write("early", 50, 50.5)).verdict is Verdict.INVALID
     assert found(moved(turned=False).write("late", 120, 120.5)).verdict is Verdict.INVALID
+
+
+def test_a_region_that_does_not_answer_is_not_known_to_be_quiet() -> None:
+    """A write whose answer nobody saw may have been taken; one that was acknowledged is enough all the same."""
+    story = moved().write("refused", 110, 110.5, "refused").write("hung", 120, 130, "indeterminate")
+    finding = found(story)
+    assert finding.verdict is Verdict.INVALID
+    assert "1 of 2 writes that were sent to" in finding.reason
+    assert found(story.write("taken", 140, 140.5)).verdict is Verdict.FAIL
 
 
 def test_nothing_is_judged_that_no_scenario_promised() -> None:
