@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from checks.conditions import served_from
 from drill.drill import Drill
 from drill.target import Target
-from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from scenarios.core_banking import home_afterwards, look_first, take_over
 from scenarios.pausing import replication_paused
-from scenarios.test_core_banking_weak_points import home_afterwards, look_first
 
 pytestmark = pytest.mark.system("core-banking")
 
@@ -24,7 +22,6 @@ pytestmark = pytest.mark.system("core-banking")
 def test_transfers_left_behind(drill: Drill, target: Target) -> None:
     """The table of transfers stops to replicate, then Tokyo loses its Transaction service: Osaka serves within the
     RTO, and does not know the transfers that Tokyo acknowledged last. The promise is that none is lost."""
-    standby, timings = target.regions.standby, target.timings
     look_first(drill, target)
 
     with (
@@ -32,11 +29,4 @@ def test_transfers_left_behind(drill: Drill, target: Target) -> None:
         replication_paused(drill, target, "global_table"),
         drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
     ):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        take_over(drill, target)

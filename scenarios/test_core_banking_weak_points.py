@@ -7,17 +7,12 @@ system's own machines said of it is named beneath the table. PASS says that it h
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import pytest
 
 from checks.conditions import Shows, served_from, shown
-from checks.guards import alarms_armed, before_failover, clusters_connected
+from checks.guards import alarms_armed
 from checks.quiet import promise_quiet
 from drill.drill import Drill
-from drill.end_state import EndState
-from drill.errors import NotRecovered
 from drill.read_only import OnlyReads
 from drill.target import Target
 from faults.alarm_periods import DelayAlarm
@@ -27,13 +22,10 @@ from faults.network_acl import DenyNetworkAcl
 from faults.start_machine import StartStateMachine
 from faults.stop_machine import StopStateMachine
 from faults.table_policy import DenyTable
+from scenarios.core_banking import MACHINE_S, STEP_S, go_home, home_afterwards, look_first, take_over
 
 pytestmark = pytest.mark.system("core-banking")
 
-MACHINE_S = 900.0
-"""The failover or failback machine is over within this: the switchover takes minutes."""
-STEP_S = 300.0
-"""What the system does next by itself, or after one call, shows within this."""
 OPENING_S = 60.0
 """A Region opens within this after its machine has ended: the cached stop flag (10 s), the worker's sleep (10 s)."""
 LATE_PERIODS = 6
@@ -44,51 +36,18 @@ FLAP_S = 480.0
 evaluation (240 s at most), 110 s for the second alarm, the machine's own 15 s, and what the clock is read by."""
 
 
-def look_first(drill: Drill, target: Target) -> None:
-    """The guards of every drill, and what a return by the state machine leaves changed."""
-    drill.declare_end_state(
-        EndState("control_primary", "GetRoutingControlState/RoutingControlState", "On"),
-        EndState("control_standby", "GetRoutingControlState/RoutingControlState", "Off"),
-    )
-    drill.look_all(before_failover(drill.aws, target, drill.clock))
-
-
-def go_home(drill: Drill, target: Target, time: int = 1) -> None:
-    """Once the database is whole the operators start the failback machine; not measured."""
-    drill.look("clusters connected", OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, STEP_S)))
-    drill.perform(StartStateMachine(target.resource("failback_machine"), timeout_s=MACHINE_S, time=time))
-
-
-@contextlib.contextmanager
-def home_afterwards(drill: Drill, target: Target) -> Iterator[None]:
-    """The system is taken home whether or not it recovered; after an abort nothing more is done to it."""
-    try:
-        yield
-    except NotRecovered:
-        go_home(drill, target)
-        raise
-    go_home(drill, target)
-
-
 @pytest.mark.failover(windows=("failover", "failback"))
 def test_second_alarm_after_failover(drill: Drill, target: Target) -> None:
     """Tokyo fails and Osaka takes over; then Osaka loses its Transaction service while Tokyo is well again. The armed
     automation has one direction only: it asks Aurora to promote the writer that it has, and fails."""
-    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    primary, timings = target.regions.primary, target.timings
     look_first(drill, target)
 
     with (
         home_afterwards(drill, target),
         drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
     ):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        take_over(drill, target)
 
         # The rule fires on OK -> ALARM only: before the alarms are OK again there is no second one.
         drill.look("alarms armed", OnlyReads(lambda: alarms_armed(drill.aws, target, drill.clock)))
@@ -126,21 +85,13 @@ def test_machine_aborted_half_way(drill: Drill, target: Target) -> None:
 def test_second_witness_late(drill: Drill, target: Target) -> None:
     """Tokyo loses its Transaction service, and Oregon's alarm comes minutes after Osaka's. The initiator asks
     for 110 s whether both ring, gives up, and is not called again: the alarm that called it stays in ALARM."""
-    standby, timings = target.regions.standby, target.timings
     look_first(drill, target)
 
     with (
         drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
         drill.applied(DelayAlarm(target.resource("observer_alarm"), periods=LATE_PERIODS)),
     ):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        take_over(drill, target)
     go_home(drill, target)
 
 
@@ -148,18 +99,11 @@ def test_second_witness_late(drill: Drill, target: Target) -> None:
 def test_rule_enabled_during_failback(drill: Drill, target: Target) -> None:
     """After a failover nobody disarms the rule, and the operators start the failback. It closes the service for as
     long as Aurora takes, which is long enough for the canaries: the automation turns the system round again."""
-    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    primary, standby = target.regions.primary, target.regions.standby
     look_first(drill, target)
 
     with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        take_over(drill, target)
 
         drill.look("alarms armed", OnlyReads(lambda: alarms_armed(drill.aws, target, drill.clock)))
         go_home(drill, target)

@@ -17,31 +17,11 @@ from faults.events_rule import SetRuleState
 from faults.network_acl import DenyNetworkAcl
 from faults.start_machine import StartStateMachine
 from faults.stop_machine import StopStateMachine
-from scenarios.test_core_banking_weak_points import (
-    FLAP_S,
-    MACHINE_S,
-    OPENING_S,
-    STEP_S,
-    go_home,
-    home_afterwards,
-    look_first,
-)
+from scenarios.core_banking import MACHINE_S, STEP_S, go_home, home_afterwards, look_first, take_over
+from scenarios.test_core_banking_weak_points import FLAP_S, OPENING_S
 
 SOON_PERIODS = 3
 """One more than published: the second witness comes a minute late, which the initiator's 110 s cover."""
-
-
-def take_over(drill: Drill, target: Target) -> None:
-    """Tokyo loses its Transaction service, and Osaka serves: what comes before most of the weak points."""
-    standby, timings = target.regions.standby, target.timings
-    drill.start_load()
-    drill.steady(for_s=timings.baseline_s)
-    with (
-        drill.window("failover", survivor=standby),
-        drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-    ):
-        drill.until(served_from(target, standby), timeout_s=timings.window_s)
-        drill.settle(standby)
 
 
 def test_nothing_to_abort(drill: Drill, target: Target) -> None:
