@@ -70,6 +70,7 @@ class Chromium:
         self._process = subprocess.Popen(
             ["sh", "-c", line, program, *FLAGS, f"--user-data-dir={self._profile}", "about:blank"],
             pass_fds=(commands, answers),
+            env=os.environ | {"TMPDIR": self._profile},  # what it leaves there goes with its profile
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
