@@ -47,7 +47,8 @@ def scenario_ids(where: str = SCENARIOS) -> tuple[str, ...]:
 
 
 def scenario_id(name: str) -> str:
-    """The node id that a test name, a scenario's name or a node id means. UsageError names the known ones."""
+    """The node id that a test's name, with or without test_, a scenario's name or a node id means. UsageError names
+    the known ones."""
     where = name.partition("::")[0] if "::" in name else SCENARIOS
     known = scenario_ids(where) if (REPOSITORY / where).exists() else ()
     matches = [node for node in known if name in _names_of(node)]
@@ -68,10 +69,10 @@ def plan_scenarios(nodes: Sequence[str], options: Sequence[str]) -> DrySession:
     return DrySession(done.returncode, tuple(plan_from(record) for record in records), _tail(done))
 
 
-def _names_of(node: str) -> tuple[str, str, str]:
+def _names_of(node: str) -> tuple[str, str, str, str]:
     test = node.rpartition("::")[2]
     bare = test.removeprefix("test_")
-    return node, test, bare.replace("_", "-").lower()
+    return node, test, bare, bare.replace("_", "-").lower()
 
 
 def _pytest(arguments: Sequence[str], limit_s: float) -> subprocess.CompletedProcess[str]:

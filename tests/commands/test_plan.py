@@ -58,9 +58,11 @@ def dry_run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.parametrize("name", ["test_service_loss_and_return", "service-loss-and-return", HEADLINE])
+@pytest.mark.parametrize(
+    "name", ["test_service_loss_and_return", "service_loss_and_return", "service-loss-and-return", HEADLINE]
+)
 def test_a_scenario_is_known_by_its_test_its_name_and_its_node_id(name: str) -> None:
-    """Whichever of the three a person has at hand."""
+    """Whichever of them a person has at hand."""
     assert scenario_id(name) == HEADLINE
     assert HEADLINE in scenario_ids()
 
