@@ -21,6 +21,7 @@ from drill.read_only import OnlyReads
 from drill.target import Target
 from faults.archive_audit import AuditArchive
 from faults.bus_impaired import ImpairBus
+from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
 from faults.health_check_inverted import InvertHealthCheck
 from faults.start_replay import ReplayArchive
@@ -82,6 +83,25 @@ def test_health_check_inverted(drill: Drill, target: Target) -> None:
     drill.start_load()
     drill.steady(for_s=target.timings.baseline_s)
     move(drill, target)
+
+
+@pytest.mark.failover
+def test_replication_switched_off(drill: Drill, target: Target) -> None:
+    """Somebody has switched replication off, which nothing tells: the move is as quick as ever, and Osaka has nothing
+    of what Tokyo took. No event is lost where both Regions get each; here all of Tokyo's are."""
+    standby, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    with drill.applied(SetReplication(target.resource("global_endpoint"), "DISABLED")):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
+        ):
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            archive, audit = target.resource("standby_archive"), target.resource("standby_audit_rule")
+            drill.perform(AuditArchive(archive, audit, timeout_s=timings.window_s))
+            drill.settle(standby)
 
 
 @pytest.mark.failover

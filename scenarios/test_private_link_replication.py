@@ -17,6 +17,7 @@ from checks.conditions import served_from
 from checks.guards import before_failover
 from drill.drill import Drill
 from drill.target import Target
+from faults.elbv2_deregister import DeregisterTarget
 from faults.elbv2_target import RegisterTarget
 from faults.lambda_variable import ChangeVariable
 from faults.rds_instance import FailOverCluster
@@ -216,3 +217,15 @@ def test_two_targets_are_registered(drill: Drill, target: Target) -> None:
         drill.perform(fail_over(target))
         recover(drill, target)
     go_home(drill, target)
+
+
+@pytest.mark.failover
+def test_target_is_taken_out(drill: Drill, target: Target) -> None:
+    """Somebody takes the writer out of the group and registers nothing: no event tells of it, and the function, which
+    starts from what is registered, would do nothing about it anyway."""
+    begin(drill, target)
+    with (
+        drill.window("failover", survivor=target.regions.standby),
+        drill.applied(DeregisterTarget(target.resource("source_target_group"))),
+    ):
+        recover(drill, target)

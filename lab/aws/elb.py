@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from moto.core.responses import ActionResult
+from moto.elbv2.exceptions import TargetGroupNotFoundError
 from moto.elbv2.models import elbv2_backends
 from moto.elbv2.responses import ELBV2Response
 
@@ -120,8 +121,9 @@ class _Elbv2(ELBV2Response):
 
     def describe_target_health(self) -> ActionResult:
         arn = self._get_param("TargetGroupArn")
-        super().describe_target_health()  # raises for an unknown target group
-        group = self.elbv2_backend.target_groups[arn]
+        group = self.elbv2_backend.target_groups.get(arn)  # moto's own way keeps an object of every answer for good
+        if group is None:
+            raise TargetGroupNotFoundError()
         seen = self.balancers.health(arn)
         shown = {_split(target, group.port): state for target, state in seen.items()}
         for target in group.targets.values():

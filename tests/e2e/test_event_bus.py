@@ -94,7 +94,7 @@ def test_a_standby_that_only_archives_is_replayed(tmp_path: Path) -> None:
 
 def test_what_nobody_replays_is_archived_only(tmp_path: Path) -> None:
     """Lost to the survivor, in its archive, and with no consumer anywhere."""
-    counts, places = lost(tmp_path, "test_nobody_replays")
+    counts, places = lost(tmp_path, *TWIN, "-k", "test_nobody_replays")
     assert counts["archived only"] == places["only"] > 0
     assert places["unknown"] == 0
     assert sum(places.values()) == counts["lost"]
@@ -102,14 +102,14 @@ def test_what_nobody_replays_is_archived_only(tmp_path: Path) -> None:
 
 def test_what_was_not_replicated_is_not_archived(tmp_path: Path) -> None:
     """Lost to the survivor, whose archive has none of it: Tokyo's consumers have handled it."""
-    counts, places = lost(tmp_path, "test_replication_was_off")
+    counts, places = lost(tmp_path, "-m", "failover", "-k", "test_replication_switched_off")
     assert places == {"only": 0, "elsewhere": counts["lost"], "nowhere": 0, "unknown": 0}
     assert counts["archived only"] == 0
 
 
-def lost(folder: Path, twin: str) -> tuple[dict[str, int], dict[str, int]]:
-    """(fates of the writes, where the lost ones are) of a twin that loses some."""
-    drilled = drill(folder, *TWIN, "-k", twin, *TARGET)
+def lost(folder: Path, *arguments: str) -> tuple[dict[str, int], dict[str, int]]:
+    """(fates of the writes, where the lost ones are) of a drill that loses some."""
+    drilled = drill(folder, *arguments, *TARGET)
     assert drilled.code == 1, drilled.output
     assert "acknowledged writes lost" in drilled.output
     data = drilled.finding("recovery point, failover")["data"]

@@ -17,6 +17,8 @@ from faults.bus_impaired import ImpairBus
 from faults.dynamodb_pause import PauseReplication
 from faults.ecs_scale import ScaleEcsService
 from faults.ecs_tasks import StopTasks
+from faults.elbv2_attribute import SetGroupAttribute
+from faults.elbv2_deregister import DeregisterTarget
 from faults.elbv2_target import RegisterTarget
 from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
@@ -172,6 +174,20 @@ EVENT = PublishRdsEvent(
 )
 
 
+def _register(made: Cloud) -> None:
+    made.client("elbv2", TOKYO).register_targets(**_only_target(made))
+
+
+def _deregister(made: Cloud) -> None:
+    made.client("elbv2", TOKYO).deregister_targets(**_only_target(made))
+
+
+def _only_target(made: Cloud) -> dict[str, Any]:
+    name = RESOURCES["source_target_group"].name
+    group = made.client("elbv2", TOKYO).describe_target_groups(Names=[name])["TargetGroups"][0]["TargetGroupArn"]
+    return {"TargetGroupArn": group, "Targets": [{"Id": "10.105.1.20"}]}
+
+
 def _actions_off(made: Cloud) -> None:
     made.client("cloudwatch", OSAKA).disable_alarm_actions(AlarmNames=[ALARM.name])
 
@@ -238,6 +254,11 @@ CHANGES = (
     Sample("messages lost", LoseMessages(RESOURCES["events_subscription"])),
     Sample("map stale", ChangeVariable(RESOURCES["switch_function"], "IP_DICT", STALE)),
     Sample("target too many", RegisterTarget(RESOURCES["source_target_group"], "10.105.1.10")),
+    Sample("target taken out", DeregisterTarget(RESOURCES["source_target_group"]), _register, _deregister),
+    Sample(
+        "group set otherwise",
+        SetGroupAttribute(RESOURCES["source_target_group"], "deregistration_delay.timeout_seconds", "60"),
+    ),
     Sample("cell opened", SetRoutingControls(CELL, "On"), keys=CELLS),
     Sample(
         "cells swapped", SetRoutingControls(CELL, "Off", ((OTHER_CELL, "On"),)), _cells_on, _cells_off, keys=CELLS

@@ -101,8 +101,8 @@ def _actions(calls: Iterable[Call]) -> str:
 
 
 def _naming(kind: type[Any], folder: str) -> list[str]:
-    """The test files of a folder that name the class."""
-    paths = sorted((ROOT / folder).glob("test_*.py"))
+    """The files of a folder that name the class: tests, and of scenarios what several of them share."""
+    paths = sorted((ROOT / folder).glob("*.py" if folder == "scenarios" else "test_*.py"))
     return [f"`{path.relative_to(ROOT)}`" for path in paths if kind.__name__ in path.read_text()]
 
 

@@ -14,7 +14,6 @@ from drill.drill import Drill
 from drill.target import Target
 from faults.archive_audit import AuditArchive
 from faults.bus_impaired import ImpairBus
-from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
 from faults.health_check_inverted import InvertHealthCheck
 
@@ -49,22 +48,6 @@ def test_primary_that_never_catches_up(drill: Drill, target: Target) -> None:
     ):
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
-
-
-def test_replication_was_off(drill: Drill, target: Target) -> None:
-    """Somebody had switched replication off: the move is as quick as ever, and Osaka has nothing of Tokyo's."""
-    standby, timings = target.regions.standby, target.timings
-    drill.look_all(before_failover(drill.aws, target, drill.clock))
-    with drill.applied(SetReplication(target.resource("global_endpoint"), "DISABLED")):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(InvertHealthCheck(target.resource("latency_health_check"))),
-        ):
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            _audit(drill, target)
-            drill.settle(standby)
 
 
 def test_nobody_replays(drill: Drill, target: Target) -> None:
