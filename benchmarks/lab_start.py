@@ -61,9 +61,7 @@ def row(system: str, starts: list[Start]) -> tuple[str, ...]:
 def main() -> None:
     """Print the table."""
     lines = argparse.ArgumentParser(description=__doc__)
-    lines.add_argument(
-        "--starts", type=int, default=STARTS, help="of each system, after a first one"
-    )
+    lines.add_argument("--starts", type=int, default=STARTS, help="of each system, after a first one")
     lines.add_argument("systems", nargs="*", default=sorted(SYSTEMS))
     args = lines.parse_args()
     rows = []
