@@ -48,6 +48,7 @@ bench: setup
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 	@$(BIN)/python -m benchmarks.prober
 	@$(BIN)/python -m benchmarks.report_size
+	@$(BIN)/python -m benchmarks.lab_start
 	@test -x .venv-bench/bin/chaos || { $(PYTHON) -m venv .venv-bench && .venv-bench/bin/pip install --quiet -r benchmarks/requirements.txt; } || true
 	@$(BIN)/python -m benchmarks.side_by_side $$(test -x .venv-bench/bin/chaos && echo --chaos .venv-bench/bin/chaos)
 	@$(BIN)/drill calibrate --outages 1000

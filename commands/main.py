@@ -13,6 +13,7 @@ from drill.redact import redact
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
 VERBS = (
+    "all",
     "bundle",
     "calibrate",
     "faults",
