@@ -102,6 +102,7 @@ class PostgresSource:
         It can be once the reader has everything that the replica lacks. psycopg.Error when one does not answer.
         """
         self._execute(self._other(reader), "SELECT pg_log_standby_snapshot()")
+        self._execute(reader, "SELECT pg_reload_conf()")  # wakes its copier, which by itself sleeps up to 30 s
         ready = f"SELECT FROM pg_replication_slots WHERE slot_name = '{SLOT}' AND synced AND NOT temporary"
         return bool(self._rows(reader, ready))
 

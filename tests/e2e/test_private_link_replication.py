@@ -81,9 +81,10 @@ def test_the_report_names_the_state_that_it_is_stuck_in(tmp_path: Path, scenario
 
 
 def test_a_late_event_misses_the_objective_and_is_no_stuck_state(tmp_path: Path) -> None:
-    """It recovers in the end, later than promised."""
+    """It recovers in the end, later than promised, and fails over again as soon as it has."""
     failed = drill(tmp_path, "-m", "failover", "-k", "event_is_late", *TARGET, *QUICK)
     assert failed.code == 1, failed.output
+    assert set(failed.journal().values()) == {"restored", "reached"}
     assert failed.finding("recovery time, failover")["verdict"] == "FAIL"
     assert failed.finding("switch, failover")["verdict"] == "PASS"
 
