@@ -10,6 +10,7 @@ from drill.change import Change
 from drill.errors import Refused
 from drill.find import find_one
 from drill.target import Resource
+from faults.elbv2_target import registered_with, times_registered
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,12 @@ class DeregisterTarget:
         found = find_one(aws, "elbv2.target_group", self.resource)
         group = {"TargetGroupArn": found.arn}
         look = Call("elbv2", "DescribeTargetHealth", group, found.region)
-        there = [
-            shown["Target"]
-            for shown in aws.run(look)["TargetHealthDescriptions"]
-            if shown["TargetHealth"]["State"] != "draining"
-        ]
+        there = registered_with(aws, look)
         if len(there) != 1:
             registered = ", ".join(str(t["Id"]) for t in there) or "nothing"
             raise Refused(f"{found.name}: exactly one target must be registered to be taken out, not {registered}")
         params = group | {"Targets": [{"Id": there[0]["Id"], "Port": there[0]["Port"]}]}
-        count = f"length(TargetHealthDescriptions[?Target.Id=='{there[0]['Id']}' && TargetHealth.State!='draining'])"
+        count = times_registered(str(there[0]["Id"]))
         return Change(
             kind="elbv2.deregister",
             target=target,

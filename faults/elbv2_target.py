@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from drill.aws import Aws
 from drill.call import Call, Fact
@@ -27,9 +28,7 @@ class RegisterTarget:
         found = find_one(aws, "elbv2.target_group", self.resource)
         group = {"TargetGroupArn": found.arn}
         look = Call("elbv2", "DescribeTargetHealth", group, found.region)
-        there = f"length(TargetHealthDescriptions[?Target.Id=='{self.address}' && TargetHealth.State!='draining'])"
-        shown = aws.run(look)["TargetHealthDescriptions"]
-        if any(t["Target"]["Id"] == self.address and t["TargetHealth"]["State"] != "draining" for t in shown):
+        if any(registered["Id"] == self.address for registered in registered_with(aws, look)):
             raise Refused(f"{self.address} is registered with {found.name} already")
         params = group | {"Targets": [{"Id": self.address}]}
         return Change(
@@ -40,6 +39,17 @@ class RegisterTarget:
             effect="none",
             inject=(Call("elbv2", "RegisterTargets", params, found.region),),
             restore=(Call("elbv2", "DeregisterTargets", params, found.region),),
-            faulted=(Fact(look, there, 1),),
-            before=(Fact(look, there, 0),),
+            faulted=(Fact(look, times_registered(self.address), 1),),
+            before=(Fact(look, times_registered(self.address), 0),),
         )
+
+
+def registered_with(aws: Aws, look: Call) -> list[dict[str, Any]]:
+    """The targets ({"Id", "Port"}) that DescribeTargetHealth shows; what drains is registered no more."""
+    shown = aws.run(look)["TargetHealthDescriptions"]
+    return [dict(target["Target"]) for target in shown if target["TargetHealth"]["State"] != "draining"]
+
+
+def times_registered(address: str) -> str:
+    """The path of a Fact over DescribeTargetHealth: how often that address is registered."""
+    return f"length(TargetHealthDescriptions[?Target.Id=='{address}' && TargetHealth.State!='draining'])"
