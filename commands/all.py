@@ -1,12 +1,13 @@
-"""`drill all`: every scenario of every system in the embedded labs, the systems side by side.
+"""`drill all`: every scenario of every system in the embedded labs, systems side by side where there are cores for it.
 
-A session of pytest for each system, two at a time: what a drill waits for is the system's own time, and one leaves
-half of two cores idle. Sessions share nothing but this machine. One that is too slow for it says so (INVALID).
+A session of pytest for each system, one at a time for each two cores: on two cores a second drill's start alone holds
+up the first one's lab, which says so (INVALID; docs/decisions/0073).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from drill.errors import UsageError
 from drill.interrupt import Interrupts
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
 
-LANES = 2
+CORES_OF_A_DRILL = 2
 LOOK_WALL_S = 0.2
 
 
@@ -55,9 +56,10 @@ class Ended:
 
 def register(verbs: Any) -> None:
     """Add the verb."""
-    lines = verbs.add_parser("all", help="every scenario of every system in the lab, the systems side by side")
+    lanes = max(1, (os.cpu_count() or 1) // CORES_OF_A_DRILL)
+    lines = verbs.add_parser("all", help="every scenario of every system in the lab, side by side where cores allow")
     lines.add_argument("--headline", action="store_true", help="the headline drill of each system alone")
-    lines.add_argument("--lanes", type=int, default=LANES, help=f"sessions at a time; {LANES} for two cores")
+    lines.add_argument("--lanes", type=int, default=lanes, help=f"sessions at a time; {lanes} on this machine")
     lines.add_argument("--runs", type=Path, default=RUNS, help="where run folders, pages and logs land")
     lines.set_defaults(run=run)
 
@@ -65,7 +67,7 @@ def register(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Drill them; the exit code of the worst."""
     if args.lanes < 1:
-        raise UsageError(f"--lanes {args.lanes}: at least one session runs at a time; example: --lanes 2")
+        raise UsageError(f"--lanes {args.lanes}: at least one session runs at a time; example: --lanes 1")
     runs: Path = args.runs.resolve()
     try:
         runs.mkdir(parents=True, exist_ok=True)

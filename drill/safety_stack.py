@@ -57,7 +57,10 @@ PUTTING_BACK: Mapping[str, tuple[Read, ...]] = {
     "ssm.parameter": (Read("ssm", "GetParameter"), Read("ssm", "PutParameter")),
     "elbv2.target_group": (
         Read("elbv2", "DescribeTargetHealth", everything=True),
+        Read("elbv2", "DescribeTargetGroupAttributes", everything=True),
         Read("elbv2", "DeregisterTargets"),
+        Read("elbv2", "RegisterTargets"),
+        Read("elbv2", "ModifyTargetGroupAttributes"),
     ),
     "sns.subscription": (Read("sns", "GetSubscriptionAttributes"), Read("sns", "SetSubscriptionAttributes")),
     "arc.control": (Read(CLUSTER, "GetRoutingControlState"), Read(CLUSTER, "UpdateRoutingControlStates")),
