@@ -1,4 +1,4 @@
-"""`drill all`: every scenario of every system in the embedded labs, systems side by side where there are cores for it.
+"""`drill all`: every scenario of every system in the embedded labs, systems side by side where cores allow.
 
 A session of pytest for each system, one at a time for each two cores: on two cores a second drill's start alone holds
 up the first one's lab, which says so (INVALID; docs/decisions/0073).
