@@ -221,11 +221,13 @@ def test_two_targets_are_registered(drill: Drill, target: Target) -> None:
 
 @pytest.mark.failover
 def test_target_is_taken_out(drill: Drill, target: Target) -> None:
-    """Somebody takes the writer out of the group and registers nothing: no event tells of it, and the function, which
-    starts from what is registered, would do nothing about it anyway."""
+    """Somebody has taken the writer out of the group when the cluster fails over: the function starts from what is
+    registered, finds nothing, and registers nothing."""
     begin(drill, target)
     with (
         drill.window("failover", survivor=target.regions.standby),
         drill.applied(DeregisterTarget(target.resource("source_target_group"))),
     ):
+        drill.perform(fail_over(target))
         recover(drill, target)
+    go_home(drill, target)

@@ -9,7 +9,6 @@ from checks.conditions import served_from
 from checks.guards import before_failover
 from drill.drill import Drill
 from drill.target import Target
-from faults.elbv2_deregister import DeregisterTarget
 from faults.rds_instance import FailOverCluster
 from faults.sns_filter import LoseMessages
 from faults.sns_publish import PublishRdsEvent
@@ -53,18 +52,5 @@ def test_automation_disarmed(drill: Drill, target: Target) -> None:
         drill.window("failover", survivor=region),
     ):
         drill.perform(FailOverCluster(target.resource("source_db_cluster"), timeout_s=180.0))
-        drill.until(served_from(target, region), timeout_s=timings.window_s)
-        drill.settle(region)
-
-
-def test_target_is_put_back(drill: Drill, target: Target) -> None:
-    """The target is taken out and registered again before long: what an operator, or a reconciliation, would do."""
-    region, timings = target.regions.standby, target.timings
-    drill.look_all(before_failover(drill.aws, target, drill.clock))
-    drill.start_load()
-    drill.steady(for_s=timings.baseline_s)
-    with drill.window("failover", survivor=region):
-        with drill.applied(DeregisterTarget(target.resource("source_target_group"))):
-            drill.elapse(30.0)
         drill.until(served_from(target, region), timeout_s=timings.window_s)
         drill.settle(region)
