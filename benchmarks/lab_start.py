@@ -8,6 +8,7 @@ environment (docs/decisions/0052) and is left out.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import time
@@ -45,9 +46,12 @@ def started(system: str) -> Start:
 
 def used_s(pid: int) -> float:
     """Processor seconds of a process and all below it, those that have ended too."""
-    root = psutil.Process(pid)
-    times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
-    return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
+    root, used = psutil.Process(pid), 0.0
+    for process in (root, *root.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, and its parent has its seconds
+            times = process.cpu_times()
+            used += times.user + times.system + times.children_user + times.children_system
+    return used
 
 
 def row(system: str, starts: list[Start]) -> tuple[str, ...]:
