@@ -71,9 +71,3 @@ def test_every_scenario_and_twin_is_drilled_by_a_test() -> None:
     picked = {word for word in words() if len(word) >= SHORTEST and word != "failover"}
     for name, drill in {**SCENARIOS, **TWINS}.items():
         assert is_headline(drill) or any(word in name for word in picked), f"no test of tests/e2e drills {name}"
-
-
-def test_every_twin_is_of_a_scenario() -> None:
-    """None is left over; `broken_and_lost` is a drill to be killed."""
-    used = {twin for _, _, others in ROWS.values() for twin in others}
-    assert TWINS.keys() - used - {"idle_bus"} == {"broken_and_lost"}
