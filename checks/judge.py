@@ -14,6 +14,7 @@ from typing import Any
 
 from checks.automation import gave_up
 from checks.balances import Balances
+from checks.data_residue import cleaning_of
 from checks.error_windows import error_notes, error_rows
 from checks.integrity import integrity_finding, side_by_side, strays, torn_findings
 from checks.looks import spoiled_passes
@@ -320,7 +321,8 @@ def run_findings(history: History) -> Iterator[Finding]:
     for why in broken_seals(history):
         yield Finding("run folder", Verdict.INVALID, why)
     marks = [event.data for event in history.named(DECLARED)]
-    yield from left_behind(history.header, history.snapshots, history.journal, marks, history.writes)
+    cleaning = cleaning_of(history)
+    yield from left_behind(history.header, history.snapshots, history.journal, marks, history.writes, cleaning)
     dirty = history.named("dirty")
     for event in dirty:
         lines = [str(line) for line in event.data.get("lines") or ()]

@@ -1,4 +1,4 @@
-"""What a drill left behind: the two snapshots compared, and the writes that stay in the system under test.
+"""What a drill left behind: the two snapshots compared; the writes are in checks/data_residue.py.
 
 Pure: the same run folder gives the same findings. Each difference between the snapshots is one of three:
 
@@ -21,12 +21,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from checks.data_residue import Cleaning, data_residue
 from drill.call import Call
 from drill.end_state import EndState, declared
 from drill.ledger import Write
 from drill.verdict import Finding, Verdict
 
-NAME, DATA_NAME = "residue", "data residue"
+NAME = "residue"
 MOST_NAMED = 3
 ABSENT = "(absent)"
 """Stands for a setting that one of the snapshots does not have."""
@@ -177,13 +178,14 @@ def left_behind(
     journal: Sequence[Mapping[str, Any]] | None,
     marks: Iterable[Mapping[str, Any]],
     writes: Sequence[Write],
+    cleaning: Cleaning | None = None,
 ) -> Iterator[Finding]:
     """All findings of this file, from what a run folder holds.
 
     header: of run.json; snapshots: those that were taken; journal: its records, None when it cannot be read; marks:
-    the data of the DECLARED marks; writes: the ledger. A run whose header does not announce the audit (key
-    "residue_audit") was made before there was one, and gets none. Never raises for what the evidence says: records
-    of another shape cost the audit, and no other finding.
+    the data of the DECLARED marks; writes: the ledger; cleaning: what was cleaned up. A run whose header does not
+    announce the audit (key "residue_audit") was made before there was one, and gets none. Never raises for what the
+    evidence says: records of another shape cost the audit, and no other finding.
     """
     if not header.get("residue_audit"):
         return
@@ -193,7 +195,7 @@ def left_behind(
     except NONSENSE as error:
         why = f"the evidence makes no sense ({type(error).__name__}: {error})"
         yield Finding(NAME, Verdict.INVALID, f"nobody knows what was left behind: {why}")
-    yield data_residue(writes, target.get("load") or {}, str(header.get("run_id", "")))
+    yield data_residue(writes, target.get("load") or {}, str(header.get("run_id", "")), cleaning)
 
 
 def _configuration(
@@ -298,57 +300,3 @@ def _clean(before: Mapping[str, Any], declared: Sequence[Difference]) -> Finding
     )
     rows = [d.row("as declared") for d in declared]
     return Finding(NAME, Verdict.PASS, f"{reason}all others as before", data={"settings": settings, "rows": rows})
-
-
-def data_residue(writes: Sequence[Write], load: Mapping[str, Any], run_id: str) -> Finding:
-    """What load and probes have written into the system under test, and what becomes of it.
-
-    load: the target's [load]; run_id: the tag that every account must carry behind the target's prefix. A write that
-    was not refused on any other account is DIRTY: somebody's data were changed and nobody can change them back.
-    """
-    prefix, policy = str(load.get("synthetic_prefix", "")), str(load.get("residue", "left"))
-    tag = f"{prefix}{run_id}-"
-    made = [w for w in writes if w.result != "refused"]
-    strays = [w for w in made if not prefix or not w.account.startswith(tag)]
-    data: dict[str, Any] = {
-        "accounts": len({w.account for w in made}),
-        "acknowledged": sum(w.result == "acked" for w in made),
-        "indeterminate": sum(w.result == "indeterminate" for w in made),
-        "tag": tag if prefix else "",
-        "policy": policy,
-        "rows": [_written(tag, writer, made) for writer in sorted({_writer(w) for w in made})],
-    }
-    if strays:
-        accounts = sorted({w.account for w in strays})
-        named = ", ".join(accounts[:MOST_NAMED])
-        allowed = f"accounts that begin with {tag}" if prefix else "no account: the target declares no synthetic one"
-        why = f"{len(strays)} writes went to accounts that are not synthetic ({named}); allowed: {allowed}"
-        return Finding(DATA_NAME, Verdict.DIRTY, why, data=data | {"strays": accounts})
-    if policy != "left":
-        return Finding(DATA_NAME, Verdict.INVALID, f"the target says {policy!r}; only 'left' is supported", data=data)
-    return Finding(DATA_NAME, Verdict.PASS, _left(data, prefix), data=data)
-
-
-def _left(data: Mapping[str, Any], prefix: str) -> str:
-    if not data["rows"]:
-        return "nothing was written" + ("" if prefix else ": without a declared synthetic identity, load only reads")
-    unclear = f" and {data['indeterminate']} of unknown outcome" if data["indeterminate"] else ""
-    return (
-        f"{data['acknowledged']} acknowledged writes{unclear} on {data['accounts']} accounts {data['tag']}* are left "
-        "in the system, as the target says"
-    )
-
-
-def _writer(write: Write) -> str:
-    return write.key.rpartition("-")[0]
-
-
-def _written(tag: str, writer: str, made: Sequence[Write]) -> dict[str, Any]:
-    mine = [w for w in made if _writer(w) == writer]
-    return {
-        "writer": writer,
-        "accounts": len({w.account for w in mine}),
-        "acknowledged": sum(w.result == "acked" for w in mine),
-        "indeterminate": sum(w.result == "indeterminate" for w in mine),
-        "tag": tag,
-    }

@@ -32,6 +32,14 @@ def seal_of(history: History) -> dict[str, Any]:
     }
 
 
+def rows_of(history: History, but_pass: str) -> dict[str, Any]:
+    """The part of a seal that says what was written and what was read of it, without that pass of the read-back."""
+    reads = [record for record in history.readbacks if record.pass_ != but_pass]
+    parts: dict[str, list[Any]] = {"readbacks": reads}
+    parts |= {"writes": list(history.writes), "balances": list(history.balances)}
+    return {kind: {"count": len(records), "digest": _of(records)} for kind, records in parts.items()}
+
+
 def seal_digest(history: History) -> str:
     """sha256 (hex) of the seal, which names this evidence and no other; "" for a run that did not come to its end."""
     seals = history.named(SEAL)

@@ -20,7 +20,7 @@ from drill.ledger import Write
 from drill.target import Target
 from drill.timeline import Readback
 from drill.write_path import ReadPath
-from drill.writing import TERMINAL, WriteClient, client_key
+from drill.writing import TERMINAL, WriteClient, client_key_of
 
 WORKERS = 8
 READS_PER_S = 200.0
@@ -117,7 +117,7 @@ def read_balances(
 
 
 def _read(client: WriteClient, clock: Clock, write: Write, store: str, window: str, pass_: str) -> Readback:
-    key = client_key(write.account, int(write.key.rpartition("-")[2]))
+    key = client_key_of(write)
     seen = _attempts(
         clock, lambda: client.read(write.id or "", write.account, store=store, key=key), lambda r: r.reply
     )

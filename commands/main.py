@@ -16,6 +16,7 @@ VERBS = (
     "all",
     "bundle",
     "calibrate",
+    "clean",
     "faults",
     "gameday",
     "gate",

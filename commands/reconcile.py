@@ -61,7 +61,8 @@ def _written(history: History, store: str) -> list[Write]:
 
 def _survived(history: History, store: str) -> set[str]:
     """The keys of the writes that a survivor showed, at recovery or at the end."""
-    return {read.key for read in history.readbacks if read.store == store and read.state == "settled"}
+    shown = (read for read in history.readbacks if read.window and read.store == store)
+    return {read.key for read in shown if read.state == "settled"}
 
 
 def _ids(path: Path) -> list[str]:

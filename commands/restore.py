@@ -13,6 +13,7 @@ from commands.say import say
 from commands.world import RUNS
 from drill.aws import Aws, AwsFailed
 from drill.call import Call
+from drill.cleaning import uncleaned
 from drill.clock import SystemClock
 from drill.errors import Refused, RestoreFailed, UsageError
 from drill.journal import Entry, Journal, interrupted, last_claim, outstanding, reach_of
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """
     path = journal_path(args.journal)
     entries = outstanding(path)
+    _tell_uncleaned(path)
     if not entries and not interrupted(path):
         say(f"{path.parent}: nothing outstanding")
         return 0
@@ -101,6 +103,13 @@ def _reach(path: Path) -> Reach:
             f"{path} does not say how the system is reached ({type(error).__name__}: {error}); put the run.json of "
             "its run folder beside it"
         ) from error
+
+
+def _tell_uncleaned(path: Path) -> None:
+    """What this verb does not do: records in the system under test are deleted by the run folder, not the journal."""
+    said = uncleaned(path)
+    if said:
+        say(f"{said}; once all is put back, type: drill clean {path.parent}")
 
 
 def _show(entry: Entry, aws: Aws) -> None:

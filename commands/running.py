@@ -14,6 +14,7 @@ from checks.harvest import harvest
 from checks.judge import judge
 from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
+from commands.cleaning import CleanUp
 from commands.outstanding import UNREADABLE
 from commands.publish import publish
 from commands.reading_back import read_back_into
@@ -24,7 +25,7 @@ from commands.world import World
 from drill.aws import anything
 from drill.dead_man import DeadMan, disarm
 from drill.drill import Drill, Instrument
-from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed
+from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed, chain_of
 from drill.fence import Fence
 from drill.interrupt import Interrupts, Stopped
 from drill.journal import Entry, Journal, Unreadable
@@ -81,6 +82,8 @@ class Run:
         self.journal = Journal(
             self.folder / "journal.jsonl", world.clock, reach=Reach.of(world.target, world.clock.speed)
         )
+        self._clean_up = CleanUp(self.folder, self.timeline, self.journal, world.target, world.clock, run_id)
+        self._clean_up.announce()
         self.watchdog = start_watchdog(world, self.journal) if watched else None
         lease_s = world.target.safety.lease_wall_s if watched else math.inf
         self.fence = Fence(self.journal, lease_s, self.watchdog)
@@ -117,7 +120,7 @@ class Run:
         """Note how the scenario ended, when it ended by an exception."""
         if isinstance(error, KeyboardInterrupt):  # it ends the session too: no drill comes after
             self.after_measuring = lambda: None
-        for cause in _chain(error):
+        for cause in chain_of(error):
             if isinstance(cause, RestoreFailed):
                 self._mark("restore.failed", reason=str(cause))
         if isinstance(error, Refused):
@@ -143,6 +146,7 @@ class Run:
         if self.watchdog is not None:
             self.watchdog.ending()
         self._guarded("stopping load and witnesses", self.drill.stop)
+        self._guarded("cleaning up what was written", self._clean_up.run)
         self._guarded("taking the snapshot after", lambda: self._snapshot("after"))
         self._guarded("reading the system's own signals", self._harvest)
         self._guarded("reading the lab's overruns", self._overruns)
@@ -277,15 +281,3 @@ def _why_dirty(events: list[Event], what: str, lines: list[str]) -> str:
     said = [str(e.data["reason"]) for e in events if e.name == "restore.failed"]
     never = f"{what} was not put back. To put it back, type:\n  " + "\n  ".join(lines)
     return next((words for words in reversed(said) if words.startswith(what)), never)
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """The error and everything that it came from or that flew when it was raised."""
-    found: list[BaseException] = []
-    todo = [error]
-    while todo:
-        one = todo.pop()
-        if one is not None and one not in found:
-            found.append(one)
-            todo += [one.__cause__, one.__context__]
-    return found

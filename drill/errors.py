@@ -48,3 +48,15 @@ class RestoreFailed(DrillError):
         super().__init__(message)
         self.lines = lines
         self.again = again
+
+
+def chain_of(error: BaseException | None) -> list[BaseException]:
+    """The error and everything that it came from or that flew when it was raised."""
+    found: list[BaseException] = []
+    todo = [error]
+    while todo:
+        one = todo.pop()
+        if one is not None and one not in found:
+            found.append(one)
+            todo += [one.__cause__, one.__context__]
+    return found

@@ -48,12 +48,17 @@ State = Literal[
     "reached",
     "not_reached",
     "not_started",
+    "writing",
+    "cleaning",
+    "cleaned",
+    "unclean",
 ]
 BACK: tuple[State, ...] = ("restored",)
 UNTOUCHED: tuple[State, ...] = ("prepared", "armed")
 OVER: tuple[State, ...] = ("reached", "not_reached", "not_started")
 NO_CHANGE = 0
-"""The number of records that are about the journal itself, or tell of a call (drill/calls_made.py)."""
+"""The number of records that are about the journal itself, tell of a call (drill/calls_made.py), or of written data
+that are to be cleaned up: writing -> cleaning -> cleaned | unclean (drill/cleaning.py)."""
 WHOLE = ("change", "action", "reach", "by", "disarm")
 """Parts of a record that somebody acts on: kept as they are."""
 CLAIMED, TORN = "claimed", "torn"

@@ -3,10 +3,10 @@
 What the target says, in SQL's terms: a kind's `path` is the table, its `body` goes into the column `body` as JSON
 text; `read_path` is "TABLE/{key}" (or "TABLE/{id}", which is the same: the row's name is the client's own). The table
 has the columns id (text, primary key), account and body (text) and is made by the target's owners, at the source and
-at the replica. `user` is the role that may insert and select there; its password is the engine's business
-(drill/sql_postgresql.py, drill/sql_mysql.py), so that none is in a target. The scheme of the target's URLs says
-which engine it is. Writes go to the target's endpoint, reads to the regional endpoint of the standby. A write is
-acknowledged when its COMMIT returned.
+at the replica. `user` is the role that may insert and select there, and delete where `load.residue` is "cleaned"; its
+password is the engine's business (drill/sql_postgresql.py, drill/sql_mysql.py), so that none is in a target. The
+scheme of the target's URLs says which engine it is. Writes go to the target's endpoint, reads to the regional
+endpoint of the standby. A write is acknowledged when its COMMIT returned.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,9 @@ from drill.sql_session import Engine, NotOpen, Session, SqlServer, lost
 from drill.write_path import WritePath
 
 Work = Callable[[Session], Any]
+Names = Sequence[Mapping[str, str]]
+THERE = "there"
+"""Field of the reply to the question which rows are there: their ids."""
 
 
 def engine_of(url: str) -> Engine:
@@ -79,6 +82,28 @@ class SqlDoor:
             return None if row is None else {"row": True, **json.loads(row[0])}
 
         return self._attempt(self._replica, select, fresh)
+
+    def erase(self, kind: str, names: Names) -> Reply:
+        """See drill.erasing.Eraser. A row goes whose id and account are both the ones that were written."""
+        table = self._engine.quoted(self._writes.kinds[kind].path)
+        pairs = ", ".join(["(%s, %s)"] * len(names))
+        values = [text for each in names for text in (each["key"], each["account"])]
+
+        def delete(session: Session) -> Any:
+            session.run(f"DELETE FROM {table} WHERE (id, account) IN ({pairs})", values)
+            return {}
+
+        return self._attempt(self._source, delete, fresh=False)
+
+    def there(self, kind: str, names: Names, *, replica: bool) -> Reply:
+        """See drill.erasing.Eraser. A row is there by its id, whosever it is."""
+        table = self._engine.quoted(self._writes.kinds[kind].path)
+        marks, values = ", ".join(["%s"] * len(names)), [each["key"] for each in names]
+
+        def select(session: Session) -> Any:
+            return {THERE: [row[0] for row in session.rows(f"SELECT id FROM {table} WHERE id IN ({marks})", values)]}
+
+        return self._attempt(self._replica if replica else self._source, select, fresh=False)
 
     def balance(self, account: str, *, fresh: bool) -> Reply:
         """No target of SQL declares one."""

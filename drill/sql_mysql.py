@@ -49,6 +49,12 @@ class MysqlSession:
             cursor.execute(statement, tuple(values))
             return cursor.fetchone() if cursor.description else None
 
+    def rows(self, statement: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Run it; pymysql.MySQLError."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, tuple(values))
+            return list(cursor.fetchall())
+
     def shut_down(self) -> None:
         """The connection's socket."""
         with contextlib.suppress(OSError):

@@ -32,6 +32,10 @@ class PostgresqlSession:
         done = self._connection.execute(statement.encode(), values)
         return done.fetchone() if done.description else None
 
+    def rows(self, statement: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Run it; psycopg.Error."""
+        return self._connection.execute(statement.encode(), values).fetchall()
+
     def shut_down(self) -> None:
         """The connection's socket, by a descriptor of its own."""
         with (

@@ -14,7 +14,7 @@ DETAIL_CHARS = 200
 
 @dataclass(frozen=True)
 class SqlServer:
-    """host, port, database: of a URL; user: the role that may insert and select."""
+    """host, port, database: of a URL; user: the role that may insert, select, and delete what is to be cleaned."""
 
     host: str
     port: int
@@ -35,6 +35,9 @@ class Session(Protocol):
 
     def run(self, statement: str, values: Sequence[str]) -> tuple[Any, ...] | None:
         """Run a statement with %s for each value; its first row, None without one."""
+
+    def rows(self, statement: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Run a query with %s for each value; all its rows."""
 
     def shut_down(self) -> None:
         """End the connection's TCP from another thread, so that who waits for the server gets an error."""

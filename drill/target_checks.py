@@ -15,7 +15,7 @@ from drill.safety import Access, Safety
 from drill.service_level import ServiceLevel
 from drill.sign_on import SignOn
 from drill.target_tables import Objectives, Regions, Timings
-from drill.write_path import Load, WritePath
+from drill.write_path import CLEANED, Load, WritePath
 from drill.write_path import Table as _Table
 
 
@@ -36,6 +36,7 @@ def contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
     if load and writes:
         for name in sorted(set(load.task) - writes.kinds.keys()):
             yield f"load.task names {name!r}, which is not in writes.kinds {sorted(writes.kinds)}"
+        yield from _uncleanable(load, writes)
     safety, resources = tables.get("safety"), tables.get("resources")
     if safety and isinstance(resources, Mapping):
         for key in safety.stop_alarms:
@@ -53,6 +54,22 @@ def contradictions(tables: Mapping[str, Any]) -> Iterable[str]:
     if regions and isinstance(endpoints, Mapping):
         for region in sorted({regions.primary, regions.standby} - endpoints.keys()):
             yield f"regional_endpoints has no entry for {region}"
+
+
+def _uncleanable(load: Load, writes: WritePath) -> Iterable[str]:
+    """A residue that nobody can bring about."""
+    stores = {store for kind in writes.kinds.values() for store in kind.stores}
+    if isinstance(load.residue, dict):
+        for name in sorted(load.residue.keys() - stores):
+            yield f"load.residue names {name!r}, into which no kind of write goes; known: {', '.join(sorted(stores))}"
+    cleaned = sorted(store for store in stores if load.residue_of(store) == CLEANED)
+    if cleaned and writes.protocol != "sql":
+        yield (
+            f"load.residue of {', '.join(cleaned)} is 'cleaned', and a target of protocol {writes.protocol!r} has no "
+            "known way to delete what was written: say 'left'"
+        )
+    elif cleaned and writes.balance_path is not None:
+        yield "load.residue is 'cleaned', and what adds up to balances is evidence account by account: say 'left'"
 
 
 def _unseen_level(tables: Mapping[str, Any]) -> Iterable[str]:

@@ -96,7 +96,7 @@ class Event:
 class Readback:
     """What the survivor said of one acknowledged write.
 
-    pass_: "recovery" or "settled"; window: "failover" or "failback"; key: the ledger's key;
+    pass_: "recovery" or "settled", window: "failover" or "failback"; or "cleaned" and ""; key: the ledger's key;
     state: settled | refused | pending | absent | unknown; store: which data store; copies: how many records of it
     that store shows, None unknown; digest: of the payload that it holds, "" unknown; region: which Region accepted
     it, as the store says, "" unknown.

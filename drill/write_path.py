@@ -16,6 +16,9 @@ from drill.ledger import STORE
 ARCHIVE = "archive"
 """The name of the store that `[writes.archive]` says how to read."""
 Cohort = Literal["task", "kept", "aged", "fresh"]
+Residue = Literal["left", "cleaned"]
+LEFT: Residue = "left"
+CLEANED: Residue = "cleaned"
 
 
 class Table(BaseModel):
@@ -194,8 +197,9 @@ class Load(Table):
     is left unserved and counted as such). timeout_s, poll_s: target seconds, with wall floors in the client; task:
     kinds of write, in order, per task. cohorts: how users keep their connections, in turn: "task" (the first request
     of a task over a new one, which the others share, as published), "kept" (as long as it works), "aged" (at most
-    max_age_s target seconds), "fresh" (one for each request). residue: what becomes of what the load has written;
-    "left" is all there is for a system that cannot delete.
+    max_age_s target seconds), "fresh" (one for each request). residue: what becomes of what load and probes have
+    written, once the drill is over: "left", or "cleaned" (deleted and read back); or a table of that by data store,
+    where one that is not named is left. A target of SQL can clean; a system that has no way to delete cannot.
     """
 
     kind: Literal["closed", "open"] = "closed"
@@ -210,7 +214,11 @@ class Load(Table):
     task: tuple[str, ...]
     synthetic_prefix: str = ""
     """Accounts that the load may use begin with this. Without it nobody's account may be written: reads only."""
-    residue: str = "left"
+    residue: Residue | dict[str, Residue] = LEFT
+
+    def residue_of(self, store: str) -> Residue:
+        """What becomes of what was written into that store."""
+        return self.residue.get(store, LEFT) if isinstance(self.residue, dict) else self.residue
 
     @property
     def read_only(self) -> bool:
@@ -223,12 +231,3 @@ class Load(Table):
             missing = self.arrival_rate_per_s is None
             raise ValueError(f"kind is {self.kind!r} and arrival_rate_per_s is {'missing' if missing else 'given'}")
         return self
-
-    @field_validator("residue")
-    @classmethod
-    def _supported(cls, value: str) -> str:
-        if value != "left":
-            raise ValueError(
-                "only 'left' is supported: no system known here has an API that deletes what was written"
-            )
-        return value

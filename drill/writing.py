@@ -19,7 +19,7 @@ from drill.client import Reply
 from drill.clock import Clock, SystemClock
 from drill.doors import Door
 from drill.filling import filled
-from drill.ledger import STORE, LedgerWriter, Result
+from drill.ledger import STORE, LedgerWriter, Result, Write
 from drill.ledger_file import MAX_TEXT
 from drill.write_path import ReadPath, WritePath
 
@@ -154,6 +154,11 @@ def client_key(account: str, number: int) -> str:
     number: the write's in its ledger.
     """
     return f"{account}-{number}"
+
+
+def client_key_of(write: Write) -> str:
+    """The same, of a write that is on record."""
+    return client_key(write.account, int(write.key.rpartition("-")[2]))
 
 
 def canonical(body: object) -> bytes:

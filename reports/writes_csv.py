@@ -35,7 +35,7 @@ def writes_csv(history: History) -> Iterator[str]:
     After COLUMNS comes one column for each read-back, "<window> <pass> <store>", with the state that was seen there;
     empty where nobody looked. Times: ISO 8601 by the writer's clock, and monotonic wall seconds.
     """
-    seen = {(f"{r.window} {r.pass_} {r.store}", r.key): r.state for r in history.readbacks}
+    seen = {(f"{r.window} {r.pass_} {r.store}".strip(), r.key): r.state for r in history.readbacks}
     looks = list(dict.fromkeys(look for look, _ in seen))
     yield _line([*COLUMNS, *looks])
     for write in history.writes:

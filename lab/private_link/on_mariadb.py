@@ -23,7 +23,7 @@ MARKERS = (
     f"CREATE TABLE {TABLE} (id varchar(191) PRIMARY KEY, account varchar(191) NOT NULL, body longtext NOT NULL, "
     "made timestamp(6) NOT NULL DEFAULT current_timestamp(6)) ENGINE = InnoDB CHARACTER SET utf8mb4",
     f"CREATE USER {CLIENT}@'{HERE}'",
-    f"GRANT SELECT, INSERT ON {DATABASE}.{TABLE} TO {CLIENT}@'{HERE}'",
+    f"GRANT SELECT, INSERT, DELETE ON {DATABASE}.{TABLE} TO {CLIENT}@'{HERE}'",
 )
 """Accounts without a password: only processes of this machine reach these addresses, and the data is nobody's."""
 REPLICA_NUMBER = 1000

@@ -33,7 +33,7 @@ SOURCE = {
 MARKERS = (
     f"CREATE TABLE {TABLE} (id text PRIMARY KEY, account text NOT NULL, body text NOT NULL, "
     "made timestamptz NOT NULL DEFAULT now());"
-    f"CREATE ROLE {CLIENT} LOGIN; GRANT SELECT, INSERT ON {TABLE} TO {CLIENT};"
+    f"CREATE ROLE {CLIENT} LOGIN; GRANT SELECT, INSERT, DELETE ON {TABLE} TO {CLIENT};"
 )
 SOURCE_SCHEMA = (
     f"SELECT pg_create_physical_replication_slot('{STANDBY_SLOT}', true); {MARKERS} "

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.residue import ABSENT, Difference, data_residue, diff, left_behind, residue_findings
+from checks.residue import ABSENT, Difference, diff, left_behind, residue_findings
 from drill.end_state import EndState
-from drill.ledger import Result, Write
 from drill.verdict import Finding, Verdict
+from tests.checks.test_data_residue import LOAD, write
 
 SERVICE = "arn:aws:ecs:ap-northeast-1:111111111111:service/c/transaction"
 LOOK = {"service": "ecs", "operation": "DescribeServices", "params": {}, "region": "ap-northeast-1"}
@@ -22,7 +22,6 @@ PUT_BACK = {
     "params": {"service": "transaction", "desiredCount": 1},
     "region": "ap-northeast-1",
 }
-LOAD = {"synthetic_prefix": "drill-", "residue": "left"}
 
 
 def snapshot(when: str = "before", **unknown: str) -> dict[str, Any]:
@@ -226,45 +225,6 @@ def _ordered(value: Any) -> str:
 def test_a_difference_reads_as_a_sentence() -> None:
     """Path, before, after."""
     assert str(Difference("a/Get/State", "Off", None)) == 'a/Get/State: "Off" -> null'
-
-
-def write(n: int, account: str, result: Result = "acked", writer: str = "load-0") -> Write:
-    """A write."""
-    return Write(f"{writer}-{n}", "deposit", account, 1.0, 0.0, 1.0, result, f"t{n}", 200, "")
-
-
-def test_what_was_written_is_listed_by_writer_and_tag() -> None:
-    """Accounts, acknowledged and indeterminate writes; a refused write has written nothing."""
-    writes = [write(1, "drill-r1-a"), write(2, "drill-r1-a", "indeterminate"), write(3, "drill-r1-b", "refused")]
-    found = data_residue([*writes, write(1, "drill-r1-p1", writer="p")], LOAD, "r1")
-    assert found.verdict is Verdict.PASS
-    assert {k: found.data[k] for k in ("accounts", "acknowledged", "indeterminate", "tag", "policy")} == {
-        "accounts": 2,
-        "acknowledged": 2,
-        "indeterminate": 1,
-        "tag": "drill-r1-",
-        "policy": "left",
-    }
-    assert [(row["writer"], row["accounts"]) for row in found.data["rows"]] == [("load-0", 1), ("p", 1)]
-
-
-@pytest.mark.parametrize("account", ["alice", "drill-r2-a", "drill-"])
-def test_a_write_on_anybody_elses_account_is_dirty(account: str) -> None:
-    """Not synthetic, or another run's: named, and worse than anything."""
-    found = data_residue([write(1, account)], LOAD, "r1")
-    assert found.verdict is Verdict.DIRTY
-    assert found.data["strays"] == [account]
-
-
-def test_without_a_synthetic_identity_any_write_is_dirty_and_none_is_fine() -> None:
-    """Read-only means that the ledger is empty."""
-    assert data_residue([], {}, "r1").verdict is Verdict.PASS
-    assert data_residue([write(1, "r1-a")], {}, "r1").verdict is Verdict.DIRTY
-
-
-def test_a_policy_that_nobody_carries_out_is_not_pass() -> None:
-    """Only "left" is supported."""
-    assert data_residue([], {**LOAD, "residue": "cleaned"}, "r1").verdict is Verdict.INVALID
 
 
 def audited(**changes: Any) -> list[tuple[str, str]]:

@@ -9,31 +9,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from drill.clock import SystemClock
 from drill.ledger import LedgerWriter, read_ledger
-from drill.resolver import CachingClient
-from drill.sql_door import SqlDoor
-from drill.write_path import WritePath
-from drill.writing import WriteClient
 from lab.postgres import Extra, free_port
 from lab.postgres_seed import Seed
 from lab.postgres_server import PostgresServer
 from lab.private_link.on_postgres import HBA, MARKERS
+from tests.drill import sql
+from tests.drill.sql import HOST, client, ledger
 
-HOST = "127.105.9.40"
-WRITES = WritePath.model_validate(
-    {
-        "protocol": "sql",
-        "user": "drill",
-        "id_field": "id",
-        "read_path": "drill_marker/{key}",
-        "state_field": "",
-        "settled": [],
-        "payload": {"quantity": "quantity"},
-        "probe": "marker",
-        "kinds": {"marker": {"path": "drill_marker", "body": {"quantity": 7}, "amount": 1.0}},
-    }
-)
+__all__ = ["ledger"]
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +30,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]
         yield made
     finally:
         made.stop()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[LedgerWriter]:
-    """A ledger that is closed at the end."""
-    made = LedgerWriter(tmp_path / "ledger-p.bin")
-    yield made
-    made.close()
-
-
-def client(port: int, ledger: LedgerWriter | None, timeout_s: float = 5.0, scheme: str = "postgresql") -> WriteClient:
-    """Writes to and reads from that port."""
-    url, clock = f"{scheme}://{HOST}:{port}", SystemClock()
-    return WriteClient(WRITES, SqlDoor(WRITES, CachingClient([]), url, url, timeout_s, clock), ledger)
 
 
 @pytest.mark.parametrize("fresh", [True, False])
@@ -123,3 +93,39 @@ def test_a_server_that_never_speaks_holds_nobody(ledger: LedgerWriter, scheme: s
         done = client(int(mute.getsockname()[1]), ledger, timeout_s=1.0, scheme=scheme).submit("marker", "drill-6")
     assert done.result == "refused"
     assert done.reply.error == "timeout"
+
+
+def test_a_runs_own_rows_are_deleted_and_nobody_elses(server: PostgresServer, tmp_path: Path) -> None:
+    """In batches, each row by its id and its account; once more does no harm."""
+    sql.own_rows_go(server.port, "postgresql", tmp_path)
+
+
+def test_rows_that_may_not_be_deleted_are_told(server: PostgresServer, tmp_path: Path) -> None:
+    """The role may not: all are there still, with the server's own words, and nobody waits for long."""
+    with _owner(server) as admin:
+        admin.execute("REVOKE DELETE ON drill_marker FROM drill")
+        try:
+            sql.refusal_is_told(server.port, "postgresql", tmp_path, "permission denied")
+        finally:
+            admin.execute("GRANT DELETE ON drill_marker TO drill")
+
+
+def test_a_table_that_is_busy_is_cleaned_once_it_is_free(server: PostgresServer, tmp_path: Path) -> None:
+    """Deleting waits behind somebody's lock, is cut off, and is tried again."""
+    with psycopg.connect(server.conninfo) as blocking:
+        sql.waits_for_a_lock(
+            server.port,
+            "postgresql",
+            tmp_path,
+            lambda: blocking.execute("LOCK TABLE drill_marker IN EXCLUSIVE MODE"),
+            blocking.rollback,
+        )
+
+
+def test_without_an_answer_nothing_is_called_clean(server: PostgresServer, tmp_path: Path) -> None:
+    """A server that is gone."""
+    sql.nobody_answers(server.port, "postgresql", tmp_path, free_port(HOST))
+
+
+def _owner(server: PostgresServer) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(server.conninfo, autocommit=True)

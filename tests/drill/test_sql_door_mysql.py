@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from drill.ledger import LedgerWriter
-from lab.mariadb_server import MariadbServer, Seed
+from lab.mariadb_server import DATABASE, MariadbServer, Seed
 from lab.ports import free_port_on
 from lab.private_link.on_mariadb import MARKERS
-from tests.drill.test_sql_door import HOST, client, ledger
+from tests.drill import sql
+from tests.drill.sql import HOST, client, ledger
 from tests.mariadb import needs_mariadb
 
 __all__ = ["ledger"]
@@ -115,3 +117,23 @@ def test_a_password_stands_in_the_hosts_own_section(
     finally:
         server.run("ALTER USER drill@'127.%' IDENTIFIED BY ''")
     assert done.result == result
+
+
+def test_a_runs_own_rows_are_deleted_and_nobody_elses(server: MariadbServer, tmp_path: Path) -> None:
+    """In batches, each row by its id and its account; once more does no harm."""
+    sql.own_rows_go(server.port, "mysql", tmp_path)
+
+
+def test_rows_that_may_not_be_deleted_are_told(server: MariadbServer, tmp_path: Path) -> None:
+    """The role may not: all are there still, with the server's own words."""
+    server.run(f"REVOKE DELETE ON {DATABASE}.drill_marker FROM drill@'127.%'")
+    try:
+        sql.refusal_is_told(server.port, "mysql", tmp_path, "DELETE command denied")
+    finally:
+        server.run(f"GRANT DELETE ON {DATABASE}.drill_marker TO drill@'127.%'")
+
+
+def test_a_table_that_is_busy_is_cleaned_once_it_is_free(server: MariadbServer, tmp_path: Path) -> None:
+    """Nobody can read or delete behind somebody's lock; it is tried again."""
+    lock = partial(server.run, "LOCK TABLES drill_marker WRITE")
+    sql.waits_for_a_lock(server.port, "mysql", tmp_path, lock, partial(server.run, "UNLOCK TABLES"))
