@@ -210,11 +210,12 @@ def _cleaned(written: _Written, data: dict[str, Any]) -> Finding:
     kept = [{"key": key, "store": s, "why": cleaning.kept[key, s]} for key, s in units if (key, s) in cleaning.kept]
     data |= {"asked": len(owed), "cleaned": len(owed) - len(left), "found": cleaning.found, "kept": kept}
     data["replica"] = dict(cleaning.replica)
-    if left and not cleaning.later:
+    later = bool(left) and cleaning.later
+    if left and not later:
         data |= {"left": [key for key, _ in left], "lines": [TO_TYPE]}
         return Finding(NAME, Verdict.DIRTY, _not_gone(written, data, left), advice=TO_TYPE, data=data)
-    why = "" if cleaning.later else _unproven(written, set(owed))
-    return Finding(NAME, Verdict.INVALID if why else Verdict.PASS, why or _gone(data, cleaning.later), data=data)
+    why = "" if later else _unproven(written, set(owed))
+    return Finding(NAME, Verdict.INVALID if why else Verdict.PASS, why or _gone(data, later), data=data)
 
 
 def _unproven(written: _Written, owed: set[Unit]) -> str:

@@ -24,6 +24,8 @@ from reports.summary import replace_file, summary_text
 
 FORMAT = 1
 DRILL_FILE = "drill.json"
+DATA_RESIDUE = "data residue"
+"""The finding about what was written (checks/data_residue.py)."""
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
 Words = Literal["PASS", "INCONCLUSIVE", "INVALID", "FAIL", "DIRTY"]
 
@@ -148,6 +150,23 @@ class CallRecord(_Record):
     """AWS's code, or "unanswered"; "" when it was done."""
 
 
+class WrittenRecord(_Record):
+    """What load and probes wrote, and what became of it. tag: what each account begins with, "" for none.
+
+    policy: what the target says is to become of it, by data store where they differ; acknowledged, indeterminate: how
+    many writes; cleaned, kept, left: how many records of these (one in each store that holds the write) were deleted
+    and read back as gone, stay because they are evidence, and stay or are not known to be gone.
+    """
+
+    tag: str
+    policy: str | dict[str, str]
+    acknowledged: int
+    indeterminate: int
+    cleaned: int
+    kept: int
+    left: int
+
+
 class DrillRecord(_Record):
     """drill.json."""
 
@@ -158,6 +177,8 @@ class DrillRecord(_Record):
     judgement: JudgementRecord
     calls: list[CallRecord] = []
     """Every call that may have changed something, in order; none in a record of an older version."""
+    written: WrittenRecord | None = None
+    """Null for a run that was not audited, and in a record of an older version."""
 
     @property
     def verdict(self) -> Verdict:
@@ -196,6 +217,7 @@ def record_of(history: History, judgement: Judgement, evidence: str) -> DrillRec
         "target": _target(header),
         "judgement": json.loads(summary_text(judgement)),
         "calls": [_call(call) for call in calls_of(history)],
+        "written": next((_written(f.data) for f in judgement.findings if f.name == DATA_RESIDUE), None),
     }
     try:
         return DrillRecord.model_validate(raw)
@@ -245,6 +267,14 @@ def _run(header: Mapping[str, Any], evidence: str) -> dict[str, Any]:
         "versions": header.get("versions", {}),
         "evidence": evidence,
     }
+
+
+def _written(data: Mapping[str, Any]) -> dict[str, Any]:
+    rows = data["rows"]
+    counts = {name: sum(row.get(name, 0) for row in rows) for name in ("cleaned", "kept")}
+    # Where nothing was to be cleaned, a row says no more than what there is.
+    counts["left"] = sum(row.get("left", row["acknowledged"] + row["indeterminate"]) for row in rows)
+    return {name: data[name] for name in ("tag", "policy", "acknowledged", "indeterminate")} | counts
 
 
 def _call(call: CallMade) -> dict[str, Any]:

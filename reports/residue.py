@@ -1,4 +1,4 @@
-"""What a drill left behind, for the report: settings that are not as before, and the writes that stay."""
+"""What a drill left behind, for the report: settings that are not as before, and what became of the writes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from drill.verdict import Finding, Judgement
+from reports.record import DATA_RESIDUE
 from reports.summary import columns
 
-NAMES = ("residue", "data residue")
+NAMES = ("residue", DATA_RESIDUE)
 """The findings of the audit; a run that was made before there was one has none of them."""
-ORDER = ("setting", "before", "after", "why", "writer", "accounts", "acknowledged", "indeterminate", "tag")
+SETTING = ("setting", "before", "after", "why")
+WRITTEN = ("writer", "store", "accounts", "acknowledged", "indeterminate", "tag", "cleaned", "kept", "left")
+ORDER = (*SETTING, *WRITTEN)
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ def parts(judgement: Judgement) -> tuple[Part, ...]:
 
 
 def _part(finding: Finding) -> Part:
-    rows = [*finding.data.get("rows", ()), *_unknown(finding.data)]
+    rows = [*finding.data.get("rows", ()), *_unknown(finding.data), *_kept(finding.data)]
     names = columns(rows)
     header = (*(n for n in ORDER if n in names), *(n for n in names if n not in ORDER))
     said = f"{finding.verdict.value}: {finding.name}: {finding.reason.partition(chr(10))[0]}"
@@ -39,3 +42,9 @@ def _part(finding: Finding) -> Part:
 def _unknown(data: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     for key, why in data.get("unknown", {}).items():
         yield {"setting": key, "before": "?", "after": "?", "why": f"not compared: {why}"}
+
+
+def _kept(data: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Records that were to be cleaned up and are evidence, each by its key in the ledger."""
+    for record in data.get("kept", ()):
+        yield {"writer": record["key"], "store": record["store"], "why": f"kept as evidence: {record['why']}"}

@@ -74,6 +74,9 @@ def test_all_problems_of_a_file_are_named_at_once(tmp_path: Path) -> None:
         ('kind = "lab"', 'kind = "aws"', r"kind is 'aws' but the \[lab\] table is present"),
         ('probe = "deposit"', 'probe = "transfer"', "probe 'transfer' is not one of the kinds"),
         ('task = ["deposit"', 'task = ["pay"', "load.task names 'pay'"),
+        ('residue = "left"', 'residue = "cleaned"', "has no known way to delete"),
+        ('residue = "left"', 'residue = "shredded"', "load.residue"),
+        ('residue = "left"', 'residue = { orders = "left" }', "load.residue names 'orders'"),
         ('["127.101.0.0/16"]', '["127.101.0.0/33"]', "127.101.0.0/33"),
     ],
 )

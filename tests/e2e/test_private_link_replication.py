@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.drilling import drill
+from tests.e2e.drilling import Drilled, drill, verb
 from tests.mariadb import needs_mariadb
 
 pytestmark = [pytest.mark.alone, pytest.mark.long]
@@ -36,6 +36,16 @@ def test_the_replica_follows_a_failover_there_and_back(tmp_path: Path) -> None:
     for window in ("failover", "failback"):
         assert passed.finding(f"switch, {window}")["verdict"] == "PASS"
         assert passed.finding(f"recovery time, {window}")["interval"]["low_s"] > 0
+    assert_cleaned(passed)
+
+
+def assert_cleaned(drilled: Drilled) -> None:
+    """All markers were there, are gone at the writer and at the replica, and `drill verify` says the same."""
+    residue = drilled.finding("data residue")
+    assert (residue["verdict"], residue["data"]["kept"]) == ("PASS", []), residue
+    assert residue["data"]["cleaned"] == residue["data"]["asked"] >= residue["data"]["found"] > 0
+    assert "gone at the replica too" in residue["reason"]
+    assert verb("verify", str(drilled.folder))[0] == 0
 
 
 @needs_mariadb
@@ -46,6 +56,7 @@ def test_a_replica_that_follows_by_gtid_follows_there_and_back(tmp_path: Path) -
     for window in ("failover", "failback"):
         assert passed.finding(f"switch, {window}")["verdict"] == "PASS"
         assert passed.finding(f"recovery time, {window}")["interval"]["low_s"] > 0
+    assert_cleaned(passed)
 
 
 @needs_mariadb
@@ -102,3 +113,15 @@ def test_what_has_not_worked_does_not_pass(tmp_path: Path, twin: str, code: int,
     drilled = drill(tmp_path, *TWINS, "-k", twin, *TARGET, *QUICK, *ONCE)
     assert drilled.code == code, drilled.output
     assert words in drilled.output
+
+
+def test_what_cannot_be_cleaned_up_is_dirty(tmp_path: Path) -> None:
+    """The failover passes, and then somebody locks the table: no marker can be deleted, and the report says so."""
+    drilled = drill(tmp_path, *TWINS, "-k", "test_table_is_locked", *TARGET)
+    assert drilled.code == 20, drilled.output
+    residue = drilled.finding("data residue")
+    assert residue["verdict"] == "DIRTY"
+    assert residue["data"]["cleaned"] == 0 < len(residue["data"]["left"])
+    assert "drill clean" in drilled.output
+    assert drilled.finding("recovery time, failover")["verdict"] == "PASS"
+    assert verb("verify", str(drilled.folder))[0] == 0

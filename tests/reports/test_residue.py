@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from drill.verdict import Finding, Verdict, conclude
 from reports.page import page
+from reports.record import record_of
 from reports.residue import parts
-from tests.reports.runs import run
+from tests.reports.runs import history, judgement, run
+
+COUNTS = ("cleaned", "kept", "left")
 
 ROW = {"setting": "control_primary/State", "before": '"Off"', "after": '"On"', "why": "as declared"}
 WRITTEN = {"writer": "p", "accounts": 3, "acknowledged": 4, "indeterminate": 0, "tag": "drill-r1-"}
@@ -34,3 +37,34 @@ def test_what_was_not_compared_is_shown_as_unknown() -> None:
 def test_a_run_without_an_audit_has_no_such_section() -> None:
     """An old run's report claims nothing about it."""
     assert "left behind" not in page(run())
+
+
+def test_what_was_cleaned_and_what_is_kept_stands_beside_what_was_written() -> None:
+    """The report's table, and drill.json, which says the same in numbers."""
+    row = WRITTEN | {"store": "main", "cleaned": 3, "kept": 1, "left": 0}
+    kept = [{"key": "p-2", "store": "main", "why": "lost"}]
+    data = {
+        "tag": "drill-r1-",
+        "policy": "cleaned",
+        "acknowledged": 4,
+        "indeterminate": 0,
+        "rows": [row],
+        "kept": kept,
+    }
+    judged = conclude([Finding("data residue", Verdict.PASS, "cleaned 3 of 3", data=data)])
+    (part,) = parts(judged)
+    assert part.header == ("why", "writer", "store", "accounts", "acknowledged", "indeterminate", "tag", *COUNTS)
+    assert part.rows[0][-3:] == ("3", "1", "0")
+    assert "kept as evidence: lost" in part.rows[1]
+    written = record_of(history(), judged, "").written
+    assert written is not None
+    assert (written.policy, written.cleaned, written.kept, written.left) == ("cleaned", 3, 1, 0)
+
+
+def test_what_is_left_as_the_target_says_is_left_in_the_record() -> None:
+    """Where nothing is cleaned, all that may be there is left; a run without an audit says nothing."""
+    data = {"tag": "drill-r1-", "policy": "left", "acknowledged": 4, "indeterminate": 0, "rows": [WRITTEN]}
+    written = record_of(history(), conclude([Finding("data residue", Verdict.PASS, "left", data=data)]), "").written
+    assert written is not None
+    assert (written.cleaned, written.left) == (0, 4)
+    assert record_of(history(), judgement(), "").written is None

@@ -5,9 +5,12 @@ Not collected by name; tests/e2e runs them with `--twin`, in the lab only.
 
 from __future__ import annotations
 
+import psycopg
+
 from checks.conditions import served_from
 from checks.guards import before_failover
 from drill.drill import Drill
+from drill.resolver import CachingClient
 from drill.target import Target
 from faults.rds_instance import FailOverCluster
 from faults.sns_filter import LoseMessages
@@ -54,3 +57,24 @@ def test_automation_disarmed(drill: Drill, target: Target) -> None:
         drill.perform(FailOverCluster(target.resource("source_db_cluster"), timeout_s=180.0))
         drill.until(served_from(target, region), timeout_s=timings.window_s)
         drill.settle(region)
+
+
+HELD: list[psycopg.Connection[tuple[object, ...]]] = []
+"""Sessions that nobody ends before this process ends."""
+
+
+def test_table_is_locked(drill: Drill, target: Target) -> None:
+    """The failover, and when all is read back somebody holds the table: it can be read, and nothing deleted."""
+    region, timings = target.regions.standby, target.timings
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with drill.window("failover", survivor=region):
+        drill.perform(FailOverCluster(target.resource("source_db_cluster"), timeout_s=180.0))
+        drill.until(served_from(target, region), timeout_s=timings.window_s)
+        drill.settle(region)
+    (address,) = CachingClient.for_target(target, drill.clock).addresses(target.dns.name)
+    port = target.connection.http_port
+    session = psycopg.connect(host=address, port=port, dbname="postgres", user=target.writes.user)
+    session.execute(f"LOCK TABLE {target.writes.kinds['marker'].path} IN EXCLUSIVE MODE".encode())
+    HELD.append(session)
