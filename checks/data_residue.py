@@ -6,7 +6,7 @@ that is surely right to type: so what is not known to be gone is DIRTY, unlike a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from drill.ledger import Write
 from drill.timeline import History
 from drill.verdict import Finding, Verdict
 from drill.write_path import CLEANED, LEFT
+from drill.writing import client_key_of
 
 NAME = "data residue"
 MOST_NAMED = 3
@@ -58,7 +59,7 @@ def cleaning_of(history: History) -> Cleaning:
 
 def _cleaning_of(history: History) -> Cleaning:
     load = (history.header.get("target") or {}).get("load") or {}
-    if not any(residue_of(load, store) == CLEANED for write in history.writes for store in write.stores):
+    if load.get("residue") != CLEANED:
         return Cleaning()
     begun, ended = history.first(BEGUN), history.first(ENDED)
     told: Mapping[str, Any] = ended.data if ended else {}
@@ -80,12 +81,6 @@ def _cleaned_by_journal(journal: Iterable[Mapping[str, Any]]) -> bool:
     return said[-1:] == ["cleaned"]
 
 
-def residue_of(load: Mapping[str, Any], store: str) -> str:
-    """What a header's [load] says of that store."""
-    said = load.get("residue", LEFT)
-    return str(said.get(store, LEFT) if isinstance(said, Mapping) else said)
-
-
 def data_residue(
     writes: Sequence[Write], load: Mapping[str, Any], run_id: str, cleaning: Cleaning | None = None
 ) -> Finding:
@@ -95,18 +90,17 @@ def data_residue(
     a run that may have cleaned up. A write that was not refused on any other account is DIRTY: somebody's data were
     changed and nobody can change them back. So is what was promised to be cleaned and is not known to be gone.
     """
-    written = _Written(writes, load, run_id, cleaning or Cleaning())
-    made, data = written.made, written.data()
-    strays = [w for w in made if not written.tag or not w.account.startswith(written.tag)]
+    tag, policy = tag_of(str(load.get("synthetic_prefix", "")), run_id), str(load.get("residue", LEFT))
+    written = _Written(writes, tag, policy, cleaning or Cleaning())
+    strays = [w for w in written.made if not tag or not w.account.startswith(tag)]
     if strays:
-        return _astray(strays, written.tag, data)
-    unknown = sorted({p for p in written.policies.values() if p not in (LEFT, CLEANED)})
-    if unknown:
-        why = f"the target says {unknown[0]!r}; known: {LEFT!r}, {CLEANED!r}"
-        return Finding(NAME, Verdict.INVALID, why, data=data)
-    if written.units(writes):
-        return _cleaned(written, data)
-    return Finding(NAME, Verdict.PASS, _left(data, bool(written.tag)), data=data)
+        return _astray(strays, tag, written.data())
+    if policy not in (LEFT, CLEANED):
+        why = f"the target says {policy!r}; known: {LEFT!r}, {CLEANED!r}"
+        return Finding(NAME, Verdict.INVALID, why, data=written.data())
+    if written.cleans and writes:
+        return _cleaned(written)
+    return Finding(NAME, Verdict.PASS, _left(written), data=written.data())
 
 
 def _astray(strays: Sequence[Write], tag: str, data: Mapping[str, Any]) -> Finding:
@@ -119,16 +113,17 @@ def _astray(strays: Sequence[Write], tag: str, data: Mapping[str, Any]) -> Findi
 
 @dataclass(frozen=True)
 class _Written:
-    """One run's writes beside what became of them."""
+    """One run's writes beside what became of them. A record is a write in one of the stores that are to hold it."""
 
     writes: Sequence[Write]
-    load: Mapping[str, Any]
-    run_id: str
+    tag: str
+    policy: str
     cleaning: Cleaning
 
     @property
-    def tag(self) -> str:
-        return tag_of(str(self.load.get("synthetic_prefix", "")), self.run_id)
+    def cleans(self) -> bool:
+        """Whether the target says that all of it is deleted in the end."""
+        return self.policy == CLEANED
 
     @property
     def made(self) -> list[Write]:
@@ -136,47 +131,39 @@ class _Written:
         return [w for w in self.writes if w.result != "refused"]
 
     @property
-    def policies(self) -> dict[str, str]:
-        """Store -> what the target says of it."""
-        stores = sorted({store for w in self.writes for store in w.stores}) or ["main"]
-        return {store: residue_of(self.load, store) for store in stores}
+    def said(self) -> str:
+        """How much there is, in words."""
+        counts = _counts(self.made)
+        unclear = f" and {counts['indeterminate']} of unknown outcome" if counts["indeterminate"] else ""
+        return f"{counts['acknowledged']} acknowledged writes{unclear} on {counts['accounts']} accounts {self.tag}*"
 
-    def units(self, writes: Iterable[Write]) -> list[Unit]:
-        """What of these is to be cleaned."""
-        policies = self.policies
-        return [(w.key, store) for w in writes for store in w.stores if policies[store] == CLEANED]
+    def kept(self, writes: Iterable[Write]) -> list[dict[str, str]]:
+        """The records of these that are evidence, and why."""
+        why = self.cleaning.kept
+        units = [(w, store) for w in writes for store in w.stores if (w.key, store) in why]
+        return [{**_named(w, store), "why": why[w.key, store]} for w, store in units]
 
-    def gone(self, unit: Unit) -> bool:
-        return self.cleaning.states.get(unit) == GONE
+    def owed(self, writes: Iterable[Write]) -> list[tuple[Write, str]]:
+        """The records of these that are to be gone. What was refused must not be there either."""
+        mine = (w for w in writes if w.account.startswith(self.tag))
+        return [(w, store) for w in mine for store in w.stores if (w.key, store) not in self.cleaning.kept]
+
+    def left(self, writes: Iterable[Write]) -> list[tuple[Write, str]]:
+        """Those of them that were not seen gone."""
+        return [(w, store) for w, store in self.owed(writes) if self.cleaning.states.get((w.key, store)) != GONE]
 
     def data(self) -> dict[str, Any]:
-        policies = sorted(set(self.policies.values()))
-        return {
-            "accounts": len({w.account for w in self.made}),
-            "acknowledged": sum(w.result == "acked" for w in self.made),
-            "indeterminate": sum(w.result == "indeterminate" for w in self.made),
-            "tag": self.tag,
-            "policy": policies[0] if len(policies) == 1 else self.policies,
-            "rows": list(self._rows()),
-        }
+        """For tables and programs."""
+        rows = [self._row(writer) for writer in sorted({_writer(w) for w in self.made})]
+        return {**_counts(self.made), "tag": self.tag, "policy": self.policy, "rows": rows}
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        for writer in sorted({_writer(w) for w in self.made}):
-            mine = [w for w in self.made if _writer(w) == writer]
-            if CLEANED not in self.policies.values():
-                yield {"writer": writer, **_counts(mine), "tag": self.tag}
-                continue
-            for store in sorted({store for w in mine for store in w.stores}):
-                held = [w for w in mine if store in w.stores]
-                counts = {"writer": writer, "store": store, **_counts(held), "tag": self.tag}
-                yield counts | self._became(self.units(held) if self.policies[store] == CLEANED else None, len(held))
-
-    def _became(self, units: Sequence[Unit] | None, count: int) -> dict[str, int]:
-        if units is None:
-            return {"cleaned": 0, "kept": 0, "left": count}
-        kept = [unit for unit in units if unit in self.cleaning.kept]
-        gone = [unit for unit in units if unit not in self.cleaning.kept and self.gone(unit)]
-        return {"cleaned": len(gone), "kept": len(kept), "left": count - len(kept) - len(gone)}
+    def _row(self, writer: str) -> dict[str, Any]:
+        mine = [w for w in self.made if _writer(w) == writer]
+        row: dict[str, Any] = {"writer": writer, **_counts(mine), "tag": self.tag}
+        if not self.cleans:
+            return row
+        owed, left = len(self.owed(mine)), len(self.left(mine))
+        return row | {"cleaned": owed - left, "kept": len(self.kept(mine)), "left": left}
 
 
 def _counts(writes: Sequence[Write]) -> dict[str, int]:
@@ -191,64 +178,62 @@ def _writer(write: Write) -> str:
     return write.key.rpartition("-")[0]
 
 
-def _left(data: Mapping[str, Any], may_write: bool) -> str:
-    if data["rows"]:
-        return f"{_described(data)} are left in the system, as the target says"
-    return "nothing was written" if may_write else f"nothing was written: {READS}"
+def _named(write: Write, store: str) -> dict[str, str]:
+    """By the ledger's key, and as it is called where it was written."""
+    return {"key": write.key, "id": write.id or client_key_of(write), "store": store}
 
 
-def _described(data: Mapping[str, Any]) -> str:
-    unclear = f" and {data['indeterminate']} of unknown outcome" if data["indeterminate"] else ""
-    return f"{data['acknowledged']} acknowledged writes{unclear} on {data['accounts']} accounts {data['tag']}*"
+def _left(written: _Written) -> str:
+    if written.made:
+        return f"{written.said} are left in the system, as the target says"
+    return "nothing was written" if written.tag else f"nothing was written: {READS}"
 
 
-def _cleaned(written: _Written, data: dict[str, Any]) -> Finding:
-    """The finding about what was to be cleaned. What was refused must not be there either."""
-    cleaning, units = written.cleaning, written.units(written.writes)
-    owed = [unit for unit in units if unit not in cleaning.kept]
-    left = [unit for unit in owed if not written.gone(unit)]
-    kept = [{"key": key, "store": s, "why": cleaning.kept[key, s]} for key, s in units if (key, s) in cleaning.kept]
-    data |= {"asked": len(owed), "cleaned": len(owed) - len(left), "found": cleaning.found, "kept": kept}
-    data["replica"] = dict(cleaning.replica)
-    later = bool(left) and cleaning.later
-    if left and not later:
-        data |= {"left": [key for key, _ in left], "lines": [TO_TYPE]}
-        return Finding(NAME, Verdict.DIRTY, _not_gone(written, data, left), advice=TO_TYPE, data=data)
-    why = "" if later else _unproven(written, set(owed))
-    return Finding(NAME, Verdict.INVALID if why else Verdict.PASS, why or _gone(data, later), data=data)
+def _cleaned(written: _Written) -> Finding:
+    """The finding of a run that was to clean up."""
+    writes, cleaning = written.writes, written.cleaning
+    owed, left = written.owed(writes), written.left(writes)
+    data = written.data() | {"asked": len(owed), "cleaned": len(owed) - len(left), "found": cleaning.found}
+    data |= {"kept": written.kept(writes), "replica": dict(cleaning.replica)}
+    if left and cleaning.later:
+        why = f"{written.said}: cleaned up after the drill, by the journal{_evidence(data)}"
+        return Finding(NAME, Verdict.PASS, why, data=data)
+    if left:
+        data |= {"left": [_named(w, store) for w, store in left], "lines": [TO_TYPE]}
+        return Finding(NAME, Verdict.DIRTY, _not_gone(cleaning, data), advice=TO_TYPE, data=data)
+    why = _unproven(written, owed)
+    return Finding(NAME, Verdict.INVALID if why else Verdict.PASS, why or _gone(written.said, data), data=data)
 
 
-def _unproven(written: _Written, owed: set[Unit]) -> str:
+def _unproven(written: _Written, owed: Sequence[tuple[Write, str]]) -> str:
     """Why that nothing was seen in the end proves nothing; "" when it does."""
     if owed and not written.cleaning.whole:
         return "records were deleted before all that is known of them was on record"
-    acked = owed.intersection(written.units(w for w in written.writes if w.result == "acked"))
+    acked = sum(write.result == "acked" for write, _ in owed)
     if not acked or written.cleaning.found:
         return ""
     return (
-        f"none of {len(acked)} acknowledged records was seen where it was written before it was deleted: that they "
-        "are not there now proves nothing"
+        f"none of {acked} acknowledged records was seen where it was written before it was deleted: that they are "
+        "not there now proves nothing"
     )
 
 
-def _not_gone(written: _Written, data: Mapping[str, Any], left: Sequence[Unit]) -> str:
-    states = written.cleaning.states
-    there = sum(states.get(unit) == STILL_THERE for unit in left)
+def _not_gone(cleaning: Cleaning, data: Mapping[str, Any]) -> str:
+    left, states = data["left"], cleaning.states
+    there = sum(states.get((record["key"], record["store"])) == STILL_THERE for record in left)
     seen = f"{there} are there still, {len(left) - there} were not seen" if states else "nobody has deleted any"
-    why = f"; {written.cleaning.why}" if written.cleaning.why else ""
-    named = ", ".join(key for key, _ in left[:MOST_NAMED])
+    why = f"; {cleaning.why}" if cleaning.why else ""
+    named = ", ".join(record["id"] for record in left[:MOST_NAMED])
     return (
         f"{len(left)} of {data['asked']} records that were to be cleaned up are not known to be gone: {seen} (first: "
         f"{named}){why}{_evidence(data)}. To clean up, type:\n  {TO_TYPE}"
     )
 
 
-def _gone(data: Mapping[str, Any], later: bool) -> str:
-    if later:
-        return f"{_described(data)}: cleaned up after the drill, by the journal{_evidence(data)}"
+def _gone(said: str, data: Mapping[str, Any]) -> str:
     before = f"{data['found']} acknowledged ones were there before"
     done = f"cleaned {data['cleaned']} of {data['asked']}, read back: gone; {before}"
-    return f"{_described(data)}: {done}{_at_replica(data['replica'])}{_evidence(data)}"
+    return f"{said}: {done}{_at_replica(data['replica'])}{_evidence(data)}"
 
 
 def _at_replica(replica: Mapping[str, Any]) -> str:
@@ -264,4 +249,4 @@ def _evidence(data: Mapping[str, Any]) -> str:
     kept = data["kept"]
     if not kept:
         return ""
-    return f"; {len(kept)} more are kept as evidence (first: {kept[0]['key']}, {kept[0]['why']})"
+    return f"; {len(kept)} more are kept as evidence (first: {kept[0]['id']}, {kept[0]['why']})"

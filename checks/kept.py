@@ -11,28 +11,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checks.looks import RegionOf, reconciled
+from checks.looks import reconciled
 from checks.reconcile import LOST, NOT_KNOWN, NOT_SEEN, REFUSED_UP
 from drill.cleaning import Unit
+from drill.target_tables import Regions
 from drill.timeline import History, Readback
 
 WRONG = {LOST: "lost", NOT_KNOWN: "not told", REFUSED_UP: "done although refused"}
 MARKS = ("shown several times", "changed", "accepted by both Regions")
 
 
-def evidence_units(history: History, region_of: RegionOf = lambda _: None) -> dict[Unit, str]:
+def evidence_units(history: History) -> dict[Unit, str]:
     """Unit -> what is wrong with it, of those that the read-back of any window does not show as they should be."""
     kept: dict[Unit, str] = {}
     for window in dict.fromkeys(r.window for r in history.readbacks if r.window):
         looks = [r for r in history.readbacks if r.window == window]
-        for unit, why in _wrong(history, looks, region_of):
+        for unit, why in _wrong(history, looks):
             kept.setdefault(unit, why)
     return kept
 
 
-def _wrong(history: History, looks: list[Readback], region_of: RegionOf) -> Iterator[tuple[Unit, str]]:
+def _wrong(history: History, looks: list[Readback]) -> Iterator[tuple[Unit, str]]:
     looked = {(r.key, r.store) for r in looks}
     units = [(w, store) for w in history.writes for store in w.stores if (w.key, store) in looked]
+    told = any(r.region for r in looks)  # else nobody has to know which Region an address belongs to
+    region_of = Regions.model_validate(history.header["target"]["regions"]).region_of if told else lambda _: None
     fates = reconciled(units, looks, region_of)
     marked = zip(fates.marks.twice, fates.marks.changed, fates.marks.both, strict=True)
     for (write, store), fate, state, marks in zip(units, fates.fate, fates.state, marked, strict=True):

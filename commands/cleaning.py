@@ -40,8 +40,7 @@ WRITTEN = ("ledger-*.bin", "readback.jsonl", "balances.jsonl")
 
 def promised(target: Target) -> bool:
     """Whether anything that load and probes write into that target is to be cleaned up."""
-    stores = {store for kind in target.writes.kinds.values() for store in kind.stores}
-    return not target.load.read_only and any(target.load.residue_of(store) == CLEANED for store in stores)
+    return not target.load.read_only and target.load.residue == CLEANED
 
 
 @dataclass(frozen=True)

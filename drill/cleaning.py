@@ -90,8 +90,9 @@ def units_to_clean(writes: Iterable[Write], load: Load, run_id: str) -> list[tup
     A refused write may be there all the same, so it is deleted too.
     """
     tag = tag_of(load.synthetic_prefix, run_id)
-    mine = (w for w in writes if tag and w.account.startswith(tag))
-    return [(w, store) for w in mine for store in w.stores if load.residue_of(store) == CLEANED]
+    if load.residue != CLEANED or not tag:
+        return []
+    return [(w, store) for w in writes if w.account.startswith(tag) for store in w.stores]
 
 
 def open_eraser(target: Target, clock: Clock) -> Eraser:

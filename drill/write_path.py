@@ -198,8 +198,7 @@ class Load(Table):
     kinds of write, in order, per task. cohorts: how users keep their connections, in turn: "task" (the first request
     of a task over a new one, which the others share, as published), "kept" (as long as it works), "aged" (at most
     max_age_s target seconds), "fresh" (one for each request). residue: what becomes of what load and probes have
-    written, once the drill is over: "left", or "cleaned" (deleted and read back); or a table of that by data store,
-    where one that is not named is left. A target of SQL can clean; a system that has no way to delete cannot.
+    written, once the drill is over: "left", or "cleaned" (deleted and read back), which a target of SQL can.
     """
 
     kind: Literal["closed", "open"] = "closed"
@@ -214,11 +213,7 @@ class Load(Table):
     task: tuple[str, ...]
     synthetic_prefix: str = ""
     """Accounts that the load may use begin with this. Without it nobody's account may be written: reads only."""
-    residue: Residue | dict[str, Residue] = LEFT
-
-    def residue_of(self, store: str) -> Residue:
-        """What becomes of what was written into that store."""
-        return self.residue.get(store, LEFT) if isinstance(self.residue, dict) else self.residue
+    residue: Residue = LEFT
 
     @property
     def read_only(self) -> bool:

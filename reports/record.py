@@ -153,13 +153,13 @@ class CallRecord(_Record):
 class WrittenRecord(_Record):
     """What load and probes wrote, and what became of it. tag: what each account begins with, "" for none.
 
-    policy: what the target says is to become of it, by data store where they differ; acknowledged, indeterminate: how
-    many writes; cleaned, kept, left: how many records of these (one in each store that holds the write) were deleted
-    and read back as gone, stay because they are evidence, and stay or are not known to be gone.
+    policy: what the target says is to become of it ("left", "cleaned"); acknowledged, indeterminate: how many writes;
+    cleaned, kept, left: how many records of these (one in each store that holds the write) were deleted and read back
+    as gone, stay because they are evidence, and stay or are not known to be gone.
     """
 
     tag: str
-    policy: str | dict[str, str]
+    policy: str
     acknowledged: int
     indeterminate: int
     cleaned: int

@@ -13,7 +13,7 @@ from reports.summary import columns
 NAMES = ("residue", DATA_RESIDUE)
 """The findings of the audit; a run that was made before there was one has none of them."""
 SETTING = ("setting", "before", "after", "why")
-WRITTEN = ("writer", "store", "accounts", "acknowledged", "indeterminate", "tag", "cleaned", "kept", "left")
+WRITTEN = ("writer", "id", "accounts", "acknowledged", "indeterminate", "tag", "cleaned", "kept", "left")
 ORDER = (*SETTING, *WRITTEN)
 
 
@@ -32,7 +32,7 @@ def parts(judgement: Judgement) -> tuple[Part, ...]:
 
 
 def _part(finding: Finding) -> Part:
-    rows = [*finding.data.get("rows", ()), *_unknown(finding.data), *_kept(finding.data)]
+    rows = [*finding.data.get("rows", ()), *_unknown(finding.data), *_records(finding.data)]
     names = columns(rows)
     header = (*(n for n in ORDER if n in names), *(n for n in names if n not in ORDER))
     said = f"{finding.verdict.value}: {finding.name}: {finding.reason.partition(chr(10))[0]}"
@@ -44,7 +44,9 @@ def _unknown(data: Mapping[str, Any]) -> Iterator[dict[str, str]]:
         yield {"setting": key, "before": "?", "after": "?", "why": f"not compared: {why}"}
 
 
-def _kept(data: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Records that were to be cleaned up and are evidence, each by its key in the ledger."""
-    for record in data.get("kept", ()):
-        yield {"writer": record["key"], "store": record["store"], "why": f"kept as evidence: {record['why']}"}
+def _records(data: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Records that are there though they were to be cleaned up, by the ledger's key and as they are called there."""
+    for why, records in (("kept as evidence", data.get("kept", ())), ("not known to be gone", data.get("left", ()))):
+        for record in records:
+            more = f": {record['why']}" if "why" in record else ""
+            yield {"writer": record["key"], "id": record["id"], "why": f"{why}{more}"}

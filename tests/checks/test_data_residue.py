@@ -14,6 +14,7 @@ from drill.cleaning import CLEANED_PASS
 from drill.ledger import Result, Write
 from drill.timeline import Event, History, Readback
 from drill.verdict import Finding, Verdict
+from tests.checks.histories import OSAKA, TARGET, TOKYO, TOKYO_PEER
 
 LOAD = {"synthetic_prefix": "drill-", "residue": "left"}
 CLEANS = LOAD | {"residue": "cleaned"}
@@ -107,7 +108,7 @@ def test_what_is_not_seen_gone_is_dirty_with_the_line_to_type(last: tuple[Readba
     """There still, not told, or never looked for; with what the system said."""
     found = judged(cleaned(*map(read, KEYS[:3]), *last, why="409: permission denied"))
     assert found.verdict is Verdict.DIRTY
-    assert found.data["left"] == [KEYS[3]]
+    assert [record["id"] for record in found.data["left"]] == ["t4"]
     assert "1 of 4 records" in found.reason
     assert "permission denied" in found.reason
     assert found.data["lines"] == [TO_TYPE]
@@ -161,9 +162,18 @@ def test_what_the_read_back_contradicts_is_kept_and_the_rest_is_cleaned() -> Non
     history = cleaned(*(read(key) for key in KEYS if key != KEYS[1]), told=told, found=1)
     found = judged(history)
     assert found.verdict is Verdict.PASS, found.reason
-    assert found.data["kept"] == [{"key": KEYS[1], "store": "main", "why": "lost"}]
+    assert found.data["kept"] == [{"key": KEYS[1], "id": "t2", "store": "main", "why": "lost"}]
     assert "cleaned 3 of 3" in found.reason
     assert "1 more are kept as evidence" in found.reason
+
+
+def test_a_record_that_another_region_accepted_is_evidence() -> None:
+    """By the target's own ranges of addresses."""
+    took = dataclasses.replace(WRITES[0], peer=TOKYO_PEER)
+    for region, why in ((TOKYO, []), (OSAKA, ["accepted by both Regions"])):
+        look = read(KEYS[0], "settled", "settled", region=region)
+        history = History(header={"target": TARGET}, writes=(took,), readbacks=(look,))
+        assert list(evidence_units(history).values()) == why
 
 
 @pytest.mark.parametrize(
@@ -185,19 +195,6 @@ def test_evidence_is_what_contradicts_what_a_client_was_told(looks: tuple[Readba
     """Late, compensated, and of unknown outcome are in order; what nobody ever asked about contradicts nothing."""
     history = History(header={}, writes=WRITES, readbacks=looks)
     assert list(evidence_units(history).values()) == ([why] if why else [])
-
-
-def test_each_store_has_its_own_way() -> None:
-    """What is left in one store and cleaned in the other is told apart."""
-    both = tuple(dataclasses.replace(w, store=store) for w, store in zip(WRITES, "oocc", strict=True))
-    load = LOAD | {"residue": {"c": "cleaned"}}
-    history = dataclasses.replace(cleaned(load=load), writes=both)
-    begun = Event(1.0, BEGUN, {"rows": rows_of(history, CLEANED_PASS)})
-    gone = tuple(read(key, store="c") for key in KEYS[2:])
-    history = dataclasses.replace(history, readbacks=gone, events=(begun, *history.events[1:]))
-    found = judged(history)
-    assert found.verdict is Verdict.PASS, found.reason
-    assert [(r["store"], r["cleaned"], r["left"]) for r in found.data["rows"]] == [("c", 1, 0), ("o", 0, 2)]
 
 
 def test_marks_that_make_no_sense_cost_this_finding_and_nothing_else() -> None:

@@ -76,7 +76,7 @@ def test_all_problems_of_a_file_are_named_at_once(tmp_path: Path) -> None:
         ('task = ["deposit"', 'task = ["pay"', "load.task names 'pay'"),
         ('residue = "left"', 'residue = "cleaned"', "has no known way to delete"),
         ('residue = "left"', 'residue = "shredded"', "load.residue"),
-        ('residue = "left"', 'residue = { orders = "left" }', "load.residue names 'orders'"),
+        ('residue = "left"', 'residue = "cleaned"', "what adds up to balances is evidence"),
         ('["127.101.0.0/16"]', '["127.101.0.0/33"]', "127.101.0.0/33"),
     ],
 )

@@ -41,8 +41,8 @@ def test_a_run_without_an_audit_has_no_such_section() -> None:
 
 def test_what_was_cleaned_and_what_is_kept_stands_beside_what_was_written() -> None:
     """The report's table, and drill.json, which says the same in numbers."""
-    row = WRITTEN | {"store": "main", "cleaned": 3, "kept": 1, "left": 0}
-    kept = [{"key": "p-2", "store": "main", "why": "lost"}]
+    row = WRITTEN | {"cleaned": 3, "kept": 1, "left": 0}
+    kept = [{"key": "p-2", "id": "drill-r1-a-2", "store": "main", "why": "lost"}]
     data = {
         "tag": "drill-r1-",
         "policy": "cleaned",
@@ -53,9 +53,9 @@ def test_what_was_cleaned_and_what_is_kept_stands_beside_what_was_written() -> N
     }
     judged = conclude([Finding("data residue", Verdict.PASS, "cleaned 3 of 3", data=data)])
     (part,) = parts(judged)
-    assert part.header == ("why", "writer", "store", "accounts", "acknowledged", "indeterminate", "tag", *COUNTS)
+    assert part.header == ("why", "writer", "id", "accounts", "acknowledged", "indeterminate", "tag", *COUNTS)
     assert part.rows[0][-3:] == ("3", "1", "0")
-    assert "kept as evidence: lost" in part.rows[1]
+    assert part.rows[1][:3] == ("kept as evidence: lost", "p-2", "drill-r1-a-2")
     written = record_of(history(), judged, "").written
     assert written is not None
     assert (written.policy, written.cleaned, written.kept, written.left) == ("cleaned", 3, 1, 0)
