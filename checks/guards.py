@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import os
+import secrets
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,22 +19,25 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from checks.quotas import quota_problems
 from checks.signals import list_automations
+from drill.cleaning import clean, open_eraser
 from drill.client import Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
 from drill.doors import open_door
 from drill.errors import Invalid, Refused
 from drill.find import Clients, Found, find, kind_of, region_of_arn
-from drill.ledger import LedgerWriter
+from drill.ledger import STORE, LedgerWriter, Write
 from drill.models import all_regions
 from drill.read_only import OnlyReads
 from drill.reading import NOBODY, answers
 from drill.target import Target
-from drill.writing import WriteClient
+from drill.write_path import CLEANED
+from drill.writing import Submitted, WriteClient
 
 ALARM_TIMEOUT_S = 300.0
 """Target seconds: two periods of an alarm, its evaluation and a canary's first runs."""
 ALARM_STEP_WALL_S = 0.5
 POLL_FLOOR_WALL_S = 0.1
+CLEAN_LIMIT_WALL_S = 20.0
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -96,14 +101,17 @@ def all_found(aws: Clients, target: Target) -> dict[str, Found]:
 def primary_serving(target: Target, clock: Clock | None = None, account: str = "guard") -> str:
     """The address that served one deposit through the public endpoint: it settled, and lies in the primary Region.
 
-    account: goes behind the synthetic prefix; without a prefix there are only reads, and nothing is written.
-    Invalid says what happened instead.
+    account: goes behind the synthetic prefix; without a prefix there are only reads, and nothing is written. Where
+    the target says that written data are cleaned up, this is deleted at once: what cannot be is better known before
+    anything is touched. Invalid says what happened instead.
     """
     clock = clock or SystemClock(target.lab.speed if target.lab else 1.0)
     client = _write_client(target, clock)
     if target.load.read_only:
         return _in_primary(target, _answering(target, client, NOBODY + account).peer)
     name = target.load.synthetic_prefix + account
+    if target.writes.protocol == "sql":  # a row is called by its account: no two drills may write the same
+        name += f"-{secrets.token_hex(4)}"
     store = target.writes.store_of(target.writes.probe)
     probe = client.submit(target.writes.probe, name)
     if probe.id is None:
@@ -118,7 +126,22 @@ def primary_serving(target: Target, clock: Clock | None = None, account: str = "
             f"{_not_serving(target)}: an accepted {target.writes.probe} is {read.state} ({_told(read.reply)}) "
             f"after {target.timings.probe_timeout_s:g} {target.unit}; repair it first"
         )
+    _clean_up(target, clock, name, probe)
     return _in_primary(target, read.reply.peer)
+
+
+def _clean_up(target: Target, clock: Clock, account: str, probe: Submitted) -> None:
+    """Delete the guard's own record, where the target says so. Invalid when it is not seen gone."""
+    if target.load.residue != CLEANED:
+        return
+    write = Write(f"guard-{probe.n}", target.writes.probe, account, 0.0, 0.0, None, probe.result, probe.id, 0, "")
+    with closing(open_eraser(target, clock)) as eraser:
+        done = clean(eraser, clock, [(write, STORE)], CLEAN_LIMIT_WALL_S)
+    if done.left:
+        raise Invalid(
+            f"load.residue of {target.name} is 'cleaned', and what was written for a look cannot be ({done.why}): "
+            f"let {target.writes.user} delete it, or say 'left'"
+        )
 
 
 def _answering(target: Target, client: WriteClient, who: str) -> Reply:

@@ -11,12 +11,14 @@ import psycopg
 import pytest
 
 from checks.data_residue import cleaning_of, data_residue
+from checks.guards import primary_serving
 from commands.cleaning import CleanUp
 from commands.main import main
 from drill.call import Call
 from drill.change import Change
 from drill.clock import SystemClock
 from drill.doors import open_door
+from drill.errors import Invalid
 from drill.journal import Journal, journal_records
 from drill.ledger import LedgerWriter, ledger_path
 from drill.reach import Reach
@@ -205,3 +207,17 @@ def test_a_target_that_leaves_is_left(tmp_path: Path, capsys: pytest.CaptureFixt
     Timeline.create(tmp_path / "run", CLOCK, {"run_id": "r1", "target": target.model_dump(mode="json")}).close()
     assert main(["clean", str(tmp_path / "run")]) == USAGE_EXIT_CODE
     assert "is left" in capsys.readouterr().err
+
+
+def test_what_a_guard_writes_for_a_look_is_deleted_at_once(drilled: Drilled) -> None:
+    """Twice, since each writes a record of its own; one that cannot be deleted ends the drill before it begins."""
+    drilled.run(f"DELETE FROM {TABLE}")
+    for _ in range(2):
+        assert primary_serving(drilled.target, CLOCK) == HOST
+        assert drilled.run(f"SELECT id FROM {TABLE}") == []
+    drilled.run(f"REVOKE DELETE ON {TABLE} FROM drill")
+    try:
+        with pytest.raises(Invalid, match=r"cannot be \(409: permission denied .*\): let drill delete it"):
+            primary_serving(drilled.target, CLOCK)
+    finally:
+        drilled.run(f"GRANT DELETE ON {TABLE} TO drill")
