@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from commands.cleaning import chosen, erased, promised
+from checks.data_residue import MOST_NAMED
+from commands.cleaning import Chosen, chosen, erased, promised
 from commands.folders import add_run_argument, history_of, run_folder
 from commands.restore import JOURNAL
 from commands.say import say
-from drill.cleaning import tag_of
-from drill.clock import SystemClock
+from drill.cleaning import Cleaned
+from drill.clock import Clock, SystemClock
 from drill.errors import Refused, UsageError
 from drill.journal import NO_CHANGE, Journal, last_claim, outstanding
 from drill.target import Target
@@ -43,29 +44,40 @@ def run(args: argparse.Namespace) -> int:
     if not promised(target):
         raise UsageError(f"{folder}: target {target.name} says that what is written is left; nothing was deleted")
     what = chosen(history, target, run_id, args.evidence)
-    tag = tag_of(target.load.synthetic_prefix, run_id)
-    kept = f", {what.kept} are kept as evidence (--evidence deletes them too)" if what.kept else ""
+    mine = f"records on accounts {what.tag}*"
+    if what.kept:
+        say(f"{what.kept} {mine} are kept as evidence; --evidence deletes them too")
     if args.dry_run:
-        say(f"{len(what.units)} records on accounts {tag}* would be deleted{kept}")
+        say(f"{len(what.units)} {mine} would be deleted")
         return 0
     _require_over(folder / JOURNAL)
-    clock = SystemClock(history.speed)
-    journal = Journal(folder / JOURNAL, clock, "drill clean")
-    try:
-        journal.record(NO_CHANGE, "cleaning", tag=tag, records=len(what.units), kept=what.kept)
-        done, replica = erased(target, clock, what.units)
-        journal.record(NO_CHANGE, "unclean" if done.left else "cleaned", tag=tag)
-    finally:
-        journal.close()
-    gone = len(what.units) - len(done.left)
-    say(f"cleaned {gone} of {len(what.units)} records on accounts {tag}* ({len(done.found)} were there before){kept}")
+    done, replica = _cleaned(folder / JOURNAL, SystemClock(history.speed), target, what)
+    say(
+        f"cleaned {len(what.units) - len(done.left)} of {len(what.units)} {mine}; {len(done.found)} were there before"
+    )
     if replica["there"] or replica["unknown"]:
         say(f"at the replica {replica['there']} are there still, {replica['unknown']} could not be looked for")
-    if not done.left:
-        return 0
-    first = ", ".join(key for key, _ in done.left[:3])
-    say(f"{len(done.left)} are not known to be gone (first: {first}): {done.why}; type again: drill clean {folder}")
-    return Verdict.DIRTY.exit_code
+    if done.left:
+        _tell_left(done, target, folder)
+    return Verdict.DIRTY.exit_code if done.left else 0
+
+
+def _cleaned(path: Path, clock: Clock, target: Target, what: Chosen) -> tuple[Cleaned, dict[str, Any]]:
+    """What came of it; the journal says that it was begun, and how it ended."""
+    journal = Journal(path, clock, "drill clean")
+    try:
+        journal.record(NO_CHANGE, "cleaning", tag=what.tag, records=len(what.units), kept=what.kept)
+        done, replica = erased(target, clock, what.units)
+        journal.record(NO_CHANGE, "unclean" if done.left else "cleaned", tag=what.tag)
+    finally:
+        journal.close()
+    return done, replica
+
+
+def _tell_left(done: Cleaned, target: Target, folder: Path) -> None:
+    first = ", ".join(key for key, _ in done.left[:MOST_NAMED])
+    lab = " (a lab that has ended took its data with it)" if target.kind == "lab" else ""
+    say(f"{len(done.left)} are not known to be gone (first: {first}): {done.why}{lab}; again: drill clean {folder}")
 
 
 def _target(history: History) -> Target:

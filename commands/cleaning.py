@@ -45,10 +45,11 @@ def promised(target: Target) -> bool:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is deleted, and what is not because it is evidence."""
+    """What is deleted, and how many records are not because they are evidence. tag: what the accounts begin with."""
 
     units: Units
     kept: int
+    tag: str
 
 
 def chosen(history: History, target: Target, run_id: str, evidence_too: bool = False) -> Chosen:
@@ -56,7 +57,7 @@ def chosen(history: History, target: Target, run_id: str, evidence_too: bool = F
     units = units_to_clean(history.writes, target.load, run_id)
     kept = {} if evidence_too else evidence_units(history)
     mine = [(write, store) for write, store in units if (write.key, store) not in kept]
-    return Chosen(mine, len(units) - len(mine))
+    return Chosen(mine, len(units) - len(mine), tag_of(target.load.synthetic_prefix, run_id))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class CleanUp:
     def _clean(self, history: History, what: Chosen) -> None:
         rows = rows_of(history, CLEANED_PASS)
         _sync(self.folder)
-        tag = tag_of(self.target.load.synthetic_prefix, self.run_id)
+        tag = what.tag
         self.journal.record(NO_CHANGE, "cleaning", tag=tag, records=len(what.units), kept=what.kept, rows=rows)
         self.timeline.mark(BEGUN, records=len(what.units), kept=what.kept, rows=rows)
         done, replica = erased(self.target, self.clock, what.units)

@@ -26,11 +26,10 @@ from drill.target import Connection, Target, load_target
 from drill.timeline import Readback, Timeline, append_readbacks, load_history
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Finding, Verdict
 from drill.writing import WriteClient
-from lab.postgres import Extra, free_port
-from lab.postgres_seed import Seed
 from lab.postgres_server import PostgresServer
-from lab.private_link.on_postgres import HBA, MARKERS, TABLE
+from lab.private_link.on_postgres import TABLE
 from tests.checks.worlds import TARGETS
+from tests.drill.sql import postgres
 
 HOST = "127.105.9.41"
 CLOCK = SystemClock(20.0)
@@ -43,13 +42,8 @@ CALL = Call("sts", "GetCallerIdentity", {}, "us-west-2")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """One server with the table."""
-    folder = tmp_path_factory.mktemp("postgres")
-    made = PostgresServer(folder / "one", HOST, free_port(HOST), Seed(folder / "seed"), Extra({}, HBA))
-    try:
-        made.start(MARKERS)
+    with postgres(HOST, tmp_path_factory.mktemp("postgres")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,10 @@ from drill.resolver import CachingClient
 from drill.sql_door import SqlDoor
 from drill.write_path import WritePath
 from drill.writing import WriteClient
+from lab.postgres import Extra, free_port
+from lab.postgres_seed import Seed
+from lab.postgres_server import PostgresServer
+from lab.private_link.on_postgres import HBA, MARKERS
 
 HOST = "127.105.9.40"
 WRITES = WritePath.model_validate(
@@ -30,6 +35,17 @@ WRITES = WritePath.model_validate(
         "kinds": {"marker": {"path": "drill_marker", "body": {"quantity": 7}, "amount": 1.0}},
     }
 )
+
+
+@contextlib.contextmanager
+def postgres(host: str, folder: Path) -> Iterator[PostgresServer]:
+    """A server with the table."""
+    made = PostgresServer(folder / "one", host, free_port(host), Seed(folder / "seed"), Extra({}, HBA))
+    try:
+        made.start(MARKERS)
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture

@@ -10,12 +10,10 @@ import psycopg
 import pytest
 
 from drill.ledger import LedgerWriter, read_ledger
-from lab.postgres import Extra, free_port
-from lab.postgres_seed import Seed
+from lab.postgres import free_port
 from lab.postgres_server import PostgresServer
-from lab.private_link.on_postgres import HBA, MARKERS
 from tests.drill import sql
-from tests.drill.sql import HOST, client, ledger
+from tests.drill.sql import HOST, client, ledger, postgres
 
 __all__ = ["ledger"]
 
@@ -23,13 +21,8 @@ __all__ = ["ledger"]
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
     """One server with the table."""
-    folder = tmp_path_factory.mktemp("postgres")
-    made = PostgresServer(folder / "one", HOST, free_port(HOST), Seed(folder / "seed"), Extra({}, HBA))
-    try:
-        made.start(MARKERS)
+    with postgres(HOST, tmp_path_factory.mktemp("postgres")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 @pytest.mark.parametrize("fresh", [True, False])
