@@ -154,8 +154,8 @@ class WrittenRecord(_Record):
     """What load and probes wrote, and what became of it. tag: what each account begins with, "" for none.
 
     policy: what the target says is to become of it ("left", "cleaned"); acknowledged, indeterminate: how many writes;
-    cleaned, kept, left: how many records of these (one in each store that holds the write) were deleted and read back
-    as gone, stay because they are evidence, and stay or are not known to be gone.
+    cleaned, kept, left: how many records of these (one in each store that holds the write) are gone, as read back (of
+    unknown outcome: may never have been there), stay because they are evidence, stay or are not known to be gone.
     """
 
     tag: str

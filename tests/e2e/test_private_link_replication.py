@@ -121,7 +121,7 @@ def test_what_cannot_be_cleaned_up_is_dirty(tmp_path: Path) -> None:
     assert drilled.code == 20, drilled.output
     residue = drilled.finding("data residue")
     assert residue["verdict"] == "DIRTY"
-    assert residue["data"]["cleaned"] == 0 < len(residue["data"]["left"])
+    assert len(residue["data"]["left"]) >= residue["data"]["found"] > 0  # of unknown outcome: some were never there
     assert "drill clean" in drilled.output
     assert drilled.finding("recovery time, failover")["verdict"] == "PASS"
     assert verb("verify", str(drilled.folder))[0] == 0
