@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.drilling import Drilled, drill, verb
+from tests.e2e.drilling import Drilled, drill, interrupted, verb
 from tests.mariadb import needs_mariadb
 
 pytestmark = [pytest.mark.alone, pytest.mark.long]
@@ -125,3 +126,13 @@ def test_what_cannot_be_cleaned_up_is_dirty(tmp_path: Path) -> None:
     assert "drill clean" in drilled.output
     assert drilled.finding("recovery time, failover")["verdict"] == "PASS"
     assert verb("verify", str(drilled.folder))[0] == 0
+
+
+def test_a_drill_that_is_stopped_cleans_up_too(tmp_path: Path) -> None:
+    """SIGTERM in the middle of the outage: INVALID, and no marker of the run is left."""
+    options = ("-m", "failover and headline", *TARGET)
+    stopped = interrupted(tmp_path, signal.SIGTERM, "recovering", *options)
+    assert stopped.code == 11, stopped.output
+    residue = stopped.finding("data residue")
+    assert residue["verdict"] == "PASS", residue
+    assert residue["data"]["found"] > 0
