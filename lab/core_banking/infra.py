@@ -199,9 +199,13 @@ def _failover_record(r53: Any, region: str, lb: Balancing, route: Routing) -> di
 
 
 def canaries(client: Client) -> None:
-    """A canary in each Region, running, and an alarm on Osaka's and Oregon's."""
+    """A canary in each Region, running."""
     for region in PLACES:
         _canary(client("synthetics", region), region)
+
+
+def alarms(client: Client) -> None:
+    """An alarm on Osaka's canary and one on Oregon's."""
     for region in (OSAKA, names.OREGON):
         client("cloudwatch", region).put_metric_alarm(
             AlarmName=names.alarm_name(region),
