@@ -127,7 +127,7 @@ def test_unavailable_region(server: AwsServer) -> None:
 
 
 def test_a_silent_region_answers_nobody_but_the_engines(server: AwsServer) -> None:
-    """Each service of it hangs but the one that is left, for all that is no part of the lab; then it answers again."""
+    """Each service of it hangs but the one that is left, for all but the lab itself; then it answers again."""
     once = Config(read_timeout=0.3, retries={"total_max_attempts": 1})
     server.silence(TOKYO, but=["ec2"])
     for service, ask in (("ecs", "list_clusters"), ("rds", "describe_db_clusters"), ("sts", "get_caller_identity")):
