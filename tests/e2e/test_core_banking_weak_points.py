@@ -127,7 +127,7 @@ def test_a_lost_region_is_asked_first_and_that_is_the_end(tmp_path: Path) -> Non
 
 
 def test_a_region_that_is_lost_as_a_whole_answers_nobody(tmp_path: Path) -> None:
-    """The drill of the lost network, in a lab whose Tokyo takes its API along: the machine waits for it in vain at its
+    """The drill of the lost network in a lab whose Tokyo takes its API along: the machine waits for it in vain at its
     first step, the harness's own looks at it bring nothing, and clients are never served again."""
     lost = ("--lab-set=region.loss=whole", "--set=timings.window_s=650")
     drilled = exposed(tmp_path, "test_network_of_the_region_lost", *lost)

@@ -85,8 +85,8 @@ def test_second_witness_soon(drill: Drill, target: Target) -> None:
 
 
 def test_rule_disarmed_before_failback(drill: Drill, target: Target) -> None:
-    """The failback at the same moment with the rule put back first, as the document tells: the alarm rings, Tokyo goes
-    on serving, and the verdict is PASS. So it is the armed rule that turns the system round."""
+    """The failback at the same moment with the rule put back first, as the document tells: the alarm rings, Tokyo
+    goes on serving, and the verdict is PASS. So it is the armed rule that turns the system round."""
     look_first(drill, target)
     with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
         take_over(drill, target)
