@@ -135,6 +135,7 @@ class Cloud(BaseCloud):
     def _create(self) -> None:
         client = self._server.client
         infra.tables(client)
+        infra.stop_flags(client)
         pausing.deploy(client, TOKYO, names.ACCOUNT, names.main_table(), names.TAGS)
         infra.database(client)
         self._networks = {region: infra.network(client, region) for region in SERVING}

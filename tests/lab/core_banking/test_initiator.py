@@ -86,13 +86,7 @@ def room(server: AwsServer, clock: LabClock, truth: Truth) -> Iterator[Room]:
     for engine in engines:
         engine.start()  # type: ignore[attr-defined]
     client = server.client
-    for region in SERVING:
-        client("dynamodb", region).create_table(
-            TableName=names.param_table(region),
-            AttributeDefinitions=[{"AttributeName": "PK", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "PK", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    infra.stop_flags(client)
     route = Routing("arn:cluster", dict.fromkeys(SERVING, "arn:control"), (("us-east-1", server.url),) * 5)
     arns = automation.deploy(client, functions.register, route)
     infra.alarms(client)
