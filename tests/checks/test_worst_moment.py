@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from checks.reads import reading
 from checks.worst_moment import CLOSED_AFTER_S, MINUTE_S, moment_of, worst_moment
 from drill.errors import Invalid
+from drill.read_only import ReadOnlyAws
 from drill.target import Resource
 from lab.aws.alarm_rules import AlarmRule, State, evaluate
 from tests.checks.cloud import Cloud, cloud, start_canaries
@@ -82,6 +85,18 @@ def test_it_is_worked_out_from_what_aws_shows(made: Cloud) -> None:
     found = eventually(lambda: _known(made, target))
     assert 2 <= found.wait_s < 62
     assert found.margin_s < 0
+
+
+def test_it_asks_what_every_drill_may_ask(made: Cloud) -> None:
+    """Its reads are among those of the witnesses, so a policy that lets them look lets it look."""
+    start_canaries(made)
+    eventually(lambda: made.client("synthetics", OSAKA).describe_canaries_last_run()["CanariesLastRun"])
+    aws = ReadOnlyAws(made.aws)
+    with suppress(Invalid):
+        worst_moment(aws, made.target)
+    asked = {(call.service, call.operation) for call in aws.made}
+    assert len(asked) >= 4
+    assert asked <= {(need.service, need.operation) for need in reading(made.target, {})}
 
 
 def _known(made: Cloud, target: object) -> object:
