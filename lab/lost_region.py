@@ -37,11 +37,11 @@ class LostRegions:
         """These loopback networks are cut off now, and no others."""
         dark = [ipaddress.IPv4Network(network) for network in networks]
         now = frozenset(r for r, hosts in self._hosts.items() if all(within(host, dark) for host in hosts))
-        for region in sorted(now - self._lost):
+        before, self._lost = self._lost, now
+        for region in sorted(now - before):
             self._lose(region)
-        for region in sorted(self._lost - now):
+        for region in sorted(before - now):
             self._give_back(region)
-        self._lost = now
 
     def _lose(self, region: str) -> None:
         self._truth.record("region.lost", region=region)
@@ -51,8 +51,8 @@ class LostRegions:
             self._arc.endpoint_down(region)
 
     def _give_back(self, region: str) -> None:
+        self._server.speak(region)
+        self._tables.mend(region)
+        self._truth.record("region.back", region=region)
         if region in ENDPOINT_REGIONS:
             self._arc.endpoint_up(region)
-        self._tables.mend(region)
-        self._server.speak(region)
-        self._truth.record("region.back", region=region)

@@ -101,7 +101,7 @@ class Cloud(BaseCloud):
         self._tables = GlobalTables(server, clock, truth, self._settings["dynamodb.lag_s"])
         whole = SERVING if self._settings["region.loss"] == "whole" else ()
         lost = LostRegions(server, self._arc, self._tables, truth, {r: names.in_each_subnet(r) for r in whole})
-        listeners = [lost.heard, runner.cut_off, *(balancer.cut_off for balancer in balancers.values())]
+        listeners = [runner.cut_off, *(balancer.cut_off for balancer in balancers.values()), lost.heard]
         self._acls = NetworkAcls(server, truth, SERVING, listeners)
         self._aurora = RdsGlobal(
             server, clock, truth, self._settings["rds.switchover_s"], self._settings["rds.failover_s"]
