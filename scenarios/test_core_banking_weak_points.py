@@ -32,7 +32,7 @@ LATE_PERIODS = 6
 """Of a minute each; the alarm is published with 2. Canaries and alarms of two Regions differ by up to 60 s of phase
 each: 4 more periods are 120 s to 360 s later, and the initiator waits 110 s."""
 RINGS_S = 120.0
-"""An alarm for a return's own outage is there within this of the return's end: the rest of a minute, its evaluation."""
+"""The alarm for a return's own outage is there within this of its end: the rest of a minute, its evaluation."""
 FLAP_S = 480.0
 """An automation that turns the system round does so within this: two failing canary runs, an alarm period and its
 evaluation (240 s at most), 110 s for the second alarm, the machine's own 15 s, and what the clock is read by."""
