@@ -25,7 +25,7 @@ FLAP, MANY = "test_rule_enabled_during_failback", 40
 """Failed writes that no stall of this machine explains: a switchover lasts for 45 looks."""
 SHORT_MOVE, LONG_MOVE = "--lab-set=rds.switchover_s=90", "--lab-set=rds.switchover_s=240"
 """With 90 s there is a moment for nearly every second of the minute that the canaries may have, with 240 s for none;
-with the published 120 s for every other (docs/decisions/0072)."""
+with the published 120 s for seven of ten (docs/decisions/0072)."""
 
 
 def exposed(runs: Path, scenario: str, *arguments: str) -> Drilled:
