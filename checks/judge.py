@@ -30,6 +30,7 @@ from checks.service_level import level_finding
 from checks.staying import staying_findings
 from checks.switch import switch_findings
 from checks.unprocessed import unprocessed_finding
+from checks.unreplicated import unreplicated_notes
 from checks.vantages import rows_of, vantages_of
 from checks.watched import restored_by_journal, watchdog_findings
 from checks.windows import Settings, Window, announced, settings_of, windows_of
@@ -95,7 +96,8 @@ def _judged(history: History, settings: Settings) -> Judgement:
     late = tuple(f"put back only later: {e.data.get('reason', '?')}" for e in history.named("restore.failed"))
     left = tuple(str(e.data.get("reason", "?")) for e in history.named("dead_man.left"))
     region_of = settings.places.region_of
-    beside = (note for m in measured for note in side_by_side(history, m.window, region_of))
+    tellers = (side_by_side, unreplicated_notes)
+    beside = (note for m in measured for tell in tellers for note in tell(history, m.window, region_of))
     notes = (*(note for m in measured for note in _notes(history, m)), *gave_up(history), *beside, *late, *left)
     return conclude(findings, phases, {m.window.name: m.point.counts() for m in measured}, notes)
 

@@ -74,6 +74,16 @@ class ReadPath(Table):
         return "{id}" not in self.read_path
 
 
+class Unreplicated(Table):
+    """Something that a system keeps in one Region alone: what it is, and the kinds of writes that leave some there.
+
+    It is counted by these writes and judged by no objective; what is read back at the survivor are the stores.
+    """
+
+    what: str
+    kinds: tuple[str, ...]
+
+
 class EventsPath(Table):
     """Where events go: bus and source of every entry; a kind's path is its detail type, its body the detail.
 
@@ -121,6 +131,7 @@ class WritePath(Table):
     errors: dict[str, str] = Field(default_factory=dict)
     stores: dict[str, ReadPath] = Field(default_factory=dict)
     archive: ReadPath | None = None
+    unreplicated: dict[str, Unreplicated] = Field(default_factory=dict)
     kinds: dict[str, WriteKind]
     probe: str
     """The kind that the prober writes."""
@@ -155,8 +166,10 @@ class WritePath(Table):
         if (self.protocol == "events") != (self.events is not None):
             missing = self.events is None
             raise ValueError(f"protocol is {self.protocol!r} and events is {'missing' if missing else 'given'}")
-        if self.probe not in self.kinds:
-            raise ValueError(f"probe {self.probe!r} is not one of the kinds {sorted(self.kinds)}")
+        named = {f"unreplicated {name!r}": kind for name, u in self.unreplicated.items() for kind in u.kinds}
+        for what, kind in {"probe": self.probe, **named}.items():
+            if kind not in self.kinds:
+                raise ValueError(f"{what} {kind!r} is not one of the kinds {sorted(self.kinds)}")
         for kind, spec in sorted(self.kinds.items()):
             for store in spec.stores:
                 if store != STORE and store not in self.stores:

@@ -29,20 +29,25 @@ class InvertHealthCheck:
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Change:
         """See Fault."""
-        found = find_one(aws, "route53.health_check", self.resource)
-        check, region = {"HealthCheckId": found.extra["id"]}, self.resource.region
-        look = Call("route53", "GetHealthCheck", check, region)
-        if aws.run(look)["HealthCheck"]["HealthCheckConfig"].get("Inverted"):
-            raise Refused(f"health check {found.name} is inverted already")
-        inverted = "HealthCheck.HealthCheckConfig.Inverted"
-        return Change(
-            kind="route53.health_check_inverted",
-            target=target,
-            run_id=run_id,
-            resources=(found.arn,),
-            effect=self.effect,
-            inject=(Call("route53", "UpdateHealthCheck", {**check, "Inverted": True}, region),),
-            restore=(Call("route53", "UpdateHealthCheck", {**check, "Inverted": False}, region),),
-            faulted=(Fact(look, inverted, True),),
-            before=(Fact(look, inverted, False),),
-        )
+        return flagged(aws, self.resource, "Inverted", self.effect, target, run_id)
+
+
+def flagged(aws: Aws, resource: Resource, flag: str, effect: Effect, target: str, run_id: str) -> Change:
+    """The change that sets a flag of the one health check. Refused when it is set. flag: as the API spells it."""
+    found = find_one(aws, "route53.health_check", resource)
+    check, region = {"HealthCheckId": found.extra["id"]}, resource.region
+    look = Call("route53", "GetHealthCheck", check, region)
+    if aws.run(look)["HealthCheck"]["HealthCheckConfig"].get(flag):
+        raise Refused(f"health check {found.name} is {flag.lower()} already")
+    shown = f"HealthCheck.HealthCheckConfig.{flag}"
+    return Change(
+        kind=f"route53.health_check_{flag.lower()}",
+        target=target,
+        run_id=run_id,
+        resources=(found.arn,),
+        effect=effect,
+        inject=(Call("route53", "UpdateHealthCheck", {**check, flag: True}, region),),
+        restore=(Call("route53", "UpdateHealthCheck", {**check, flag: False}, region),),
+        faulted=(Fact(look, shown, True),),
+        before=(Fact(look, shown, False),),
+    )

@@ -45,16 +45,22 @@ class Aurora:
     """The database pair as the global cluster wants it: its errors are PairError.
 
     on_rewind(region) is called before the old writer of `region` comes back without what it alone has: after an
-    unplanned failover, at each attempt; at the first one both databases may still be read.
+    unplanned failover, at each attempt; at the first one both databases may still be read. is_lost(region): whether
+    the whole Region is gone, its database with it, although the server behind it runs on.
     """
 
-    def __init__(self, pair: PostgresPair, on_rewind: Callable[[str], None] = lambda region: None) -> None:
-        self._pair, self._on_rewind = pair, on_rewind
+    def __init__(
+        self,
+        pair: PostgresPair,
+        on_rewind: Callable[[str], None] = lambda region: None,
+        is_lost: Callable[[str], bool] = lambda region: False,
+    ) -> None:
+        self._pair, self._on_rewind, self._is_lost = pair, on_rewind, is_lost
         self._planned = False
 
     def healthy(self, region: str) -> bool:
         """See PostgresPair."""
-        return self._pair.healthy(region)
+        return not self._is_lost(region) and self._pair.healthy(region)
 
     def writer_region(self) -> str | None:
         """See PostgresPair."""

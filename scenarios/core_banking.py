@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from checks.conditions import served_from
 from checks.guards import before_failover, clusters_connected
+from checks.worst_moment import worst_moment
 from drill.drill import Drill
 from drill.end_state import EndState
 from drill.errors import NotRecovered
@@ -43,9 +44,11 @@ def take_over(drill: Drill, target: Target) -> None:
         drill.settle(standby)
 
 
-def go_home(drill: Drill, target: Target, time: int = 1) -> None:
+def go_home(drill: Drill, target: Target, time: int = 1, at_the_worst_moment: bool = False) -> None:
     """Once the database is whole the operators start the failback machine; not measured."""
     drill.look("clusters connected", OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, STEP_S)))
+    if at_the_worst_moment and (moment := drill.look("worst moment", lambda: worst_moment(drill.aws, target))):
+        drill.elapse(moment.wait_s)
     drill.perform(StartStateMachine(target.resource("failback_machine"), timeout_s=MACHINE_S, time=time))
 
 

@@ -71,8 +71,9 @@ def test_rotation_and_return(drill: Drill, target: Target) -> None:
 
 @pytest.mark.failover
 def test_secrets_and_sign_on_of_the_primary_gone(drill: Drill, target: Target) -> None:
-    """us-east-1's secrets cannot be read and its sign-on is lost: the weak point of this system. us-west-2 serves
-    nobody either, and the runbook stops at its first step, so this drill must FAIL until the system has changed."""
+    """us-east-1's secrets cannot be read: us-west-2 reads them there too and serves nobody, and the runbook stops at
+    its first step. That is this system's weak point, and FAILs until it has changed. AWS has no call that takes a
+    user pool away, so the authorizers that ask it are stopped in both Regions: that part is the drill's own doing."""
     standby, timings = target.regions.standby, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
 

@@ -125,7 +125,7 @@ def _plain(value: Any) -> Any:
 def _call(inputs: Mapping[str, Any], context: StepContext) -> Any:
     """The reply of the API operation that the inputs name."""
     params = {k: v for k, v in inputs.items() if k not in ("Service", "Api", "PropertySelector", "DesiredValues")}
-    client = context.server.client(inputs["Service"], context.region)
+    client = context.server.system_client(inputs["Service"], context.region)
     try:
         reply = getattr(client, xform_name(inputs["Api"]))(**params)
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
@@ -172,7 +172,7 @@ def invoke_lambda(step: Mapping[str, Any], inputs: Mapping[str, Any], context: S
     """aws:invokeLambdaFunction: a function's own error fails the step."""
     payload = inputs.get("Payload") or inputs.get("InputPayload") or {}
     text = payload if isinstance(payload, str) else json.dumps(payload)
-    client = context.server.client("lambda", context.region)
+    client = context.server.system_client("lambda", context.region)
     try:
         reply = client.invoke(FunctionName=inputs["FunctionName"], Payload=text.encode())
     except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:

@@ -34,7 +34,7 @@ from moto.core.utils import iso_8601_datetime_with_milliseconds
 
 from lab import processes
 from lab.aws.patching import replace
-from lab.aws.server import LAB_ACCESS_KEY, AwsServer
+from lab.aws.server import SYSTEM_ACCESS_KEY, AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
 
@@ -221,7 +221,7 @@ class Functions:
             "AWS_REGION": str(function.region),
             "AWS_DEFAULT_REGION": str(function.region),
             "AWS_LAMBDA_FUNCTION_NAME": str(function.function_name),
-            "AWS_ACCESS_KEY_ID": LAB_ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": SYSTEM_ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": "lab",
             "AWS_ENDPOINT_URL": self._server.url,
             "AWS_CONFIG_FILE": os.devnull,
@@ -236,10 +236,12 @@ class Functions:
         environment = {key: str(value) for key, value in variables.items()}
         context = FunctionContext(name, region, request_id, started_s + registered.timeout_s, environment, self)
         outcomes: list[Outcome] = []
-        target = _call_into(outcomes, registered.handler, event, context)
+        over = threading.Event()
+        target = _call_into(outcomes, registered.handler, event, context, over)
         thread = threading.Thread(target=target, name=f"lambda-{name}", daemon=True)
         thread.start()
         thread.join(max(self._clock.wall_s(registered.timeout_s), registered.floor_wall_s))
+        over.set()
         if self._truth is not None:
             self._truth.took(f"lambda {name}", registered.timeout_s, self._clock.now_s() - started_s)
         if outcomes:
@@ -249,13 +251,12 @@ class Functions:
 
     def client(self, service: str, region: str, endpoint_url: str | None = None, attempts: int | None = None) -> Any:
         """A cached boto3 client for `service` in `region`; creating one costs tens of milliseconds."""
-        if endpoint_url is None:
-            return self._server.client(service, region)
-        key = (service, region, endpoint_url)
+        key = (service, region, endpoint_url or "")
         with self._clients_lock:
             if key not in self._clients:
                 once = None if attempts is None else Config(retries={"total_max_attempts": attempts})
                 self._clients[key] = self._server.client_at(*key, config=once)
+                self._clients[key].meta.events.register("before-send", _nothing_after_the_end)
             return self._clients[key]
 
     def _role_arn(self, region: str) -> str:
@@ -268,8 +269,25 @@ class Functions:
         return str(iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")["Role"]["Arn"])
 
 
-def _call_into(outcomes: list[Outcome], handler: Handler, event: Any, context: FunctionContext) -> Callable[[], None]:
+class InvocationOver(Exception):
+    """The function timed out: on AWS its process is gone, and calls nobody any more."""
+
+
+_invocation = threading.local()
+
+
+def _nothing_after_the_end(**_: Any) -> None:
+    """For a function's clients: what hung until after the time-out is not tried again."""
+    over = getattr(_invocation, "over", None)
+    if over is not None and over.is_set():
+        raise InvocationOver
+
+
+def _call_into(
+    outcomes: list[Outcome], handler: Handler, event: Any, context: FunctionContext, over: threading.Event
+) -> Callable[[], None]:
     def call() -> None:
+        _invocation.over = over
         try:
             outcomes.append(Outcome(json.dumps(handler(event, context))))
         # What a handler raises is its result, whatever it is: Lambda reports every exception to the caller.

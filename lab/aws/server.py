@@ -52,6 +52,9 @@ __all__ = ["ApiCall", "AwsError", "AwsServer", "Service", "Tap", "Tapped", "rese
 log = logging.getLogger(__name__)
 
 LAB_ACCESS_KEY = "AKIALABLABLABLABLAB0"
+"""Signs what the lab's engines call: on AWS that is AWS's own inside, which no silence of a Region's API stops."""
+SYSTEM_ACCESS_KEY = "AKIALABLABLABLABLAB1"
+"""Signs what the system under test calls by an SDK: its functions, state machines and runbooks."""
 
 
 class AwsServer:
@@ -73,7 +76,8 @@ class AwsServer:
         self._services: dict[str, Service] = {}
         self._taps: dict[str, list[tuple[frozenset[str], Tap]]] = {}
         self._unavailable: set[tuple[str, str]] = set()
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._silent: dict[str, frozenset[str]] = {}
+        self._clients: dict[tuple[str, str, str], Any] = {}
         self._client_lock = threading.Lock()
         self._session = _session()
         self._misbehaviour = Misbehaviour()
@@ -116,22 +120,32 @@ class AwsServer:
         self._door.close(address)
 
     def client(self, service: str, region: str) -> Any:
-        """A boto3 client (thread-safe, cached) that talks to this server over HTTP."""
+        """A boto3 client (thread-safe, cached) of the lab's engines that talks to this server over HTTP."""
+        return self._cached(service, region, LAB_ACCESS_KEY)
+
+    def system_client(self, service: str, region: str) -> Any:
+        """The same for what the system under test calls: where a Region's API is silent it gets no answer."""
+        return self._cached(service, region, SYSTEM_ACCESS_KEY)
+
+    def _cached(self, service: str, region: str, key: str) -> Any:
         with self._client_lock:
-            key = (service, region)
-            if key not in self._clients:
-                self._clients[key] = self._new_client(service, region, self.url)
-            return self._clients[key]
+            wanted = (service, region, key)
+            if wanted not in self._clients:
+                self._clients[wanted] = self._new_client(service, region, self.url, key=key)
+            return self._clients[wanted]
 
     def client_at(self, service: str, region: str, endpoint_url: str = "", config: Config | None = None) -> Any:
-        """As `client`, but not cached: at another address of this API, or with a `config` over the lab's own.
+        """A client of the system under test, not cached: at another address of this API, or with a `config` over
+        the lab's own.
 
         The caller closes it. All clients share one session, which has read each service's model once.
         """
         with self._client_lock:
-            return self._new_client(service, region, endpoint_url or self.url, config)
+            return self._new_client(service, region, endpoint_url or self.url, config, SYSTEM_ACCESS_KEY)
 
-    def _new_client(self, service: str, region: str, url: str, over: Config | None = None) -> Any:
+    def _new_client(
+        self, service: str, region: str, url: str, over: Config | None = None, key: str = LAB_ACCESS_KEY
+    ) -> Any:
         # `proxies={}` and explicit keys: nothing of the user's own AWS or proxy settings may reach the lab.
         config = Config(
             inject_host_prefix=False,
@@ -142,7 +156,8 @@ class AwsServer:
             proxies={},
         )
         merged = config if over is None else config.merge(over)
-        return self._session.client(service, region_name=region, endpoint_url=url, config=merged)
+        keys = {"aws_access_key_id": key, "aws_secret_access_key": "lab"}
+        return self._session.client(service, region_name=region, endpoint_url=url, config=merged, **keys)
 
     def serve(self, service: str, handler: Service) -> None:
         """Answer every call of `service` (botocore's name) with `handler` in place of moto."""
@@ -174,6 +189,21 @@ class AwsServer:
         """Whether that service answers in the Region."""
         return not {(region, ""), (region, service)} & self._unavailable
 
+    def silence(self, region: str, but: Collection[str] = ()) -> None:
+        """The Region's API takes every request and answers none, whoever asks, except for the services in `but`.
+
+        The lab's engines go on: what they play are not calls. What hangs already hangs on after `speak`.
+        """
+        self._silent[region] = frozenset(but)
+
+    def speak(self, region: str) -> None:
+        """Undo `silence`."""
+        self._silent.pop(region, None)
+
+    def is_silent(self, region: str, service: str) -> bool:
+        """Whether that service leaves requests in the Region without an answer."""
+        return region in self._silent and service not in self._silent[region]
+
     def misbehave(self, *rules: Rule) -> None:
         """Misbehave from now on, besides what was told before; see lab.aws.misbehave. RuleError for too many."""
         self._misbehaviour.add(*rules)
@@ -193,10 +223,12 @@ class AwsServer:
         if request.path.startswith(control.PREFIX):
             return self._control.answer(request)
         call = scoped(request, self.account, home)
+        if self.is_silent(call.region, call.service) and access_key_of(call) != LAB_ACCESS_KEY:
+            return NoReply(silent=True)
         return self._misbehaved(call) if self._misbehaviour else self._behaved(call)
 
     def _misbehaved(self, call: ApiCall) -> HttpReply | NoReply:
-        operation, own = operation_of(call), access_key_of(call) == LAB_ACCESS_KEY
+        operation, own = operation_of(call), access_key_of(call) in (LAB_ACCESS_KEY, SYSTEM_ACCESS_KEY)
         manner = "" if own else self._misbehaviour.hit(call.service, operation, call.region)
         if manner in ("hang", "reset"):
             return NoReply(silent=manner == "hang")

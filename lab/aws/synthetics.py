@@ -267,6 +267,8 @@ class CanaryRunner:
             {"MetricName": name, "Dimensions": dimensions, "Timestamp": run.started, "Value": value, "Unit": unit}
             for name, value, unit in values
         ]
+        if self._server.is_silent(canary.region, "cloudwatch"):
+            return
         try:
             self._server.client("cloudwatch", canary.region).put_metric_data(Namespace=NAMESPACE, MetricData=data)
         except (ClientError, BotoCoreError) as error:

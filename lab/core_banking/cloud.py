@@ -23,21 +23,19 @@ from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
 from lab.aws.scheduler import Scheduler
 from lab.aws.stacks import Stacks
-from lab.aws.states import StateMachines, render
+from lab.aws.states import StateMachines
 from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
 from lab.base_cloud import BaseCloud
 from lab.clock import LabClock
-from lab.core_banking import functions, infra, names
+from lab.core_banking import automation, infra, names
 from lab.core_banking.canary import CanaryFailure, Journey
-from lab.core_banking.names import OREGON, OSAKA, PLACES, SERVING, TOKYO
+from lab.core_banking.names import PLACES, SERVING, TOKYO
+from lab.lost_region import LostRegions
 from lab.plan import Plan
 from lab.postgres import PostgresPair
-from lab.stack_parts import Routing
 from lab.tasks import Tasks
 from lab.truth import Truth
-
-PROXY_FUNCTIONS = {kind: names.logical_id(f"{kind}StateMachineProxyHandler") for kind in ("Failover", "Failback")}
 
 
 class Cloud(BaseCloud):
@@ -84,6 +82,7 @@ class Cloud(BaseCloud):
         if self._settings["dynamodb.cut_from"]:
             self._tables.cut(self._settings["dynamodb.cut_from"])
         infra.canaries(self._server.client)
+        infra.alarms(self._server.client)
         self._server.misbehave(*self._settings["misbehave"])
 
     # -- engines ----------------------------------------------------------------------------------------------
@@ -99,13 +98,15 @@ class Cloud(BaseCloud):
 
     def _start_engines(self, pair: PostgresPair, runner: Tasks, balancers: Mapping[str, BalancerProcess]) -> None:
         server, clock, truth = self._server, self._clock, self._truth
-        listeners = [runner.cut_off, *(balancer.cut_off for balancer in balancers.values())]
-        self._acls = NetworkAcls(server, truth, SERVING, listeners)
         self._tables = GlobalTables(server, clock, truth, self._settings["dynamodb.lag_s"])
+        whole = SERVING if self._settings["region.loss"] == "whole" else ()
+        lost = LostRegions(server, self._arc, self._tables, truth, {r: names.in_each_subnet(r) for r in whole})
+        listeners = [runner.cut_off, *(balancer.cut_off for balancer in balancers.values()), lost.heard]
+        self._acls = NetworkAcls(server, truth, SERVING, listeners)
         self._aurora = RdsGlobal(
             server, clock, truth, self._settings["rds.switchover_s"], self._settings["rds.failover_s"]
         )
-        self._aurora.attach(names.GLOBAL_CLUSTER, Aurora(pair))
+        self._aurora.attach(names.GLOBAL_CLUSTER, Aurora(pair, is_lost=lost.is_lost))
         self._closers.callback(self._aurora.stop)
         self._functions = Functions(server, clock, truth, self._plan.state_dir)
         journeys = {names.canary_name(region): self._journey(region) for region in PLACES}
@@ -134,6 +135,7 @@ class Cloud(BaseCloud):
     def _create(self) -> None:
         client = self._server.client
         infra.tables(client)
+        infra.stop_flags(client)
         pausing.deploy(client, TOKYO, names.ACCOUNT, names.main_table(), names.TAGS)
         infra.database(client)
         self._networks = {region: infra.network(client, region) for region in SERVING}
@@ -143,27 +145,7 @@ class Cloud(BaseCloud):
             self._groups.update({(region, service): arn for service, arn in lb.groups.items()})
         route = infra.routing(client)
         infra.zone(client, self._lbs, route, self._networks)
-        self._automation(route)
-
-    def _automation(self, route: Routing) -> None:
-        """The functions, the three state machines and the rule, all in Osaka."""
-        register, client = self._functions.register, self._server.client
-        machines = {}
-        for kind, target in (("Failover", OSAKA), ("Failback", TOKYO)):
-            name = PROXY_FUNCTIONS[kind]
-            proxy = register(OSAKA, name, functions.proxy, functions.PROXY_TIMEOUT_S)
-            definition = render(kind.lower(), **_machine_values(route, proxy, target))
-            machines[kind] = infra.machine(client, kind, definition)
-        alarms = {region: names.alarm_name(region) for region in (OSAKA, OREGON)}
-        running = functions.check_running_status(list(machines.values()))
-        both = functions.check_two_region_alarms(alarms)
-        values = {
-            "check_running_status": register(OSAKA, "check_running_status", running, functions.CHECK_TIMEOUT_S),
-            "check_two_region_alarms": register(OSAKA, "check_two_region_alarms", both, functions.CHECK_TIMEOUT_S),
-            "failover_state_machine": machines["Failover"],
-        }
-        initiator = infra.machine(client, "FailoverInitiator", render("initiator", **values))
-        infra.rule(client, initiator)
+        automation.deploy(client, self._functions.register, route)
 
     def _services(self) -> None:
         tokyo = {"Transaction": int(self._settings["ecs.transaction_desired_count"])}
@@ -202,19 +184,3 @@ class _Opening:
     def sleep(self, lab_s: float) -> None:
         """Wait without an end of the run: the caller has a deadline."""
         time.sleep(max(0.02, self.clock.wall_s(lab_s)))
-
-
-def _machine_values(route: Routing, proxy: str, target: str) -> dict[str, str]:
-    """What the failover and failback definitions leave open; `target` is the Region that they promote."""
-    cluster = f"arn:aws:rds:{target}:{names.ACCOUNT}:cluster:{names.database_cluster(target)}"
-    return {
-        "arc_endpoints": ",".join(url for _, url in route.endpoints),
-        "arc_regions": ",".join(region for region, _ in route.endpoints),
-        "control_tokyo": route.controls[TOKYO],
-        "control_osaka": route.controls[OSAKA],
-        f"db_cluster_{PLACES[target].city}": cluster,
-        "global_cluster": names.GLOBAL_CLUSTER,
-        "param_table_tokyo": names.param_table(TOKYO),
-        "param_table_osaka": names.param_table(OSAKA),
-        "proxy_function": proxy,
-    }

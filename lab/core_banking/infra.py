@@ -102,7 +102,7 @@ def _tags(key: str, value: str) -> list[dict[str, str]]:
 
 
 def tables(client: Client) -> None:
-    """The global table (created in Tokyo, with a replica in Osaka) and each Region's parameter table."""
+    """The global table (created in Tokyo, with a replica in Osaka)."""
     strings = [{"AttributeName": name, "AttributeType": "S"} for name in ("PK", "SK", "GSI1")]
     index = {
         "IndexName": "GSI1",
@@ -120,6 +120,10 @@ def tables(client: Client) -> None:
     client("dynamodb", TOKYO).update_table(
         TableName=names.main_table(), ReplicaUpdates=[{"Create": {"RegionName": OSAKA}}]
     )
+
+
+def stop_flags(client: Client) -> None:
+    """Each Region's parameter table with its stop flag: Tokyo is open, Osaka is stopped."""
     for region, stopped in ((TOKYO, "false"), (OSAKA, "true")):
         table = names.param_table(region)
         client("dynamodb", region).create_table(
@@ -199,9 +203,13 @@ def _failover_record(r53: Any, region: str, lb: Balancing, route: Routing) -> di
 
 
 def canaries(client: Client) -> None:
-    """A canary in each Region, running, and an alarm on Osaka's and Oregon's."""
+    """A canary in each Region, running."""
     for region in PLACES:
         _canary(client("synthetics", region), region)
+
+
+def alarms(client: Client) -> None:
+    """An alarm on Osaka's canary and one on Oregon's."""
     for region in (OSAKA, names.OREGON):
         client("cloudwatch", region).put_metric_alarm(
             AlarmName=names.alarm_name(region),

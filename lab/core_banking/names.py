@@ -62,6 +62,14 @@ PLACES: Mapping[str, Place] = {
     OREGON: Place(OREGON, "oregon", "BLEAFSI-CoreBanking-monitoring-Dev", "127.102", "10.102.0.0/20"),
 }  # fmt: skip
 SERVING = (TOKYO, OSAKA)
+
+
+def in_each_subnet(region: str) -> list[str]:
+    """An address in every subnet of a serving Region."""
+    place = PLACES[region]
+    return [*place.balancers, place.canary]
+
+
 FAILOVER_STACK = "BLEAFSI-CoreBanking-failover-Dev"
 
 

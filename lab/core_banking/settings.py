@@ -13,6 +13,9 @@ SETTINGS: Mapping[str, Setting] = {
     "dynamodb.cut_from": Setting("", one_of(SERVING), "a Region whose writes never reach the other"),
     "rds.switchover_s": Setting(120.0, seconds(0, 86400), "how long an Aurora global switchover takes"),
     "rds.failover_s": Setting(60.0, seconds(0, 86400), "how long an Aurora global failover takes"),
+    "region.loss": Setting(
+        "", one_of(("whole",)), "what a Region that loses its network takes along: whole, its API too"
+    ),
     "route53.propagation_s": Setting(5.0, seconds(0, 86400), "routing control change until DNS answers by it"),
     "ecs.transaction_desired_count": Setting(1, count(10), "Tokyo's transaction tasks at the start"),
     "misbehave": Setting((), misbehaviour, "how the AWS API misbehaves from when the lab is up"),

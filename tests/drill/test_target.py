@@ -73,6 +73,11 @@ def test_all_problems_of_a_file_are_named_at_once(tmp_path: Path) -> None:
         ('standby = "ap-northeast-3"', 'standby = "ap-northeast-1"', "three different Regions"),
         ('kind = "lab"', 'kind = "aws"', r"kind is 'aws' but the \[lab\] table is present"),
         ('probe = "deposit"', 'probe = "transfer"', "probe 'transfer' is not one of the kinds"),
+        (
+            "[writes.kinds.deposit]",
+            '[writes.unreplicated]\nbroker = { what = "messages", kinds = ["pay"] }\n[writes.kinds.deposit]',
+            "unreplicated 'broker' 'pay' is not one of the kinds",
+        ),
         ('task = ["deposit"', 'task = ["pay"', "load.task names 'pay'"),
         ('residue = "left"', 'residue = "cleaned"', "has no known way to delete"),
         ('residue = "left"', 'residue = "shredded"', "load.residue"),

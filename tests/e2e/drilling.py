@@ -60,8 +60,15 @@ class Drilled:
 
     def seen(self, signal: str) -> list[str]:
         """What the witness of signals saw of that one, in order."""
+        return [str(record["value"]) for record in self._looks(signal)]
+
+    def unseen(self, signal: str) -> int:
+        """How many looks of the witness of signals at that one brought no answer."""
+        return sum(record["outcome"] == "UNKNOWN" for record in self._looks(signal))
+
+    def _looks(self, signal: str) -> list[dict[str, Any]]:
         records = map(json.loads, (self.folder / "obs-signals.jsonl").read_text().splitlines())
-        return [str(record["value"]) for record in records if record["probe"] == signal]
+        return [record for record in records if record["probe"] == signal]
 
 
 def command(runs: Path, *arguments: str) -> list[str]:

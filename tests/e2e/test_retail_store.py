@@ -17,6 +17,8 @@ LAG_S = 200.0
 """Longer than from the onset to the promotion (decision 60, runbook 6, failover 60): so orders are lost."""
 QUICK = "--lab-speed=20"
 """For drills that must not pass: a machine too slow for it adds INVALID, which is below FAIL."""
+BEYOND = (f"--lab-set=rds.replication_lag_s={LAG_S}", "--set", "objectives.rpo_s=20")
+"""The oldest order that is lost was acknowledged when the load began, a baseline of 75 s before the onset."""
 SHORT = ("--set", "objectives.rto_s=200", "--set", "objectives.failback_rto_s=200", "--set", "timings.window_s=260")
 
 
@@ -137,11 +139,13 @@ def _acknowledged(drilled: Drilled) -> set[str]:
         (("--twin", "tests/twins/retail_store.py", "-k", "test_nobody_decides", *SHORT, QUICK), 1, "never recovered"),
         (("--twin", "tests/twins/retail_store.py", "-k", "test_fault_that_nobody_feels"), 11, "fault without bite"),
         (("-m", "failover and headline", "--lab-set=arc.endpoints_down=5", *SHORT, QUICK), 1, "never recovered"),
+        (("-m", "failover", "-k", "test_lossy_failover", *BEYOND, QUICK), 1, "misses the limit of 20 lab s"),
     ],
-    ids=["nobody decides", "nobody feels it", "every ARC endpoint down"],
+    ids=["nobody decides", "nobody feels it", "every ARC endpoint down", "lag beyond the RPO"],
 )
 def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
-    """Nobody runs the runbooks; the fault bites nobody; the runbooks say success and nothing has moved."""
+    """Nobody runs the runbooks; the fault bites nobody; the runbooks say success and nothing has moved; more is lost
+    than the RPO allows."""
     drilled = drill(tmp_path, *arguments, *TARGET)
     assert drilled.code == code, drilled.output
     assert words in drilled.output

@@ -25,6 +25,7 @@ from faults.events_rule import SetRuleState
 from faults.events_targets import RemoveTargets
 from faults.fis_run import RunExperiment
 from faults.fis_stop import StopExperiment
+from faults.health_check_disabled import DisableHealthCheck
 from faults.health_check_inverted import InvertHealthCheck
 from faults.lambda_concurrency import LimitFunction
 from faults.lambda_variable import ChangeVariable
@@ -250,6 +251,7 @@ CHANGES = (
     Sample("rule disarmed", SetRuleState(AUTOMATION, "DISABLED"), _enable, _disable, keys=ARMING),
     Sample("bus impaired", ImpairBus(SWITCH, pause_s=48), keys=BUS),
     Sample("check inverted", InvertHealthCheck(CHECK), in_account=False, keys=BUS),
+    Sample("check disabled", DisableHealthCheck(CHECK), in_account=False, keys=BUS),
     Sample("replication off", SetReplication(ENDPOINT, "DISABLED"), keys=BUS),
     Sample("messages lost", LoseMessages(RESOURCES["events_subscription"])),
     Sample("map stale", ChangeVariable(RESOURCES["switch_function"], "IP_DICT", STALE)),

@@ -18,7 +18,7 @@ from faults.network_acl import DenyNetworkAcl
 from faults.start_machine import StartStateMachine
 from faults.stop_machine import StopStateMachine
 from scenarios.core_banking import MACHINE_S, STEP_S, go_home, home_afterwards, look_first, take_over
-from scenarios.test_core_banking_weak_points import FLAP_S, OPENING_S
+from scenarios.test_core_banking_weak_points import FLAP_S, OPENING_S, RINGS_S
 
 SOON_PERIODS = 3
 """One more than published: the second witness comes a minute late, which the initiator's 110 s cover."""
@@ -85,13 +85,14 @@ def test_second_witness_soon(drill: Drill, target: Target) -> None:
 
 
 def test_rule_disarmed_before_failback(drill: Drill, target: Target) -> None:
-    """The failback with the rule put back first, as the document tells: Tokyo goes on serving, and the verdict is
-    PASS. So it is the armed rule that turns the system round."""
+    """The failback at the same moment with the rule put back first, as the document tells: the alarm rings, Tokyo
+    goes on serving, and the verdict is PASS. So it is the armed rule that turns the system round."""
     look_first(drill, target)
     with drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")):
         take_over(drill, target)
         drill.look("alarms armed", OnlyReads(lambda: alarms_armed(drill.aws, target, drill.clock)))
-    go_home(drill, target)
+    go_home(drill, target, at_the_worst_moment=True)
+    drill.once(Shows("aws.alarm.standby", "ALARM"), timeout_s=RINGS_S)
     drill.stay(target.regions.primary, after_s=OPENING_S, for_s=FLAP_S)
 
 

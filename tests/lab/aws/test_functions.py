@@ -73,6 +73,31 @@ def test_a_function_that_takes_too_long_times_out(server: AwsServer, functions: 
     assert json.load(answer["Payload"])["errorType"] == "Sandbox.Timedout"
 
 
+def test_what_hung_until_the_time_out_is_not_tried_again(server: AwsServer, functions: Functions) -> None:
+    """On AWS the function's process is gone: a Region that answers again later is not written to by it."""
+    table, over = server.client("dynamodb", REGION), threading.Event()
+    keys = {"AttributeName": "PK", "KeyType": "HASH"}, {"AttributeName": "PK", "AttributeType": "S"}
+    table.create_table(
+        TableName="t", KeySchema=[keys[0]], AttributeDefinitions=[keys[1]], BillingMode="PAY_PER_REQUEST"
+    )
+
+    def write(_event: dict[str, Any], context: FunctionContext) -> None:
+        client = context.client("dynamodb")
+        try:
+            client.put_item(TableName="t", Item={"PK": {"S": "first"}})
+            over.wait(10)
+            client.put_item(TableName="t", Item={"PK": {"S": "late"}})
+        finally:
+            ended.set()
+
+    ended = threading.Event()
+    functions.register(REGION, "writer", write, timeout_s=3)
+    assert json.load(invoke(server, "writer", {})["Payload"])["errorType"] == "Sandbox.Timedout"
+    over.set()
+    assert ended.wait(5)
+    assert [item["PK"]["S"] for item in table.scan(TableName="t")["Items"]] == ["first"]
+
+
 def test_asynchronous_invocation_returns_at_once(server: AwsServer, functions: Functions) -> None:
     """InvocationType Event answers 202 and the handler runs on its own."""
     ran = threading.Event()

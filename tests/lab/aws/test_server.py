@@ -13,7 +13,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from lab.aws.server import AwsServer, Tapped
 from lab.clock import LabClock
@@ -124,6 +124,20 @@ def test_unavailable_region(server: AwsServer) -> None:
     server.available(TOKYO)
     server.available(TOKYO, "rds")
     assert server.client("rds", TOKYO).describe_db_clusters()["DBClusters"] == []
+
+
+def test_a_silent_region_answers_nobody_but_the_engines(server: AwsServer) -> None:
+    """Each service of it hangs but the one that is left, for all but the lab itself; then it answers again."""
+    once = Config(read_timeout=0.3, retries={"total_max_attempts": 1})
+    server.silence(TOKYO, but=["ec2"])
+    for service, ask in (("ecs", "list_clusters"), ("rds", "describe_db_clusters"), ("sts", "get_caller_identity")):
+        with pytest.raises(ReadTimeoutError):
+            getattr(server.client_at(service, TOKYO, config=once), ask)()
+    assert server.client_at("ec2", TOKYO, config=once).describe_vpcs()["Vpcs"]
+    assert server.client_at("ecs", OSAKA, config=once).list_clusters()["clusterArns"] == []
+    assert server.client("ecs", TOKYO).list_clusters()["clusterArns"] == []
+    server.speak(TOKYO)
+    assert server.client_at("ecs", TOKYO, config=once).list_clusters()["clusterArns"] == []
 
 
 def test_timestamps_are_lab_time(clock: LabClock) -> None:

@@ -21,15 +21,15 @@ BALANCER = {TOKYO: "127.100.5.165", OSAKA: "127.101.5.165"}
 SETTLE_WALL_S = 10.0
 
 
-def aws(info: LabInfo, service: str, region: str) -> Any:
-    """A boto3 client of the lab."""
+def aws(info: LabInfo, service: str, region: str, read_timeout_s: float = 60.0) -> Any:
+    """A boto3 client of the lab that tries once."""
     return boto3.client(
         service,
         region_name=region,
         endpoint_url=info.aws_endpoint,
         aws_access_key_id="lab",
         aws_secret_access_key="lab",
-        config=Config(retries={"total_max_attempts": 1}, proxies={}),
+        config=Config(read_timeout=read_timeout_s, retries={"total_max_attempts": 1}, proxies={}),
     )
 
 

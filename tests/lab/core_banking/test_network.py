@@ -6,10 +6,11 @@ import http.client
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from lab.core_banking import names
-from lab.launch import Lab
-from tests.lab.core_banking.customer import TOKYO, Customer, aws, until
+from lab.launch import Lab, launch
+from tests.lab.core_banking.customer import OSAKA, TOKYO, Customer, aws, until
 
 LIMIT_S = 20.0
 
@@ -50,6 +51,51 @@ def test_a_region_whose_network_is_denied_is_a_black_hole_and_comes_back(lab: La
     customer = Customer.new(lab.info)
     assert customer.settled(customer.begin("deposit", 7)) == "status#success"
     assert "worker round" not in lab.info.overruns.read_text()
+
+
+@pytest.mark.long
+def test_a_region_that_is_lost_as_a_whole_takes_everything_along_and_comes_back() -> None:
+    """Nobody gets an answer from its API, the operators as little as the failover machine, which fails at its
+    first step; Aurora refuses a switchover without it. Afterwards Tokyo serves, and no late call tells it to stop."""
+    with launch("core-banking", 20.0, settings=["region.loss=whole"]) as lab:
+        ec2, osaka = aws(lab.info, "ec2", TOKYO), aws(lab.info, "rds", OSAKA)
+        tokyo = aws(lab.info, "dynamodb", TOKYO, read_timeout_s=1.0)
+        assert tokyo.list_tables()["TableNames"]
+        set_rules(ec2, "deny")
+        with pytest.raises(ReadTimeoutError):
+            tokyo.list_tables()
+        assert aws(lab.info, "dynamodb", OSAKA).list_tables()["TableNames"]
+        ended = failed_machine(lab)
+        assert "Sandbox.Timedout" in str(ended["error"]) + str(ended["cause"])
+        with pytest.raises(ClientError, match=r"InvalidGlobalClusterStateFault.*not healthy"):
+            osaka.switchover_global_cluster(
+                GlobalClusterIdentifier=names.GLOBAL_CLUSTER,
+                TargetDbClusterIdentifier=f"arn:aws:rds:{OSAKA}:{names.ACCOUNT}:cluster:core-banking-secondary",
+            )
+        set_rules(ec2, "allow")
+        assert until(lambda: bool(answered(tokyo)), LIMIT_S)
+        customer = Customer.new(lab.info)
+        assert customer.settled(customer.begin("deposit", 7)) == "status#success"
+        flag = {"TableName": names.param_table(TOKYO), "Key": {"PK": {"S": "stopFlag"}}}
+        assert tokyo.get_item(**flag)["Item"]["value"]["S"] == "false"
+
+
+def answered(tokyo: Any) -> list[str]:
+    """The tables, none while the Region does not answer."""
+    try:
+        return list(tokyo.list_tables()["TableNames"])
+    except ReadTimeoutError:
+        return []
+
+
+def failed_machine(lab: Lab) -> dict[str, Any]:
+    """How the failover machine ended, which failed."""
+    states = aws(lab.info, "stepfunctions", OSAKA)
+    found = states.list_state_machines()["stateMachines"]
+    (arn,) = [m["stateMachineArn"] for m in found if m["name"].startswith("FailoverStateMachine")]
+    execution = states.start_execution(stateMachineArn=arn)["executionArn"]
+    assert until(lambda: states.describe_execution(executionArn=execution)["status"] == "FAILED", LIMIT_S)
+    return dict(states.describe_execution(executionArn=execution))
 
 
 def test_a_stop_flag_that_is_denied_stops_the_worker_and_not_the_api(lab: Lab) -> None:
