@@ -9,7 +9,6 @@ has no meaning here and is UNKNOWN.
 
 from __future__ import annotations
 
-import contextlib
 import select
 import socket
 import struct
@@ -110,7 +109,7 @@ class DnsServer:
             return
         self._waiting[self._next] = flight
         try:
-            self._sock.send(self._next.to_bytes(2, "big") + flight.aim.wire[2:])
+            self._sock.send(self._next.to_bytes(2, "big") + flight.aim.wire)
         except OSError as error:  # an earlier datagram came back as "port unreachable"
             flight.loop.ended(flight, FAIL if flight.aim.silence_fails else UNKNOWN, type(error).__name__)
 
@@ -120,14 +119,19 @@ class DnsServer:
             del self._waiting[flight.number]
 
     def _readable(self, mask: int) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            while True:
-                data, extra, _, _ = self._sock.recvmsg(4096, 64)
-                flight = self._waiting.get(int.from_bytes(data[:2], "big"))
-                asked = flight.aim.wire[12:] if flight else b""
-                if flight and data[12 : 12 + len(asked)].lower() == asked.lower():
-                    del self._waiting[flight.number]
-                    flight.answered(self._reply(data), extra)
+        waiting, receive = self._waiting, self._sock.recvmsg
+        while True:
+            try:
+                data, extra, _, _ = receive(4096, 64)
+            except (BlockingIOError, ConnectionError):
+                return
+            number = int.from_bytes(data[:2], "big")
+            flight = waiting.get(number)
+            if flight is not None and flight.aim.asks(data):
+                del waiting[number]
+                flight.answered(self._reply(data), extra)
+            if not waiting:  # nothing more is expected: do not ask the kernel once more to hear so
+                return
 
     def _reply(self, data: bytes) -> Reply | None:
         """What an answer says, None when it is none. Answers repeat themselves but for the id."""
@@ -165,16 +169,31 @@ class DnsAim:
     silence: int = FAIL
     offset_s: float = 0.0
     wire: bytes = field(init=False)
+    """The question, without the id before it."""
 
     def __post_init__(self) -> None:
-        self.wire = question(self.name, self.recursive)
+        self.wire = question(self.name, self.recursive)[2:]
+        self._asked = self.wire[10:]
+        self._last: tuple[Reply | None, int] = (None, UNKNOWN)
 
     def begin(self, loop: Loop, now_s: float) -> None:
         """See checks.flights.Aim."""
         self.server.ask(DnsFlight(self, now_s, loop))
 
+    def asks(self, data: bytes) -> bool:
+        """Whether that is the question of this answer; servers may change its case."""
+        asked = self._asked
+        return data.startswith(asked, 12) or data[12 : 12 + len(asked)].lower() == asked.lower()
+
     def outcome(self, reply: Reply) -> int:
         """What an answer means for this name."""
+        last, outcome = self._last
+        if reply is not last:  # answers repeat themselves, and a server hands out the same object then
+            outcome = self._outcome(reply)
+            self._last = reply, outcome
+        return outcome
+
+    def _outcome(self, reply: Reply) -> int:
         if reply.truncated or reply.rcode not in ("NOERROR", "NODATA", "NXDOMAIN"):
             return FAIL if self.silence_fails else UNKNOWN
         right = all(address in self.good for address in reply.addresses) if self.good else True
@@ -188,8 +207,8 @@ class DnsFlight(Flight):
     aim: DnsAim
 
     def __init__(self, aim: DnsAim, sent_s: float, loop: Loop) -> None:
-        super().__init__(aim, sent_s)
-        self.loop, self.number, self.silence = loop, -1, aim.silence
+        Flight.__init__(self, aim, sent_s, "", aim.silence)
+        self.loop, self.number = loop, -1
         loop.flew(self)
 
     def answered(self, reply: Reply | None, extra: Ancillary) -> None:

@@ -75,10 +75,10 @@ class Flight:
 
     __slots__ = ("aim", "deadline_s", "over", "sent_s", "silence", "value")
 
-    def __init__(self, aim: Aim, sent_s: float, value: str = "") -> None:
-        self.aim, self.sent_s, self.value = aim, sent_s, value
+    def __init__(self, aim: Aim, sent_s: float, value: str = "", silence: int = FAIL) -> None:
+        self.aim, self.sent_s, self.value, self.silence = aim, sent_s, value, silence
         self.deadline_s = sent_s + aim.deadline_s
-        self.over, self.silence = False, FAIL
+        self.over = False
 
     def gone(self) -> None:
         """Its deadline passed or the loop ends: let go of what it holds."""
@@ -119,7 +119,10 @@ class Loop:
     def flew(self, flight: Flight) -> None:
         """A look is in the air; its deadline counts."""
         flight.deadline_s -= self._stalled_s
-        self._air.setdefault(flight.aim.deadline_s, collections.deque()).append(flight)
+        air = self._air.get(flight.aim.deadline_s)
+        if air is None:
+            air = self._air[flight.aim.deadline_s] = collections.deque()
+        air.append(flight)
         self._count += 1
 
     def ended(self, flight: Flight, outcome: int, detail: str = "", extra: Ancillary = ()) -> None:
@@ -149,24 +152,23 @@ class Loop:
                 due = self._repaced(due, aims)
             self._poll(due[0][0] - self.now() if due else LONGEST_WAIT_S)
             self._expire()
-            while due and due[0][0] <= self.now():
+            while due and due[0][0] <= (now_s := self.now()):
                 slot_s, n = due[0]
-                heapq.heapreplace(due, (self._fire(aims[n], slot_s), n))
+                heapq.heapreplace(due, (self._fire(aims[n], slot_s, now_s), n))
             self._sink.flush()
         self._land()
         self._sink.flush()
 
-    def _fire(self, aim: Aim, slot_s: float) -> float:
+    def _fire(self, aim: Aim, slot_s: float, now_s: float) -> float:
         """Fire what is due; the next slot. Slots never shift; those that were missed are told and not made up for."""
         interval_s = aim.quick_interval_s if self.quick else aim.interval_s
-        now_s = self.now()
-        overdue = int((now_s - slot_s) / interval_s)
-        if overdue:
+        if self.lateness_s is not None:
+            self.lateness_s.append(now_s - slot_s)
+        if now_s - slot_s >= interval_s:
+            overdue = int((now_s - slot_s) / interval_s)
             missed = Missed(slot_s, now_s, overdue)
             self._sink.put(slot_s, now_s, aim.probe, aim.vantage, UNKNOWN, "", MISSED)
             slot_s += missed.slots * interval_s
-        if self.lateness_s is not None:
-            self.lateness_s.append(now_s - slot_s + overdue * interval_s)
         if self._count >= MOST_IN_THE_AIR:
             self._sink.put(now_s, self.now(), aim.probe, aim.vantage, UNKNOWN, "", CROWDED)
         else:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+_STAMP = struct.Struct("qq")
+
 
 def lived_s() -> float:
     """Wall seconds of this machine's life, sleep and suspension included: for leases, never for evidence."""
@@ -65,7 +67,7 @@ def arrived_s(kernel_stamp: bytes) -> float:
     The kernel stamps a packet when it comes in, whenever its reader may be allowed to run. The two clocks are
     compared now, so a step of the wall clock between arrival and this call gives a wrong instant: callers bound it.
     """
-    seconds, nanoseconds = struct.unpack("qq", kernel_stamp)
+    seconds, nanoseconds = _STAMP.unpack(kernel_stamp)
     return float(seconds + nanoseconds * 1e-9 + (time.monotonic() - time.time()))
 
 

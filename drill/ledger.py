@@ -20,14 +20,26 @@ import os
 import secrets
 import stat
 import threading
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from zlib import crc32 as _crc32
 
 from drill.clock import Clock, SystemClock
-from drill.ledger_file import CELL, SEALED, header_body, intent_body, outcome_body, text_bodies
+from drill.ledger_file import (
+    CELL,
+    DIGEST,
+    ENTRY,
+    INTENT,
+    OUTCOME,
+    SEALED,
+    TEXT,
+    TEXT_BYTES,
+    TEXT_PART,
+    header_body,
+    text_bodies,
+)
 
 if TYPE_CHECKING:
     from drill.ledger_read import LedgerFile
@@ -35,12 +47,25 @@ if TYPE_CHECKING:
 Result = Literal["acked", "refused", "indeterminate"]
 RESULTS: tuple[Result, ...] = get_args(Result)
 _NUMBERS = {result: number for number, result in enumerate(RESULTS)}
+Digest = str | bytes
+"""Of a payload: a text, or bytes, which are read as a text of hex digits."""
 STORE = "main"
 """The data store of a system that has but one."""
 ROOM = 1024 * 1024
 """Bytes of the file that are taken from the disk, and mapped, at a time."""
 REMEMBERED = 1024
 """Texts that a writer refers to instead of writing them again; older ones are written again."""
+_seal_into = SEALED.pack_into
+
+
+class Lock(Protocol):
+    """A lock, as far as the ledger uses it."""
+
+    def __enter__(self) -> object:
+        """Wait for it, and take it."""
+
+    def __exit__(self, *_: object) -> object:
+        """Let it go."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +113,21 @@ class LedgerWriter:
     """Appends to one ledger file; safe from several threads of one process, one file per process.
 
     path: created; FileExistsError when it holds a ledger already, whose numbers would be used twice. OSError (a
-    full disk) passes, then and for every record after: a write must not be sent without its intent on disk.
+    full disk) passes, then and for every record after: a write must not be sent without its intent on disk. lock: for
+    a process whose threads are no threads, see loadgen.session.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, lock: Lock | None = None) -> None:
         clock = clock or SystemClock()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        self._lock = threading.Lock()
+        self.lock = threading.Lock() if lock is None else lock
+        """Held for each record, and by who must know a number before it is given (see `add_intent`)."""
         self._tag = secrets.randbits(32)
         self._texts: dict[str, int] = {"": 0}
         self._n = self._ref = 0
         self._broken = False
-        self._map: mmap.mmap | None = None
-        self._base = self._at = 0
+        self._map: Any = None  # mmap.mmap; no question of its being there for each record
+        self._base = self._at = self._end = 0
         found = os.fstat(self._fd)
         self._mapped = stat.S_ISREG(found.st_mode)
         if self._mapped and found.st_size:
@@ -109,23 +136,27 @@ class LedgerWriter:
         self._append(header_body(self._tag, clock.monotonic_s(), clock.wall().timestamp()))
 
     def intent(
-        self, t_s: float, write: str, account: str, amount: float, *, store: str = STORE, digest: str = ""
+        self, t_s: float, write: str, account: str, amount: float, *, store: str = STORE, digest: Digest = ""
     ) -> int:
         """Record that a write is about to be sent; returns its sequence number.
 
         t_s: monotonic wall seconds, never before that of the intent before it.
         """
-        with self._lock:  # few steps, because this is in the load's way
-            known, n = self._texts, self._n + 1
-            refs = (
-                known.get(account) or self._refer(account),
-                known.get(write) or self._refer(write),
-                known.get(store) or self._refer(store),
-                self._text(digest) if digest else 0,  # no two payloads are the same
-            )
-            self._append(intent_body(self._tag, n, t_s, amount, refs))
-            self._n = n
-            return n
+        with self.lock:
+            return self.add_intent(t_s, write, account, amount, store, digest)
+
+    def add_intent(self, t_s: float, write: str, account: str, amount: float, store: str, digest: Digest) -> int:
+        """As `intent`, for who holds `lock`: then `next_number` is the number that it returns."""
+        known, n, tag = self._texts, self._n + 1, self._tag
+        refs = (
+            known.get(account) or self._refer(account),
+            known.get(write) or self._refer(write),
+            known.get(store) or self._refer(store),
+            self._digest(digest) if digest else 0,  # no two payloads are the same
+        )
+        self._append(ENTRY.pack(INTENT, 0, 0, tag, n, t_s, amount, *refs))
+        self._n = n
+        return n
 
     @property
     def next_number(self) -> int:
@@ -136,15 +167,16 @@ class LedgerWriter:
         self, n: int, t_s: float, result: Result, *, id: str | None = None, status: int = 0, peer: str = ""
     ) -> None:
         """Record what became of write `n`."""
-        with self._lock:
-            refs = self._text(id) if id is not None else 0, self._texts.get(peer) or self._refer(peer)
-            self._append(outcome_body(self._tag, n, t_s, _NUMBERS[result], status, refs))
+        with self.lock:
+            tag, told = self._tag, self._text(id) if id is not None else 0
+            where = self._texts.get(peer) or self._refer(peer)
+            self._append(ENTRY.pack(OUTCOME, _NUMBERS[result], status, tag, n, t_s, 0.0, told, where, 0, 0))
 
     def close(self) -> None:
         """Close the file, and give back the room that was not needed."""
         if self._map is not None:
             self._map.close()
-            self._map = None
+            self._map, self._end = None, 0
             os.ftruncate(self._fd, self._base + self._at)
         self._broken = True
         os.close(self._fd)
@@ -159,19 +191,30 @@ class LedgerWriter:
         self._texts[text] = ref
         return ref
 
+    def _digest(self, digest: Digest) -> int:
+        """Record a payload's digest; its reference."""
+        if isinstance(digest, str) or len(digest) > TEXT_BYTES:
+            return self._text(digest if isinstance(digest, str) else digest.hex())
+        self._ref = ref = self._ref + 1
+        self._append(TEXT_PART.pack(DIGEST, 0, len(digest), self._tag, ref, digest))
+        return ref
+
     def _text(self, text: str) -> int:
         """Record a text; its reference."""
-        ref = self._ref + 1
-        for body in text_bodies(self._tag, ref, text):
-            self._append(body)
+        ref, data = self._ref + 1, text.encode(errors="surrogatepass")
+        if len(data) <= TEXT_BYTES:  # nearly all of them
+            self._append(TEXT_PART.pack(TEXT, 0, len(data), self._tag, ref, data))
+        else:
+            for body in text_bodies(self._tag, ref, data):
+                self._append(body)
         self._ref = ref
         return ref
 
     def _append(self, body: bytes) -> None:
         # One cell after the other: whoever reads meanwhile, or after a kill, finds at most the last one unfinished.
         at = self._at
-        if self._map is not None and at + CELL <= ROOM:
-            SEALED.pack_into(self._map, at, body, zlib.crc32(body))
+        if at < self._end:
+            _seal_into(self._map, at, body, _crc32(body))
             self._at = at + CELL
             return
         if self._broken:
@@ -185,17 +228,17 @@ class LedgerWriter:
     def _append_outside(self, body: bytes) -> None:
         """Beyond the room that is mapped, which then is the next; or to what is no file (a null device)."""
         if not self._mapped:
-            if os.write(self._fd, SEALED.pack(body, zlib.crc32(body))) != CELL:
+            if os.write(self._fd, SEALED.pack(body, _crc32(body))) != CELL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return
         end = self._base + self._at
         if self._map is not None:
             self._map.close()
-            self._map = None
+            self._map, self._end = None, 0
         self._base = end // mmap.PAGESIZE * mmap.PAGESIZE
         os.posix_fallocate(self._fd, self._base, ROOM)
         self._map = mmap.mmap(self._fd, ROOM, offset=self._base)
-        self._at = end - self._base
+        self._at, self._end = end - self._base, ROOM
         self._append(body)
 
 

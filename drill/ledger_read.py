@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from drill.ledger_file import BODY, CELL, HEAD, HEADER, INTENT, MAGIC, OUTCOME, TEXT, TEXT_BYTES, VERSION
+from drill.ledger_file import BODY, CELL, DIGEST, HEAD, HEADER, INTENT, KINDS, MAGIC, OUTCOME, TEXT, TEXT_BYTES
 
 STEP_S = 1.0
 """Threads may stamp their writes in another order than they record them; no thread waits this long in between."""
@@ -65,7 +65,10 @@ class LedgerFile:
         cut = [ref for ref, size in sizes.items() if len(found[ref]) != size]
         if cut:
             raise ValueError(f"{self.name}: text {cut[0]} is not whole")
-        return {ref: data.decode(errors="surrogatepass") for ref, data in found.items()}
+        digests = {*self.texts["ref"][self.texts["kind"] == DIGEST].tolist()}
+        return {
+            ref: data.hex() if ref in digests else data.decode(errors="surrogatepass") for ref, data in found.items()
+        }
 
 
 def read_file(path: Path) -> LedgerFile:
@@ -80,13 +83,13 @@ def read_file(path: Path) -> LedgerFile:
     none = np.zeros(0, ENTRIES)
     if not whole:
         return LedgerFile(path.name, 0.0, 0.0, none, none, np.zeros(0, TEXTS), torn)
-    tag, monotonic_s, wall_s = _header(path.name, cells[0].tobytes())
-    _check_cells(path.name, cells, tag)
+    version, tag, monotonic_s, wall_s = _header(path.name, cells[0].tobytes())
+    _check_cells(path.name, cells, tag, KINDS[version])
     kinds = cells[:, 0]
     intents, outcomes = (cells[kinds == kind].reshape(-1).view(ENTRIES) for kind in (INTENT, OUTCOME))
     _check_numbers(path.name, intents, outcomes)
     _check_stamps(path.name, intents, outcomes)
-    texts = cells[kinds == TEXT].reshape(-1).view(TEXTS)
+    texts = cells[(kinds == TEXT) | (kinds == DIGEST)].reshape(-1).view(TEXTS)
     return LedgerFile(path.name, monotonic_s, wall_s, intents, outcomes, texts, torn)
 
 
@@ -116,16 +119,17 @@ def _right(cell: bytes) -> bool:
     return int.from_bytes(cell[BODY:], "little") == zlib.crc32(cell[:BODY])
 
 
-def _header(name: str, cell: bytes) -> tuple[int, float, float]:
+def _header(name: str, cell: bytes) -> tuple[int, int, float, float]:
     kind, version, size, tag, magic, monotonic_s, wall_s = HEAD.unpack(cell[:BODY])
     if (kind, magic) != (HEADER, MAGIC) or not _right(cell):
         raise ValueError(f"{name}: not a ledger of writes (its first {CELL} bytes are no header)")
-    if (version, size) != (VERSION, CELL):
-        raise ValueError(f"{name}: version {version} of the ledger, this version reads {VERSION}")
-    return tag, monotonic_s, wall_s
+    if version not in KINDS or size != CELL:
+        known = " and ".join(map(str, KINDS))
+        raise ValueError(f"{name}: version {version} of the ledger, this version reads {known}")
+    return version, tag, monotonic_s, wall_s
 
 
-def _check_cells(name: str, cells: Array, tag: int) -> None:
+def _check_cells(name: str, cells: Array, tag: int, kinds: tuple[int, ...]) -> None:
     for begin in range(0, len(cells), CHUNK):
         chunk = cells[begin : begin + CHUNK]
         wrong = np.flatnonzero(checksums(chunk) != chunk[:, BODY:].copy().view("<u4")[:, 0])
@@ -134,7 +138,7 @@ def _check_cells(name: str, cells: Array, tag: int) -> None:
         foreign = np.flatnonzero(chunk[:, 4:8].copy().view("<u4")[:, 0] != tag)
         if len(foreign):
             raise _at(name, begin + int(foreign[0]), "it was written by another writer: two ledgers are mixed")
-        known = np.isin(chunk[:, 0], (INTENT, OUTCOME, TEXT))
+        known = np.isin(chunk[:, 0], kinds)
         known[0] |= begin == 0
         if not known.all():
             raise _at(name, begin + int(np.argmin(known)), "it is no record of the ledger, or the file is doubled")

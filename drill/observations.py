@@ -85,8 +85,12 @@ class ObservationLog:
         self, sent_s: float, done_s: float, probe: str, vantage: str, outcome: int, value: str, detail: str
     ) -> None:
         """Append one look given as its parts, at the next `flush`; outcome: an index into OUTCOMES."""
-        n = self._number
-        head = RECORD.pack(sent_s, done_s, n(probe), n(vantage), n(value), n(detail), outcome)
+        n = self._names
+        try:
+            words = n[probe], n[vantage], n[value], n[detail]
+        except KeyError:  # its first use, or one of too many
+            words = self._number(probe), self._number(vantage), self._number(value), self._number(detail)
+        head = RECORD.pack(sent_s, done_s, *words, outcome)
         self._buffer += head + zlib.crc32(head).to_bytes(4, "little")
 
     def flush(self) -> None:

@@ -4,7 +4,7 @@
     events.jsonl          the drill's own marks: phases, faults, decisions
     obs-<witness>.jsonl   observations, one file per witness process
     obs-<witness>.bin     those of a witness that looks often (drill/observations.py)
-    requests-<n>.jsonl    what each load worker's requests saw
+    requests-<n>.jsonl    what each load worker's requests saw (drill/request_file.py)
     ledger-<n>.bin        the write ledger (drill/ledger.py); `drill writes RUN` prints it
     readback.jsonl        what the survivor answered when the acknowledged writes were read back
     journal.jsonl         the changes (drill/journal.py)
@@ -16,7 +16,6 @@ All stamps `*_s` are monotonic wall seconds of one machine.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -26,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from drill import observations
+from drill import observations, request_file
 from drill.clock import Clock
 from drill.journal import journal_records
 from drill.ledger import STORE, Write, read_ledger, read_lines, torn_ledgers
@@ -36,9 +35,10 @@ from drill.redact import redact, redacted
 from drill.watching import watchdog_records
 
 T = TypeVar("T")
-_quoted = json.encoder.encode_basestring_ascii
 Observation = observations.Observation
 Outcome = observations.Outcome
+Request = request_file.Request
+RequestFile = request_file.RequestFile
 FORMAT = 1
 SNAPSHOTS = ("before", "after")
 PHASES = (
@@ -52,35 +52,6 @@ PHASES = (
     "failback",
     "settled",
 )
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request of the load, as its client saw it.
-
-    name: operation ("deposit", "read", ...); outcome OK or FAIL; status: HTTP status, 0 without an answer;
-    peer: address connected to; reused: sent over a connection that was open already; pinned: that connection's
-    address is no longer in the DNS answer the client would get now; cohort: how its user keeps connections (Load);
-    planned_s: when it was due, for what an open loop had planned. One that no user was free for is a failure with the
-    detail "unserved", sent at no time: its sent_s is its planned_s.
-    """
-
-    sent_s: float
-    done_s: float
-    name: str
-    outcome: Outcome
-    status: int = 0
-    peer: str = ""
-    reused: bool = False
-    pinned: bool = False
-    detail: str = ""
-    cohort: str = ""
-    planned_s: float | None = None
-
-    @property
-    def due_s(self) -> float:
-        """When the client meant to send it: latency counts from here, and so does demand."""
-        return self.sent_s if self.planned_s is None else self.planned_s
 
 
 @dataclass(frozen=True)
@@ -261,47 +232,6 @@ class ObservationFile:
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
-
-
-class RequestFile:
-    """Where one load worker appends its requests, in pieces: what was not flushed is lost when it is killed.
-
-    Who owns it flushes it at the pace that it states (the load: loadgen.session.FLUSH_S), and closes it.
-    """
-
-    def __init__(self, folder: Path, worker: str) -> None:
-        self._added: list[Request] = []
-        self._fd = os.open(
-            folder / f"requests-{worker}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
-
-    def add(self, request: Request) -> None:
-        """Append one request, with the next flush: its line is made there, out of the load's way."""
-        self._added.append(request)
-
-    def flush(self) -> None:
-        """Hand what was added to the kernel. OSError (a full disk) when it does not take it all."""
-        added, self._added = self._added, []
-        data = b"".join(map(_request_line, added))
-        if data and os.write(self._fd, data) != len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def close(self) -> None:
-        """Flush and close the file."""
-        self.flush()
-        os.close(self._fd)
-
-
-def _request_line(r: Request) -> bytes:
-    """The JSON of one request. By hand: json.dumps costs three times as much, and this is in the load's way."""
-    detail = _quoted(redact(r.detail) if r.detail else "")
-    planned = "null" if r.planned_s is None else repr(float(r.planned_s))
-    return (
-        f'{{"sent_s":{float(r.sent_s)!r},"done_s":{float(r.done_s)!r},"name":{_quoted(r.name)},'
-        f'"outcome":"{r.outcome.value}","status":{int(r.status)},"peer":{_quoted(r.peer)},'
-        f'"reused":{"true" if r.reused else "false"},"pinned":{"true" if r.pinned else "false"},'
-        f'"detail":{detail},"cohort":{_quoted(r.cohort)},"planned_s":{planned}}}\n'
-    ).encode()
 
 
 def observation_from(record: dict[str, Any]) -> Observation:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -77,8 +76,8 @@ class Balance:
 class WriteClient:
     """Writes and reads one target's data through one door.
 
-    ledger: None for a client that only reads. One instance may be shared by threads that pass `fresh=True`; writers
-    that share a ledger among threads must share the instance.
+    ledger: None for a client that only reads. One instance may be shared by threads that pass `fresh=True`, and one
+    ledger by several instances.
     """
 
     def __init__(
@@ -88,7 +87,6 @@ class WriteClient:
         self.door = door
         self._ledger = ledger
         self._clock = clock or SystemClock()
-        self._ledger_lock = threading.Lock()
 
     def submit(self, kind: str, account: str, *, fresh: bool = True) -> Submitted:
         """Make one write of that kind for `account`.
@@ -99,16 +97,15 @@ class WriteClient:
         if self._ledger is None:
             raise ValueError("this client has no ledger: it may only read")
         spec = self.writes.kinds[kind]
-        with self._ledger_lock:
-            names = {"key": client_key(account, self._ledger.next_number), "account": account}
+        ledger, stores = self._ledger, ",".join(spec.stores)
+        with ledger.lock:
+            names = {"key": client_key(account, ledger.next_number), "account": account}
             body = canonical(filled(spec.body, names))
-            told = {"store": ",".join(spec.stores), "digest": digest_of(body)}
-            n = self._ledger.intent(self._clock.monotonic_s(), kind, account, spec.amount, **told)
+            n = ledger.add_intent(self._clock.monotonic_s(), kind, account, spec.amount, stores, sha256(body))
         reply = self.door.write(kind, names, body, fresh=fresh)
         found = self._id(reply, names["key"])
         result = _result(reply, found)
-        with self._ledger_lock:
-            self._ledger.outcome(n, reply.done_s, result, id=found, status=reply.status, peer=reply.peer)
+        ledger.outcome(n, reply.done_s, result, id=found, status=reply.status, peer=reply.peer)
         return Submitted(n, account, self.door.with_pinned(reply), result, found)
 
     def read(self, id: str, account: str, *, fresh: bool = True, store: str = STORE, key: str = "") -> ReadState:
@@ -166,9 +163,14 @@ def canonical(body: object) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
+def sha256(payload: bytes) -> bytes:
+    """A payload's digest as it is recorded."""
+    return hashlib.sha256(payload).digest()
+
+
 def digest_of(payload: bytes) -> str:
-    """sha256, hex."""
-    return hashlib.sha256(payload).hexdigest()
+    """A payload's digest as it is read: hex."""
+    return sha256(payload).hex()
 
 
 def _state(how: ReadPath, reply: Reply) -> State:

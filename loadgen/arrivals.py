@@ -14,7 +14,7 @@ import gevent
 import gevent.pool
 from locust import User, task
 
-from drill.timeline import Outcome, Request
+from drill.request_file import FAIL
 from loadgen.clients import Client
 from loadgen.schedule import UNSERVED, pauses
 from loadgen.users import teller
@@ -86,6 +86,5 @@ class Arrivals(User):
     def _not_served(self, due_s: float) -> None:
         kind = self.session.target.load.task[0] if self.session.ledger is not None else "read"
         method = self.session.target.writes.kinds[kind].method if self.session.ledger is not None else "GET"
-        request = Request(due_s, due_s, kind, Outcome.FAIL, detail=UNSERVED, planned_s=due_s)
-        self.session.requests.add(request)
-        self._tell(method, kind, request, 0)
+        self.session.requests.put(due_s, due_s, due_s, (kind, FAIL, 0, "", False, False, UNSERVED, ""))
+        self._tell(method, kind, 0.0, UNSERVED, 0)

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 from drill.client import Reply, wall_timeout_s
 from drill.doors import open_door
 from drill.reading import NOBODY, answers
-from drill.timeline import Outcome, Request
+from drill.request_file import FAIL, OK
 from drill.write_path import Cohort
 from drill.writing import WriteClient
 
 if TYPE_CHECKING:
     from loadgen.session import Session
 
-Told = Callable[[str, str, Request, int], None]
-"""What Locust is told of a request: method, name, the record, bytes of the body."""
+Told = Callable[[str, str, float, str | None, int], None]
+"""What Locust is told of a request: method, name, wall milliseconds from when it was due, what went wrong (None:
+nothing), bytes of the body."""
 
 
 class Client:
@@ -112,19 +113,10 @@ class Client:
 
     def _report(self, name: str, method: str, reply: Reply, good: bool, said: str) -> None:
         """To the run folder, and to Locust, so that its own statistics are true."""
-        request = Request(
-            sent_s=reply.sent_s,
-            done_s=reply.done_s,
-            name=name,
-            outcome=Outcome.OK if good else Outcome.FAIL,
-            status=reply.status,
-            peer=reply.peer,
-            reused=reply.reused,
-            pinned=reply.pinned,
-            detail=reply.error or (said if good else f"{said} {reply.status}"),
-            cohort=self.cohort,
-            planned_s=self._due_s,
-        )
-        self._due_s = None
-        self.session.requests.add(request)
-        self._tell(method, name, request, len(reply.body))
+        due_s, self._due_s = self._due_s, None
+        detail = reply.error or (said if good else f"{said} {reply.status}")
+        outcome = OK if good else FAIL
+        saw = (name, outcome, reply.status, reply.peer, reply.reused, reply.pinned, detail, self.cohort)
+        self.session.requests.put(reply.sent_s, reply.done_s, due_s, saw)
+        took_s = reply.done_s - (reply.sent_s if due_s is None else due_s)
+        self._tell(method, name, took_s * 1000, None if good else detail, len(reply.body))

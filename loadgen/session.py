@@ -17,6 +17,7 @@ import gevent
 import gevent.event
 import gevent.signal
 import gevent.socket
+from gevent import monkey
 from locust.env import Environment
 from locust.stats import RequestStats, StatsEntry
 
@@ -68,7 +69,7 @@ class Session:
             clock=SystemClock(float(config["speed"])),
             run_id=str(config["run_id"]),
             worker=worker,
-            ledger=LedgerWriter(ledger_path(folder, worker)) if target.load.synthetic_prefix else None,
+            ledger=ledger_of(folder, worker) if target.load.synthetic_prefix else None,
             requests=RequestFile(folder, worker),
         )
 
@@ -98,6 +99,16 @@ class Session:
         if self.ledger is not None:
             self.ledger.close()
         self.requests.close()
+
+
+def ledger_of(folder: Path, worker: str) -> LedgerWriter:
+    """The ledger of a load process.
+
+    Its lock is the interpreter's own and not gevent's, which costs a tenth of a record: users are greenlets, and none
+    gives way to another within one.
+    """
+    lock = monkey.get_original("_thread", "allocate_lock")()
+    return LedgerWriter(ledger_path(folder, worker), lock=lock)
 
 
 def run(session: Session) -> int:

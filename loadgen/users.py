@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from locust import User, task
 
-from drill.timeline import Outcome, Request
 from loadgen.clients import Client, Told
 
 if TYPE_CHECKING:
@@ -24,15 +23,16 @@ class RequestFailed(Exception):
 
 
 def teller(environment: Any) -> Told:
-    """What tells Locust of a request: its latency counts from when it was due."""
+    """What tells Locust of a request."""
+    fire = environment.events.request.fire
 
-    def tell(method: str, name: str, request: Request, size: int) -> None:
-        environment.events.request.fire(
+    def tell(method: str, name: str, took_ms: float, wrong: str | None, size: int) -> None:
+        fire(
             request_type=method,
             name=name,
-            response_time=(request.done_s - request.due_s) * 1000,
+            response_time=took_ms,
             response_length=size,
-            exception=None if request.outcome is Outcome.OK else RequestFailed(request.detail),
+            exception=None if wrong is None else RequestFailed(wrong),
             context={},
         )
 

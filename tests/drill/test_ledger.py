@@ -75,7 +75,7 @@ def test_many_texts_are_written_once_while_they_are_remembered(tmp_path: Path) -
 def test_a_text_that_no_cell_count_can_hold_is_refused() -> None:
     """And named by its length."""
     with pytest.raises(ValueError, match=f"{MAX_TEXT + 1} bytes"):
-        text_bodies(1, 1, "x" * (MAX_TEXT + 1))
+        text_bodies(1, 1, b"x" * (MAX_TEXT + 1))
 
 
 def test_checksums_are_those_of_zlib() -> None:
