@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from drill.child import REPOSITORY
 from drill.clock import FakeClock
 from drill.ledger import ROOM, LedgerWriter, Result, Write, ledger_path, read_ledger, torn_ledgers
-from drill.ledger_file import BODY, CELL, MAX_TEXT, text_bodies
+from drill.ledger_file import BODY, CELL, MAX_TEXT, SEALED, text_bodies
 from drill.ledger_read import checksums
 
 RESULTS: tuple[Result, ...] = ("acked", "refused", "indeterminate")
@@ -47,6 +48,67 @@ def test_what_is_told_is_what_is_read(tmp_path: Path) -> None:
     )  # fmt: skip
     assert first.stores == ("main", "stock")
     assert (last.result, last.result_s, last.known_s, last.id) == ("indeterminate", None, 3.0, None)
+
+
+def as_version(data: bytes, version: int) -> bytes:
+    """The same cells under a header that names that version of the format."""
+    body = data[:1] + bytes([version]) + data[2:BODY]
+    return SEALED.pack(body, zlib.crc32(body)) + data[CELL:]
+
+
+def test_a_ledger_of_the_first_version_is_read(tmp_path: Path) -> None:
+    """Its digests are texts of hex digits, in two cells; the later one's are the bytes, and read the same."""
+    path = told(tmp_path)  # with digests as texts: these are the first version's cells
+    now = read_ledger([path])
+    path.write_bytes(as_version(path.read_bytes(), 1))
+    assert path.read_bytes()[1] == 1
+    assert read_ledger([path]) == now
+    path.write_bytes(as_version(path.read_bytes(), 3))
+    with pytest.raises(ValueError, match=r"^ledger-a.bin: version 3 of the ledger, this version reads 1 and 2"):
+        read_ledger([path])
+
+
+@given(digest=st.binary(min_size=1, max_size=100))
+def test_a_digest_in_bytes_is_read_as_hex(tmp_path_factory: pytest.TempPathFactory, digest: bytes) -> None:
+    """In one cell as long as it fits; its bytes may be any."""
+    path = ledger_path(tmp_path_factory.mktemp("ledger"), "a")
+    ledger = LedgerWriter(path)
+    ledger.intent(1.0, "deposit", "drill-1", 1.0, digest=digest)
+    ledger.outcome(1, 2.0, "acked", id="id-1", peer=digest.hex())
+    ledger.close()
+    (found,) = read_ledger([path])
+    assert (found.digest, found.id, found.peer) == (digest.hex(), "id-1", digest.hex())
+
+
+def test_a_digest_in_bytes_is_no_record_of_the_first_version(tmp_path: Path) -> None:
+    """What a version does not know is named, not skipped."""
+    path = ledger_path(tmp_path, "a")
+    ledger = LedgerWriter(path)
+    ledger.intent(1.0, "deposit", "drill-1", 1.0, digest=bytes(32))
+    ledger.close()
+    path.write_bytes(as_version(path.read_bytes(), 1))
+    with pytest.raises(ValueError, match="it is no record of the ledger"):
+        read_ledger([path])
+
+
+def test_two_clients_of_one_ledger_give_no_number_twice(tmp_path: Path) -> None:
+    """Who holds the lock knows the number that its intent will have, however many threads write."""
+    path = ledger_path(tmp_path, "a")
+    ledger = LedgerWriter(path)
+
+    def some(client: int) -> None:
+        for _ in range(200):
+            with ledger.lock:
+                number = ledger.next_number
+                assert ledger.add_intent(1.0, "deposit", f"drill-{client}-{number}", 1.0, "main", b"") == number
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(some, client) for client in range(4)]:
+            done.result()
+    ledger.close()
+    writes = read_ledger([path])
+    assert [w.account.rpartition("-")[2] for w in writes] == [w.key.removeprefix("a-") for w in writes]
+    assert len(writes) == 800
 
 
 @given(text=st.text(max_size=300), id=st.text(max_size=200), result=st.sampled_from(RESULTS))
