@@ -13,13 +13,13 @@ deadline is judged, and deadlines count only the time that the loop has run: our
 from __future__ import annotations
 
 import collections
-import heapq
 import select
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from checks.schedule import Missed, Monotonic
+from checks.slots import Slots, again
 from drill.clock import arrived_s
 
 OK, FAIL, UNKNOWN = 0, 1, 2
@@ -133,8 +133,8 @@ class Loop:
         self._count -= 1
         aim, done_s = flight.aim, self.now()
         for _, kind, stamp in extra:
-            if kind == SO_TIMESTAMPNS and len(stamp) == 16:
-                done_s = min(done_s, max(flight.sent_s, arrived_s(stamp)))
+            if kind == SO_TIMESTAMPNS and len(stamp) == 16 and (came_s := arrived_s(stamp)) < done_s:
+                done_s = came_s if came_s > flight.sent_s else flight.sent_s
         self._sink.put(flight.sent_s, done_s, aim.probe, aim.vantage, outcome, flight.value, detail)
 
     # -- the loop
@@ -143,18 +143,18 @@ class Loop:
         """Look until `stop`; what is in the air then is UNKNOWN."""
         began_s, quick = self.now(), self.quick
         self._turned_s = began_s
-        due = [(began_s + aim.offset_s, n) for n, aim in enumerate(aims)]
-        heapq.heapify(due)
+        slots = Slots((began_s + aim.offset_s, self._every_s(aim), aim) for aim in aims)
         self._dense = self._is_dense(aims)
         while not stop.is_set():
             if self.quick != quick:
                 quick = self.quick
-                due = self._repaced(due, aims)
-            self._poll(due[0][0] - self.now() if due else LONGEST_WAIT_S)
+                slots = self._repaced(slots)
+                self._dense = self._is_dense(aims)
+            self._poll(slots.earliest()[0][0] - self.now() if aims else LONGEST_WAIT_S)
             self._expire()
-            while due and due[0][0] <= (now_s := self.now()):
-                slot_s, n = due[0]
-                heapq.heapreplace(due, (self._fire(aims[n], slot_s, now_s), n))
+            while aims and (queue := slots.earliest())[0][0] <= (now_s := self.now()):
+                slot_s, aim = queue.popleft()
+                again(queue, self._fire(aim, slot_s, now_s), aim)
             self._sink.flush()
         self._land()
         self._sink.flush()
@@ -175,17 +175,20 @@ class Loop:
             aim.begin(self, now_s)
         return slot_s + interval_s
 
-    def _repaced(self, due: list[tuple[float, int]], aims: Sequence[Aim]) -> list[tuple[float, int]]:
+    def _repaced(self, slots: Slots[Aim]) -> Slots[Aim]:
         """The schedule at another pace: nobody waits for a slot of the gentle one."""
         now_s = self.now()
-        soon = [(min(slot_s, now_s + (aims[n].offset_s % aims[n].quick_interval_s)), n) for slot_s, n in due]
-        heapq.heapify(soon)
-        self._dense = self._is_dense(aims)
-        return soon
+        return Slots(
+            (min(slot_s, now_s + (aim.offset_s % aim.quick_interval_s)), self._every_s(aim), aim)
+            for queue in slots.queues
+            for slot_s, aim in queue
+        )
+
+    def _every_s(self, aim: Aim) -> float:
+        return aim.quick_interval_s if self.quick else aim.interval_s
 
     def _is_dense(self, aims: Sequence[Aim]) -> bool:
-        every_s = (aim.quick_interval_s if self.quick else aim.interval_s for aim in aims)
-        return sum(1 / interval_s for interval_s in every_s) > DENSE_PER_S
+        return sum(1 / self._every_s(aim) for aim in aims) > DENSE_PER_S
 
     def _poll(self, wait_s: float) -> None:
         if wait_s > 0:
