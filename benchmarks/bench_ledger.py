@@ -39,7 +39,7 @@ def record(folder: Path, rate: int) -> None:
         for _ in range(BATCH):
             n += 1
             now_s = time.monotonic()
-            ledger.intent(now_s, "deposit", f"drill-0123abcd-load-0u{n % 50}-{n // 4}", 1000.0, digest="d" * 64)
+            ledger.intent(now_s, "deposit", f"drill-0123abcd-load-0u{n % 50}-{n // 4}", 1000.0, digest=b"d" * 32)
             ledger.outcome(n, now_s, "acked", id=f"{n:032x}", status=200, peer="127.100.5.165")
             struct.pack_into("<Q", count, 0, n)
         while rate and n / rate > time.monotonic() - begin_s:

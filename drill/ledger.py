@@ -29,11 +29,17 @@ from zlib import crc32 as _crc32
 from drill.clock import Clock, SystemClock
 from drill.ledger_file import (
     CELL,
-    DIGEST,
+    DIGEST_BYTES,
+    DONE,
+    DONE_CELL,
     ENTRY,
+    ID_BYTES,
     INTENT,
+    NO_ID,
     OUTCOME,
     SEALED,
+    SENT,
+    SENT_CELL,
     TEXT,
     TEXT_BYTES,
     TEXT_PART,
@@ -124,6 +130,7 @@ class LedgerWriter:
         """Held for each record, and by who must know a number before it is given (see `add_intent`)."""
         self._tag = secrets.randbits(32)
         self._texts: dict[str, int] = {"": 0}
+        self._whats: dict[tuple[str, float, str], int] = {}
         self._n = self._ref = 0
         self._broken = False
         self._map: Any = None  # mmap.mmap; no question of its being there for each record
@@ -136,7 +143,7 @@ class LedgerWriter:
         self._append(header_body(self._tag, clock.monotonic_s(), clock.wall().timestamp()))
 
     def intent(
-        self, t_s: float, write: str, account: str, amount: float, *, store: str = STORE, digest: Digest = ""
+        self, t_s: float, write: str, account: str, amount: float, *, store: str = STORE, digest: Digest = b""
     ) -> int:
         """Record that a write is about to be sent; returns its sequence number.
 
@@ -148,13 +155,14 @@ class LedgerWriter:
     def add_intent(self, t_s: float, write: str, account: str, amount: float, store: str, digest: Digest) -> int:
         """As `intent`, for who holds `lock`: then `next_number` is the number that it returns."""
         known, n, tag = self._texts, self._n + 1, self._tag
-        refs = (
-            known.get(account) or self._refer(account),
-            known.get(write) or self._refer(write),
-            known.get(store) or self._refer(store),
-            self._digest(digest) if digest else 0,  # no two payloads are the same
-        )
-        self._append(ENTRY.pack(INTENT, 0, 0, tag, n, t_s, amount, *refs))
+        who = known.get(account) or self._refer(account)
+        if isinstance(digest, bytes) and len(digest) <= DIGEST_BYTES:
+            what = self._whats.get((write, amount, store)) or self._say(write, amount, store)
+            self._append(SENT_CELL.pack(SENT, len(digest), 0, tag, n, t_s, who, what, digest))
+        else:
+            kind, where = known.get(write) or self._refer(write), known.get(store) or self._refer(store)
+            told = self._text(digest.hex() if isinstance(digest, bytes) else digest) if digest else 0
+            self._append(ENTRY.pack(INTENT, 0, 0, tag, n, t_s, amount, who, kind, where, told))
         self._n = n
         return n
 
@@ -168,9 +176,14 @@ class LedgerWriter:
     ) -> None:
         """Record what became of write `n`."""
         with self.lock:
-            tag, told = self._tag, self._text(id) if id is not None else 0
-            where = self._texts.get(peer) or self._refer(peer)
-            self._append(ENTRY.pack(OUTCOME, _NUMBERS[result], status, tag, n, t_s, 0.0, told, where, 0, 0))
+            tag, where = self._tag, self._texts.get(peer) or self._refer(peer)
+            data = b"" if id is None else id.encode(errors="surrogatepass")
+            if len(data) <= ID_BYTES:
+                how = _NUMBERS[result] + 4 * (NO_ID if id is None else len(data))
+                self._append(DONE_CELL.pack(DONE, how, status, tag, n, t_s, where, data))
+            else:
+                told = self._text(id or "")
+                self._append(ENTRY.pack(OUTCOME, _NUMBERS[result], status, tag, n, t_s, 0.0, told, where, 0, 0))
 
     def close(self) -> None:
         """Close the file, and give back the room that was not needed."""
@@ -191,12 +204,12 @@ class LedgerWriter:
         self._texts[text] = ref
         return ref
 
-    def _digest(self, digest: Digest) -> int:
-        """Record a payload's digest; its reference."""
-        if isinstance(digest, str) or len(digest) > TEXT_BYTES:
-            return self._text(digest if isinstance(digest, str) else digest.hex())
-        self._ref = ref = self._ref + 1
-        self._append(TEXT_PART.pack(DIGEST, 0, len(digest), self._tag, ref, digest))
+    def _say(self, write: str, amount: float, store: str) -> int:
+        """The reference of what will be written again."""
+        ref = self._text(json.dumps([write, amount, store]))
+        if len(self._whats) >= REMEMBERED:
+            self._whats.pop(next(iter(self._whats)))
+        self._whats[write, amount, store] = ref
         return ref
 
     def _text(self, text: str) -> int:
@@ -263,20 +276,13 @@ def torn_ledgers(paths: Iterable[Path]) -> dict[str, int]:
 def _writes(file: LedgerFile) -> Iterable[Write]:
     writer = Path(file.name).stem.removeprefix("ledger-")
     text, offset_s = file.text(), file.wall_s - file.monotonic_s
-    fields = ("n", "t_s", "result", "status", "refs")
-    ends = {row[0]: row[1:] for row in zip(*(file.outcomes[f].tolist() for f in fields), strict=True)}
-    none = (None, RESULTS.index("indeterminate"), 0, [0, 0, 0, 0])
-    sent = zip(*(file.intents[field].tolist() for field in ("n", "t_s", "amount", "refs")), strict=True)
-    for n, sent_s, amount, refs in sent:
-        result_s, result, status, (id_ref, peer_ref, _, _) = ends.get(n, none)
-        try:
-            account, kind, store, digest = (text[ref] for ref in refs)
-            id = text[id_ref] if id_ref else None
-            said = RESULTS[result]
-            peer = text[peer_ref]
-        except (KeyError, IndexError):
-            raise ValueError(f"{file.name}: write {n} refers to a text or a result that is not on record") from None
-        key = f"{writer}-{n}"
+    ends = {end[0]: end for end in file.ended(text)}
+    for n, sent_s, account, kind, amount, store, digest in file.sent(text):
+        none = (n, None, RESULTS.index("indeterminate"), 0, None, "")
+        _, result_s, result, status, id, peer = ends.get(n, none)
+        if result >= len(RESULTS):
+            raise ValueError(f"{file.name}: write {n} refers to a result that is not on record")
+        said, key = RESULTS[result], f"{writer}-{n}"
         yield Write(key, kind, account, amount, sent_s, result_s, said, id, status, peer, store, digest, offset_s)
 
 

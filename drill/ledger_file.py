@@ -4,7 +4,12 @@
     intent   n, t_s, amount, and references to the texts account, write kind, store, payload digest
     outcome  n, t_s, result, HTTP status, and references to the texts id and peer
     text     the reference, and 48 bytes of UTF-8; a longer text goes on in the next cells
-    digest   the reference, and a text of hex digits as the bytes that they stand for (since version 2)
+    sent     (since version 2) an intent whose payload digest is in it, as bytes; and references to the texts account
+             and what: write kind, amount and store as JSON
+    done     (since version 2) an outcome whose id is in it
+
+Version 2 writes sent and done where they hold what is to be said, else intent and outcome: one cell and not five for
+most writes.
 
 Fixed cells, because numpy then reads, checks and sorts ten million of them without one Python object each. Zeros at
 the end are room that was not used (a writer that is at work, or was killed). A cell that is not whole at the end of
@@ -21,8 +26,8 @@ CELL = 64
 BODY = CELL - 4
 """What the checksum, the last four bytes of a cell, is of."""
 MAGIC, VERSION = b"drill-writes", 2
-HEADER, INTENT, OUTCOME, TEXT, DIGEST = 72, 1, 2, 3, 4
-KINDS = {1: (INTENT, OUTCOME, TEXT), 2: (INTENT, OUTCOME, TEXT, DIGEST)}
+HEADER, INTENT, OUTCOME, TEXT, SENT, DONE = 72, 1, 2, 3, 4, 5
+KINDS = {1: (INTENT, OUTCOME, TEXT), 2: (INTENT, OUTCOME, TEXT, SENT, DONE)}
 """Version -> the cells that there are in such a file, behind its header. All of these are read."""
 TEXT_BYTES = 48
 MAX_TEXT = 255 * TEXT_BYTES
@@ -36,7 +41,14 @@ ENTRY = struct.Struct("<BBHIQddIIII12x")
 (OUTCOME, result, status, tag, n, t_s, 0.0, references to id (0: none) and peer, 0, 0). Packed where it is recorded:
 that is in the load's way, and a call costs as much as the packing."""
 TEXT_PART = struct.Struct("<BBHII48s")
-"""A part of a text (TEXT, its number, size of the whole, tag, reference, the bytes), or a digest (DIGEST, 0, ...)."""
+"""A part of a text: TEXT, its number, size of the whole, tag, reference, the bytes."""
+SENT_CELL = struct.Struct("<BBHIIdII32s")
+"""SENT, size of the digest, 0, tag, n, t_s, references to account and what, the digest."""
+DONE_CELL = struct.Struct("<BBHIIdI36s")
+"""DONE, result + 4 * size of the id, status, tag, n, t_s, reference to peer, the id."""
+DIGEST_BYTES, ID_BYTES = 32, 36
+NO_ID = 63
+"""In place of the size of an id."""
 
 
 def header_body(tag: int, monotonic_s: float, wall_s: float) -> bytes:

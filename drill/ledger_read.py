@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import json
+import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from drill.ledger_file import BODY, CELL, DIGEST, HEAD, HEADER, INTENT, KINDS, MAGIC, OUTCOME, TEXT, TEXT_BYTES
+from drill.ledger_file import (
+    BODY,
+    CELL,
+    DONE,
+    HEAD,
+    HEADER,
+    INTENT,
+    KINDS,
+    MAGIC,
+    NO_ID,
+    OUTCOME,
+    SENT,
+    TEXT,
+    TEXT_BYTES,
+)
 
 STEP_S = 1.0
 """Threads may stamp their writes in another order than they record them; no thread waits this long in between."""
@@ -32,6 +49,20 @@ _LAYOUT = [
 _TEXT_LAYOUT = [("kind", "u1"), ("part", "u1"), ("size", "<u2"), ("tag", "<u4"), ("ref", "<u4"), ("data", "V48")]
 ENTRIES = np.dtype(_LAYOUT)  # type: ignore[arg-type, unused-ignore]
 TEXTS = np.dtype([*_TEXT_LAYOUT, ("crc", "<u4")])  # type: ignore[arg-type, unused-ignore]
+_SENT_LAYOUT = [("kind", "u1"), ("size", "u1"), ("spare", "<u2"), ("tag", "<u4"), ("n", "<u4"), ("t_s", "<f8"),
+                ("who", "<u4"), ("what", "<u4"), ("digest", "V32"), ("crc", "<u4")]  # fmt: skip
+_DONE_LAYOUT = [("kind", "u1"), ("how", "u1"), ("status", "<u2"), ("tag", "<u4"), ("n", "<u4"), ("t_s", "<f8"),
+                ("peer", "<u4"), ("id", "V36"), ("crc", "<u4")]  # fmt: skip
+_INTENT_COLUMNS = [("n", "u8"), ("t_s", "f8"), ("amount", "f8"), ("refs", "u4", (4,)), ("what", "u4"),
+                   ("size", "u1"), ("digest", "V32")]  # fmt: skip
+_OUTCOME_COLUMNS = [("n", "u8"), ("t_s", "f8"), ("result", "u1"), ("status", "u2"), ("refs", "u4", (2,)),
+                    ("size", "u1"), ("id", "V36")]  # fmt: skip
+_SENTS = np.dtype(_SENT_LAYOUT)  # type: ignore[arg-type, unused-ignore]
+_DONES = np.dtype(_DONE_LAYOUT)  # type: ignore[arg-type, unused-ignore]
+INTENTS = np.dtype(_INTENT_COLUMNS)  # type: ignore[arg-type, unused-ignore]
+OUTCOMES = np.dtype(_OUTCOME_COLUMNS)  # type: ignore[arg-type, unused-ignore]
+BY_REFERENCE = 255
+"""In place of the size of an id that is a text of its own."""
 Array = npt.NDArray[Any]
 
 
@@ -39,9 +70,9 @@ Array = npt.NDArray[Any]
 class LedgerFile:
     """One file, read and checked. Arrays are in the order of the file.
 
-    monotonic_s, wall_s: the pair of instants of its header (wall_s: seconds since 1970); intents, outcomes: of dtype
-    ENTRIES, numbered 1, 2, 3 ... and each outcome's number among the intents'; texts: of dtype TEXTS; torn_bytes:
-    what was cut off at the end.
+    monotonic_s, wall_s: the pair of instants of its header (wall_s: seconds since 1970); intents, outcomes: of dtypes
+    INTENTS and OUTCOMES, numbered 1, 2, 3 ... and each outcome's number among the intents'; texts: of dtype TEXTS;
+    torn_bytes: what was cut off at the end.
     """
 
     name: str
@@ -65,10 +96,50 @@ class LedgerFile:
         cut = [ref for ref, size in sizes.items() if len(found[ref]) != size]
         if cut:
             raise ValueError(f"{self.name}: text {cut[0]} is not whole")
-        digests = {*self.texts["ref"][self.texts["kind"] == DIGEST].tolist()}
-        return {
-            ref: data.hex() if ref in digests else data.decode(errors="surrogatepass") for ref, data in found.items()
-        }
+        return {ref: data.decode(errors="surrogatepass") for ref, data in found.items()}
+
+    def sent(self, text: dict[int, str]) -> Iterator[tuple[int, float, str, str, float, str, str]]:
+        """n, when, account, kind, amount, store and digest of each write. text: see `text`. ValueError for one that
+        refers to what is not on record."""
+        whats: dict[int, tuple[str, float, str]] = {}
+        for n, t_s, amount, (who, kind, where, told), what, size, digest in _rows(self.intents):
+            try:
+                if not what:
+                    yield n, t_s, text[who], text[kind], amount, text[where], text[told]
+                    continue
+                said = whats.get(what) or whats.setdefault(what, _what(text[what]))
+                yield n, t_s, text[who], *said, digest[:size].hex()
+            except KeyError:
+                raise self._unknown(n) from None
+            except (TypeError, ValueError):
+                raise ValueError(f"{self.name}: {text[what]!r} of write {n} is not what a write is") from None
+
+    def ended(self, text: dict[int, str]) -> Iterator[tuple[int, float, int, int, str | None, str]]:
+        """n, when, result, status, id and peer of each outcome. ValueError as `sent`."""
+        for n, t_s, result, status, (told, peer), size, data in _rows(self.outcomes):
+            try:
+                if size == BY_REFERENCE:
+                    id = text[told] if told else None
+                else:
+                    id = None if size == NO_ID else data[:size].decode(errors="surrogatepass")
+                yield n, t_s, result, status, id, text[peer]
+            except (KeyError, ValueError):
+                raise self._unknown(n) from None
+
+    def _unknown(self, n: int) -> ValueError:
+        return ValueError(f"{self.name}: write {n} refers to a text that is not on record")
+
+
+def _rows(columns: Array) -> Iterator[tuple[Any, ...]]:
+    assert columns.dtype.names is not None
+    return zip(*(columns[name].tolist() for name in columns.dtype.names), strict=True)
+
+
+def _what(told: str) -> tuple[str, float, str]:
+    kind, amount, store = json.loads(told)
+    if not (isinstance(kind, str) and isinstance(store, str) and math.isfinite(amount)):
+        raise ValueError
+    return kind, float(amount), store
 
 
 def read_file(path: Path) -> LedgerFile:
@@ -80,17 +151,56 @@ def read_file(path: Path) -> LedgerFile:
     """
     cells, torn = _whole(np.fromfile(path, dtype=np.uint8))
     whole = len(cells)
-    none = np.zeros(0, ENTRIES)
     if not whole:
-        return LedgerFile(path.name, 0.0, 0.0, none, none, np.zeros(0, TEXTS), torn)
+        none = np.zeros(0, INTENTS), np.zeros(0, OUTCOMES), np.zeros(0, TEXTS)
+        return LedgerFile(path.name, 0.0, 0.0, *none, torn)
     version, tag, monotonic_s, wall_s = _header(path.name, cells[0].tobytes())
     _check_cells(path.name, cells, tag, KINDS[version])
     kinds = cells[:, 0]
-    intents, outcomes = (cells[kinds == kind].reshape(-1).view(ENTRIES) for kind in (INTENT, OUTCOME))
+    intents, outcomes = _intents(cells, kinds), _outcomes(cells, kinds)
     _check_numbers(path.name, intents, outcomes)
     _check_stamps(path.name, intents, outcomes)
-    texts = cells[(kinds == TEXT) | (kinds == DIGEST)].reshape(-1).view(TEXTS)
+    texts = cells[kinds == TEXT].reshape(-1).view(TEXTS)
     return LedgerFile(path.name, monotonic_s, wall_s, intents, outcomes, texts, torn)
+
+
+def _intents(cells: Array, kinds: Array) -> Array:
+    """Intents and sents in one array, in the order of the file."""
+    plain, short = np.flatnonzero(kinds == INTENT), np.flatnonzero(kinds == SENT)
+    entries, sents = _as(cells[plain], ENTRIES), _as(cells[short], _SENTS)
+    found = np.zeros(len(plain) + len(short), INTENTS)
+    at, is_short = _merged(plain, short)
+    for name in ("n", "t_s", "amount", "refs"):
+        found[name][at] = entries[name]
+    for name in ("n", "t_s", "what", "size", "digest"):
+        found[name][is_short] = sents[name]
+    found["refs"][is_short, 0] = sents["who"]
+    return found
+
+
+def _outcomes(cells: Array, kinds: Array) -> Array:
+    """Outcomes and dones in one array, in the order of the file."""
+    plain, short = np.flatnonzero(kinds == OUTCOME), np.flatnonzero(kinds == DONE)
+    entries, dones = _as(cells[plain], ENTRIES), _as(cells[short], _DONES)
+    found = np.zeros(len(plain) + len(short), OUTCOMES)
+    at, is_short = _merged(plain, short)
+    for name in ("n", "t_s", "result", "status"):
+        found[name][at] = entries[name]
+    found["refs"][at], found["size"][at] = entries["refs"][:, :2], BY_REFERENCE
+    for name in ("n", "t_s", "status", "id"):
+        found[name][is_short] = dones[name]
+    found["result"][is_short], found["size"][is_short] = dones["how"] & 3, dones["how"] >> 2
+    found["refs"][is_short, 1] = dones["peer"]
+    return found
+
+
+def _as(cells: Array, layout: Any) -> Array:
+    return cells.reshape(-1).view(layout)
+
+
+def _merged(first: Array, second: Array) -> tuple[Array, ...]:
+    """Where the members of two ordered sets of places stand in both together."""
+    return tuple(np.arange(len(a)) + np.searchsorted(b, a) for a, b in ((first, second), (second, first)))
 
 
 def _whole(data: Array) -> tuple[Array, int]:

@@ -25,26 +25,43 @@ from drill.ledger_read import checksums
 RESULTS: tuple[Result, ...] = ("acked", "refused", "indeterminate")
 
 
-def told(folder: Path, writes: int = 3, writer: str = "a", texts: str = "drill-1") -> Path:
-    """A ledger of some acknowledged writes, of which the last has no outcome."""
+def told(folder: Path, writes: int = 3, writer: str = "a", plain: bool = False) -> Path:
+    """A ledger of some acknowledged writes, of which the last has no outcome.
+
+    plain: in the first version's cells, for digests that are texts and ids that are long take these.
+    """
     path = ledger_path(folder, writer)
     ledger = LedgerWriter(path, FakeClock())
     for n in range(1, writes + 1):
-        digest = f"{n:064x}"
-        assert ledger.intent(n, "deposit", texts, 10.0 * n, store="main,stock", digest=digest) == n
+        digest = f"{n:064x}" if plain else bytes.fromhex(f"{n:064x}")
+        assert ledger.intent(n, "deposit", "drill-1", 10.0 * n, store="main,stock", digest=digest) == n
         if n < writes:
-            ledger.outcome(n, n + 0.5, "acked", id=f"id-{n}", status=200, peer="127.100.1.1")
+            ledger.outcome(n, n + 0.5, "acked", id=named(n, plain), status=200, peer="127.100.1.1")
     ledger.close()
     return path
 
 
-def test_what_is_told_is_what_is_read(tmp_path: Path) -> None:
+def cells(path: Path) -> list[bytes]:
+    """The cells of a file."""
+    data = path.read_bytes()
+    return [data[at : at + CELL] for at in range(0, len(data), CELL)]
+
+
+def named(n: int, plain: bool) -> str:
+    """The system's id of a write."""
+    return f"id-{n}".ljust(40 if plain else 0, "x")
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_is_told_is_what_is_read(tmp_path: Path, plain: bool) -> None:
     """Every field of a write survives the file, and its wall time is that of the writer's clock."""
-    first, _, last = read_ledger([told(tmp_path)])
+    path = told(tmp_path, plain=plain)
+    assert {data[0] for data in cells(path)[1:]} - {3} == ({1, 2} if plain else {4, 5})
+    first, _, last = read_ledger([path])
     offset_s = FakeClock().date.timestamp() - 1000.0
     assert first == Write(
-        "a-1", "deposit", "drill-1", 10.0, 1.0, 1.5, "acked", "id-1", 200, "127.100.1.1", "main,stock", f"{1:064x}",
-        offset_s,
+        "a-1", "deposit", "drill-1", 10.0, 1.0, 1.5, "acked", named(1, plain), 200, "127.100.1.1", "main,stock",
+        f"{1:064x}", offset_s,
     )  # fmt: skip
     assert first.stores == ("main", "stock")
     assert (last.result, last.result_s, last.known_s, last.id) == ("indeterminate", None, 3.0, None)
@@ -57,8 +74,8 @@ def as_version(data: bytes, version: int) -> bytes:
 
 
 def test_a_ledger_of_the_first_version_is_read(tmp_path: Path) -> None:
-    """Its digests are texts of hex digits, in two cells; the later one's are the bytes, and read the same."""
-    path = told(tmp_path)  # with digests as texts: these are the first version's cells
+    """Its writes are other cells, with references to what the later version says at once, and read the same."""
+    path = told(tmp_path, plain=True)
     now = read_ledger([path])
     path.write_bytes(as_version(path.read_bytes(), 1))
     assert path.read_bytes()[1] == 1
@@ -68,26 +85,63 @@ def test_a_ledger_of_the_first_version_is_read(tmp_path: Path) -> None:
         read_ledger([path])
 
 
-@given(digest=st.binary(min_size=1, max_size=100))
-def test_a_digest_in_bytes_is_read_as_hex(tmp_path_factory: pytest.TempPathFactory, digest: bytes) -> None:
-    """In one cell as long as it fits; its bytes may be any."""
+@given(
+    write=st.text(max_size=60),
+    amount=st.floats(allow_nan=False, allow_infinity=False),
+    store=st.text(max_size=60),
+    digest=st.binary(max_size=40) | st.text(max_size=70),
+    id=st.none() | st.text(max_size=40),
+)
+def test_whatever_is_said_of_a_write_survives(
+    tmp_path_factory: pytest.TempPathFactory,
+    write: str, amount: float, store: str, digest: bytes | str, id: str | None,
+) -> None:  # fmt: skip
+    """In whichever cells it fits; a digest in bytes is read as hex. Twice, as the second time it is referred to."""
     path = ledger_path(tmp_path_factory.mktemp("ledger"), "a")
     ledger = LedgerWriter(path)
-    ledger.intent(1.0, "deposit", "drill-1", 1.0, digest=digest)
-    ledger.outcome(1, 2.0, "acked", id="id-1", peer=digest.hex())
+    for n in (1, 2):
+        ledger.intent(float(n), write, "drill-1", amount, store=store, digest=digest)
+        ledger.outcome(n, 3.0, "acked", id=id)
     ledger.close()
-    (found,) = read_ledger([path])
-    assert (found.digest, found.id, found.peer) == (digest.hex(), "id-1", digest.hex())
+    shown = digest.hex() if isinstance(digest, bytes) else digest
+    found = {(w.write, w.amount, w.store, w.digest, w.id) for w in read_ledger([path])}
+    assert found == {(write, amount, store, shown, id)}
 
 
-def test_a_digest_in_bytes_is_no_record_of_the_first_version(tmp_path: Path) -> None:
+def test_writes_of_a_thousand_amounts_are_each_read_as_themselves(tmp_path: Path) -> None:
+    """More kinds, amounts and stores than are remembered."""
+    path = ledger_path(tmp_path, "a")
+    ledger = LedgerWriter(path)
+    amounts = [float(n % 1500) for n in range(4000)]
+    for n, amount in enumerate(amounts):
+        ledger.intent(float(n), "deposit", "drill-1", amount)
+    ledger.close()
+    assert [w.amount for w in read_ledger([path])] == amounts
+
+
+@pytest.mark.parametrize("of", ["an intent", "an outcome"])
+def test_the_second_versions_cells_are_no_records_of_the_first(tmp_path: Path, of: str) -> None:
     """What a version does not know is named, not skipped."""
     path = ledger_path(tmp_path, "a")
     ledger = LedgerWriter(path)
-    ledger.intent(1.0, "deposit", "drill-1", 1.0, digest=bytes(32))
+    ledger.intent(1.0, "deposit", "drill-1", 1.0, digest=bytes(32) if of == "an intent" else "0")
+    if of == "an outcome":
+        ledger.outcome(1, 2.0, "acked", id="id-1")
     ledger.close()
     path.write_bytes(as_version(path.read_bytes(), 1))
     with pytest.raises(ValueError, match="it is no record of the ledger"):
+        read_ledger([path])
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf")])
+@pytest.mark.parametrize("digest", ["text", b"bytes"])
+def test_an_amount_that_is_no_number_is_named(tmp_path: Path, amount: float, digest: str | bytes) -> None:
+    """In either kind of cell."""
+    path = ledger_path(tmp_path, "a")
+    ledger = LedgerWriter(path)
+    ledger.intent(1.0, "deposit", "drill-1", amount, digest=digest)
+    ledger.close()
+    with pytest.raises(ValueError, match=r"^ledger-a.bin: .*(no number|not what a write is)"):
         read_ledger([path])
 
 
@@ -215,14 +269,15 @@ WRONG: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 
 def _intents(data: bytes) -> list[bytes]:
-    return [c for n in range(len(data) // CELL) if (c := _cells(data, n))[0] == 1]
+    return [c for n in range(len(data) // CELL) if (c := _cells(data, n))[0] in (1, 4)]
 
 
+@pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("name", sorted(WRONG))
-def test_bad_evidence_is_named(tmp_path: Path, name: str) -> None:
+def test_bad_evidence_is_named(tmp_path: Path, name: str, plain: bool) -> None:
     """Changed, cut, doubled: a sentence with the file's name."""
     spoil, words = WRONG[name]
-    path = told(tmp_path)
+    path = told(tmp_path, plain=plain)
     path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(ValueError, match=f"^ledger-a.bin.*({words})"):
         read_ledger([path])
