@@ -276,6 +276,35 @@ def test_what_an_answer_means(zone: Zone, outcome: Outcome) -> None:
     assert sink.looks[0].outcome is outcome, sink.looks[0]
 
 
+def _reply(query: bytes, name: str, address: str) -> bytes:
+    """An answer with the id of that query, to a question of that name."""
+    message = dns.message.make_response(dns.message.from_wire(query[:2] + question(name, True)[2:]))
+    message.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "A", address))
+    return message.to_wire()
+
+
+def test_an_answer_is_told_by_id_and_question() -> None:
+    """One with the right id to another question is passed over, one in other letters counts, a second does not."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind((HERE, 0))
+        server.settimeout(5)
+        one = DnsAim("dns", "v", 0.05, 0.05, 0.2, DnsServer(HERE, server.getsockname()[1]), "a.example.com")
+        with looking(one) as sink:
+            for _ in range(5):
+                query, peer = server.recvfrom(512)
+                for name, address in (
+                    ("b.example.com", "127.0.0.9"),
+                    ("A.eXample.com", HERE),
+                    ("a.example.com", THERE),
+                ):
+                    server.sendto(_reply(query, name, address), peer)
+            eventually(lambda: len(sink.looks) >= 5)
+            server.sendto(_reply(query, "a.example.com", THERE), peer)
+            eventually(lambda: [o for o in sink.looks if o.detail == "timeout"])
+    assert {(o.value, o.outcome) for o in sink.looks[:5]} == {(HERE, Outcome.OK)}
+    assert {o.value for o in sink.looks[5:]} == {""}
+
+
 def test_answers_are_read_as_dnspython_writes_them() -> None:
     """Compression, chains of aliases and the least TTL; a cut answer raises nothing but what is expected."""
     query = dns.message.from_wire(b"\x00\x07" + question("www.example.com", True)[2:])
