@@ -103,6 +103,7 @@ def recording() -> None:
         runner.start(USERS, spawn_rate=100)
         flusher = gevent.spawn(keep_flushed, session.requests, lambda error: sys.exit(str(error)))
         gevent.sleep(2)
+        session.requests.flush()
         exchanged = steps(session)
         pairs = [_pair(environment, session, exchanged, first=bool(n % 2)) for n in range(TURNS)]
         runner.quit()
@@ -128,11 +129,20 @@ def _turn(environment: Environment, session: Session, exchanged: list[Any], keep
     recorded is flushed within it."""
     for owner, name, real, instead in exchanged:
         setattr(owner, name, real if keeps else instead)
+    had = _on_record(session)
     begun = environment.stats.total.num_requests, time.monotonic(), time.process_time()
     gevent.sleep(TURN_S)
     session.requests.flush()
+    if [now > before for before, now in zip(had, _on_record(session), strict=True)] != [keeps, keeps]:
+        sys.exit(f"a turn {'with' if keeps else 'without'} recording has not recorded what it should")
     done = environment.stats.total.num_requests - begun[0]
     return done / (time.monotonic() - begun[1]), done / (time.process_time() - begun[2])
+
+
+def _on_record(session: Session) -> tuple[int, int]:
+    """Bytes of requests, and writes."""
+    assert session.ledger is not None
+    return sum(path.stat().st_size for path in session.folder.glob("requests-*")), session.ledger.next_number
 
 
 def _compared(label: str, which: int, pairs: list[tuple[Rates, Rates]]) -> list[object]:
