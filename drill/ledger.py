@@ -60,7 +60,8 @@ STORE = "main"
 ROOM = 1024 * 1024
 """Bytes of the file that are taken from the disk, and mapped, at a time."""
 REMEMBERED = 1024
-"""Texts that a writer refers to instead of writing them again; older ones are written again."""
+"""Texts that a writer refers to instead of writing them again. Then it forgets them all, and what comes again is
+written again: to look for the oldest of a dictionary each time costs more."""
 _seal_into = SEALED.pack_into
 
 
@@ -200,7 +201,7 @@ class LedgerWriter:
             return 0
         ref = self._text(text)
         if len(self._texts) >= REMEMBERED:
-            self._texts.pop(next(iter(self._texts)))
+            self._texts.clear()
         self._texts[text] = ref
         return ref
 
@@ -208,7 +209,7 @@ class LedgerWriter:
         """The reference of what will be written again."""
         ref = self._text(json.dumps([write, amount, store]))
         if len(self._whats) >= REMEMBERED:
-            self._whats.pop(next(iter(self._whats)))
+            self._whats.clear()
         self._whats[write, amount, store] = ref
         return ref
 
