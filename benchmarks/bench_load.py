@@ -20,7 +20,8 @@ import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
-from contextlib import contextmanager, nullcontext  # noqa: E402
+from contextlib import contextmanager  # noqa: E402
+from dataclasses import dataclass, replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -31,10 +32,10 @@ from table import show, verdict  # noqa: E402
 
 from drill import writing  # noqa: E402
 from drill.clock import SystemClock  # noqa: E402
-from drill.ledger import LedgerWriter  # noqa: E402
 from drill.target import Target, load_target  # noqa: E402
 from drill.timeline import RequestFile  # noqa: E402
 from loadgen.arrivals import Arrivals  # noqa: E402
+from loadgen.clients import Client  # noqa: E402
 from loadgen.session import Session, keep_flushed, ledger_of  # noqa: E402
 from loadgen.users import ClosedUser  # noqa: E402
 
@@ -42,19 +43,58 @@ ROOT = Path(__file__).resolve().parent.parent
 TURNS, TURN_S, USERS = 40, 0.5, 10
 WINDOW_S, HANG_FROM_S, HANG_S, RATE_PER_S = 20.0, 5.0, 10.0, 100.0
 LEAST_RATIO = 0.95
+SHA256 = writing.sha256
 
 
-def nothing(*_: Any, **__: Any) -> Any:
-    """In place of a step of recording."""
-    return 1
+class Nothing:
+    """In place of a ledger and of a request file: keeps nothing."""
+
+    next_number = 1
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+
+    def add_intent(self, *_: object) -> int:
+        """As the ledger's."""
+        return 1
+
+    def outcome(self, *_: object, **__: object) -> None:
+        """As the ledger's."""
+
+    def put(self, *_: object) -> None:
+        """As the request file's."""
 
 
-def steps(session: Session) -> list[tuple[Any, str, Any, Any]]:
-    """All that recording does to a request: whose attribute it is, its name, the real one, what stands for it."""
-    ledger = session.ledger
-    found = ((LedgerWriter, "add_intent"), (LedgerWriter, "outcome"), (RequestFile, "put"), (writing, "sha256"))
-    real = [(owner, name, getattr(owner, name), nothing) for owner, name in found]
-    return [*real, (ledger, "lock", ledger.lock, nullcontext())] if ledger else real
+def no_digest(_: bytes) -> bytes:
+    """In place of drill.writing.sha256."""
+    return b""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """One load that is now recorded, now not. Its clients are told which; no class is changed, because the
+    interpreter would have to learn its ways anew after each turn.
+
+    recorded, bare: the same session, but for what it records into; clients: those of the load; environment: Locust's.
+    """
+
+    recorded: Session
+    bare: Session
+    clients: list[Client]
+    environment: Environment
+
+    def choose(self, keeps: bool) -> None:
+        """From now on record everything, or nothing."""
+        session = self.recorded if keeps else self.bare
+        writing.sha256 = SHA256 if keeps else no_digest
+        for client in self.clients:
+            client.session, client._writes._ledger = session, session.ledger
+
+    def on_record(self) -> tuple[int, int]:
+        """Bytes of requests, and writes."""
+        assert self.recorded.ledger is not None
+        paths = self.recorded.folder.glob("requests-*")
+        return sum(path.stat().st_size for path in paths), self.recorded.ledger.next_number
 
 
 @contextmanager
@@ -94,18 +134,26 @@ def driven(user: type, users: int, seconds: float) -> Environment:
 
 
 def recording() -> None:
-    """Table 1: one run of users, with recording and without in short turns, each compared with the one after it."""
+    """Table 1: one run of users, with recording and without in short turns, each compared with the one beside it."""
     with victim("ok") as (port, _), tempfile.TemporaryDirectory() as name:
-        session = session_of(Path(name), target_of(port))
-        user = type("Client", (ClosedUser,), {"session": session, "wait_time": lambda _: 0})
+        session, clients = session_of(Path(name), target_of(port)), list[Client]()
+
+        class Known(ClosedUser):
+            def __init__(self, environment: Environment) -> None:
+                super().__init__(environment)
+                clients.append(self._client)
+
+        user = type("Client", (Known,), {"session": session, "wait_time": lambda _: 0})
         environment = Environment(user_classes=[user])
         runner = environment.create_local_runner()
         runner.start(USERS, spawn_rate=100)
         flusher = gevent.spawn(keep_flushed, session.requests, lambda error: sys.exit(str(error)))
         gevent.sleep(2)
         session.requests.flush()
-        exchanged = steps(session)
-        pairs = [_pair(environment, session, exchanged, first=bool(n % 2)) for n in range(TURNS)]
+        # Any lock will do; there is nothing that costs less and can stand behind "with".
+        nothing: Any = Nothing(monkey.get_original("_thread", "allocate_lock")())
+        sides = Sides(session, replace(session, ledger=nothing, requests=nothing), clients, environment)
+        pairs = [_pair(sides, first=bool(n % 2)) for n in range(TURNS)]
         runner.quit()
         flusher.kill()
         session.close()
@@ -118,31 +166,24 @@ Rates = tuple[float, float]
 """Requests per wall second, and per second of processor."""
 
 
-def _pair(environment: Environment, session: Session, exchanged: list[Any], first: bool) -> tuple[Rates, Rates]:
+def _pair(sides: Sides, first: bool) -> tuple[Rates, Rates]:
     """One turn with recording and one without. first: the one with comes first, or else the other."""
-    found = {keeps: _turn(environment, session, exchanged, keeps) for keeps in (first, not first)}
+    found = {keeps: _turn(sides, keeps) for keeps in (first, not first)}
     return found[True], found[False]
 
 
-def _turn(environment: Environment, session: Session, exchanged: list[Any], keeps: bool) -> Rates:
-    """One turn. The steps themselves are exchanged, so that no side pays for asking which it is; what a turn has
-    recorded is flushed within it."""
-    for owner, name, real, instead in exchanged:
-        setattr(owner, name, real if keeps else instead)
-    had = _on_record(session)
-    begun = environment.stats.total.num_requests, time.monotonic(), time.process_time()
+def _turn(sides: Sides, keeps: bool) -> Rates:
+    """One turn; what it has recorded is flushed within it."""
+    sides.choose(keeps)
+    had, total = sides.on_record(), sides.environment.stats.total
+    begun = total.num_requests, time.monotonic(), time.process_time()
     gevent.sleep(TURN_S)
-    session.requests.flush()
-    if [now > before for before, now in zip(had, _on_record(session), strict=True)] != [keeps, keeps]:
+    sides.recorded.requests.flush()
+    done = total.num_requests - begun[0]
+    found = done / (time.monotonic() - begun[1]), done / (time.process_time() - begun[2])
+    if [now > before for before, now in zip(had, sides.on_record(), strict=True)] != [keeps, keeps]:
         sys.exit(f"a turn {'with' if keeps else 'without'} recording has not recorded what it should")
-    done = environment.stats.total.num_requests - begun[0]
-    return done / (time.monotonic() - begun[1]), done / (time.process_time() - begun[2])
-
-
-def _on_record(session: Session) -> tuple[int, int]:
-    """Bytes of requests, and writes."""
-    assert session.ledger is not None
-    return sum(path.stat().st_size for path in session.folder.glob("requests-*")), session.ledger.next_number
+    return found
 
 
 def _compared(label: str, which: int, pairs: list[tuple[Rates, Rates]]) -> list[object]:
