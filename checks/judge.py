@@ -32,7 +32,7 @@ from checks.switch import switch_findings
 from checks.unprocessed import unprocessed_finding
 from checks.unreplicated import unreplicated_notes
 from checks.vantages import rows_of, vantages_of
-from checks.watched import restored_by_journal, watchdog_findings
+from checks.watched import restored_by_journal, to_put_back, watchdog_findings
 from checks.windows import Settings, Window, announced, settings_of, windows_of
 from drill.end_state import DECLARED
 from drill.errors import Invalid
@@ -330,7 +330,7 @@ def run_findings(history: History) -> Iterator[Finding]:
         lines = [str(line) for line in event.data.get("lines") or ()]
         reason = str(event.data.get("reason", "something is not back as it was"))
         yield Finding("clean-up", Verdict.DIRTY, reason, advice="\n".join(lines), data={"lines": lines})
-    for fault in () if dirty else history.named("fault.injected"):
+    for fault in () if dirty else to_put_back(history):
         by_journal = restored_by_journal(history, fault.data.get("number"))
         if not same_fault(history, "fault.restored", fault) and not by_journal:
             why = f"no record shows that {fault.data.get('kind', 'the fault')} was put back; type: drill restore RUN"

@@ -34,7 +34,7 @@ ABSENT = "(absent)"
 TOUCHING = ("before", "faulted", "effective", "healed")
 NONSENSE = (TypeError, ValueError, KeyError, AttributeError, LookupError)
 """What reading a record of a wrong shape raises."""
-UNTOUCHED = ("prepared",)
+UNTOUCHED = ("prepared", "armed")
 """Journal states of a Change that was never begun: it can have touched nothing."""
 
 IDENTITIES = (

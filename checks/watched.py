@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from drill.journal import BACK, UNTOUCHED
-from drill.timeline import History
+from drill.timeline import Event, History
 from drill.verdict import Finding, Verdict
 
 NAME = "watchdog"
@@ -33,21 +33,31 @@ def watchdog_findings(history: History) -> Iterator[Finding]:
 
 
 def not_back(history: History) -> dict[int, str]:
-    """Number -> kind of every Change that may have been injected and is not restored, by the journal."""
+    """Number -> kind of every Change that may have been injected and is not restored, by the journal.
+
+    And of every Action that may have started what it carries an Undo for, and that nobody noted to be ended.
+    """
     states: dict[int, str] = {}
     kinds: dict[int, str] = {}
     for record in history.journal or ():
         number = int(record["number"])
         states[number] = str(record["state"])
-        if isinstance(record.get("change"), Mapping):
-            kinds[number] = str(record["change"]["kind"])
+        action = record.get("action")
+        owed = action if isinstance(action, Mapping) and action.get("undo") else record.get("change")
+        if isinstance(owed, Mapping):
+            kinds[number] = str(owed["kind"])
     return {number: kind for number, kind in kinds.items() if states[number] not in OVER}
 
 
+def to_put_back(history: History) -> list[Event]:
+    """The marks of what had to be put back: each fault, and each action that had started what can be ended."""
+    return [*history.named("fault.injected"), *(e for e in history.named("action") if e.data.get("undo"))]
+
+
 def restored_by_journal(history: History, number: Any) -> bool:
-    """Whether the journal's last word about that Change is that it is as before."""
+    """Whether the journal's last word about it is that it is as before, or that it was never started."""
     said = [r.get("state") for r in history.journal or () if r.get("number") == number]
-    return bool(said) and said[-1] == "restored"
+    return bool(said) and said[-1] in ("restored", "not_started")
 
 
 def _when(history: History, at_s: float) -> str:

@@ -18,7 +18,7 @@ def tell_actions(aws: Aws, journal: Journal, sleep: Callable[[float], None]) -> 
 
     sleep takes target seconds: an action shows late, so that it was never started is believed after a while only.
     """
-    for intent in interrupted(journal.path):
+    for intent in _told(journal.path):
         action, what = intent.action, _named(intent)
         try:
             found = await_standing(aws, action, action.settle_s, sleep, until_begun=True)
@@ -32,8 +32,13 @@ def tell_actions(aws: Aws, journal: Journal, sleep: Callable[[float], None]) -> 
 
 def list_actions(path: Path) -> None:
     """Say which actions of a journal would be looked at, without looking."""
-    for intent in interrupted(path):
+    for intent in _told(path):
         say(f"# {_named(intent)}: {intent.state}, its end was not seen; would be looked at, not repeated")
+
+
+def _told(path: Path) -> list[Intent]:
+    """Those that only can be told: what has an Undo is ended with the Changes."""
+    return [intent for intent in interrupted(path) if intent.action.undo is None]
 
 
 def _named(intent: Intent) -> str:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from drill.plan import SAFETY, Plan, PlannedStep
 from drill.planning import RUN_ID
 from drill.safety_stack import stack_of
 from drill.target import Target
+from drill.undo import TYPED
 from drill.verdict import REFUSED_EXIT_CODE
 
 
@@ -149,13 +151,16 @@ def plan_needs(plan: Plan) -> Iterator[Need]:
         for call in (*step.reads, *step.calls, *(fact.call for fact in step.facts)):
             yield _of_any_run(need_of(call, hints))
             yield from map(_of_any_run, made_by(call, plan.account, hints))
+        if step.undo is not None:
+            yield _of_any_run(replace(need_of(step.undo.ending(TYPED), hints), tag=step.undo.tag))
 
 
 def _of_any_run(need: Need) -> Need:
     """The same need for every drill, not for the one that was planned."""
     arns = tuple(arn.replace(RUN_ID, "*") for arn in need.arns)
     names = {key: value.replace(RUN_ID, "*") for key, value in need.names.items()}
-    return Need(need.service, need.operation, need.region, arns, names)
+    tag = (need.tag[0], need.tag[1].replace(RUN_ID, "*")) if need.tag else None
+    return Need(need.service, need.operation, need.region, arns, names, tag=tag)
 
 
 def _plans(args: argparse.Namespace) -> tuple[Plan, ...]:

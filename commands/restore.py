@@ -114,8 +114,8 @@ def _tell_uncleaned(path: Path) -> None:
 
 def _show(entry: Entry, aws: Aws) -> None:
     say(f"# {entry.change.kind} on {', '.join(entry.change.resources)}: {entry.state}; would be put back by")
-    for call in entry.change.restore:
-        say(call.cli(aws.endpoint_url))
+    for line in entry.change.lines(aws.endpoint_url):
+        say(line)
 
 
 def _require_account(aws: Aws, reach: Reach, entries: list[Entry]) -> None:
@@ -123,7 +123,7 @@ def _require_account(aws: Aws, reach: Reach, entries: list[Entry]) -> None:
     try:
         account = aws.run(Call("sts", "GetCallerIdentity", {}, reach.region))["Account"]
     except AwsFailed as error:
-        lines = tuple(call.cli(aws.endpoint_url) for entry in entries for call in entry.change.restore)
+        lines = tuple(line for entry in entries for line in entry.change.lines(aws.endpoint_url))
         why = f"nothing was put back, because nobody can tell whose credentials these are: {error}"
         raise RestoreFailed(f"{why}. To put it back, type:\n  " + "\n  ".join(lines), lines) from error
     if account != reach.account:

@@ -215,7 +215,7 @@ class Run:
             self._mark("dirty", reason=f"nobody knows what is still changed: {error}", lines=[])
             return
         for entry in left:
-            lines = [call.cli(self.world.aws.endpoint_url) for call in entry.change.restore]
+            lines = list(entry.change.lines(self.world.aws.endpoint_url))
             what = f"{entry.change.kind} on {', '.join(entry.change.resources)}"
             self._mark("dirty", reason=_why_dirty(self.timeline.events, what, lines), lines=lines)
             if entry.disarm:

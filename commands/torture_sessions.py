@@ -247,7 +247,7 @@ def _not_back(session: Session, world: World) -> str:
     """What of the Changes that were begun is not as before in the live lab, "" when all is."""
     try:
         entries = begun(session.journal)
-        readings = world.aws.read(fact for e in entries for fact in e.change.before + e.change.healed)
+        readings = world.aws.read(fact for e in entries for fact in e.change.back)
     except (AwsFailed, ValueError) as error:
         return str(error)
     wrong = [str(reading) for reading in readings if not reading.holds]

@@ -137,6 +137,7 @@ def _at(last: Sequence[int], number: int) -> Iterator[int]:
 def _owned(record: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(fingerprint, purpose, kind) of every call that a record announces."""
     yield from ((_of(call), "disarm", "") for call in record.get("disarm", ()))
+    yield from ((_of(call), "restore", str(record.get("kind", ""))) for call in record.get("undo", ()))
     for subject in filter(None, (record.get("change"), record.get("action"))):
         for part, purpose in PURPOSES.items():
             yield from ((_of(call), purpose, str(subject["kind"])) for call in subject.get(part, ()))

@@ -1,6 +1,7 @@
 """Undo is data, written first: what a reversible fault will call, how it is put back, and how each is recognised.
 
-A `Change` is put back as before; an `Action` is not reversible: its end state is declared and checked.
+A `Change` is put back as before; an `Action` is not reversible: its end state is declared and checked, and what it
+has started is ended when it carries an `Undo`.
 Both are JSON: any process that has the journal can act on them without the fault's class.
 """
 
@@ -12,6 +13,7 @@ from typing import Any, Literal, Protocol
 from drill.aws import Aws
 from drill.call import Call, Fact, fact_from
 from drill.errors import UsageError
+from drill.undo import Undo, undo_from
 
 Effect = Literal["errors", "region_moved", "none"]
 """What clients must see if a fault bites: failed writes; answers from another Region; nothing (it only arms)."""
@@ -50,6 +52,15 @@ class Change:
         """Everything that is read back of it."""
         return self.faulted + self.effective + self.before + self.healed
 
+    @property
+    def back(self) -> tuple[Fact, ...]:
+        """What holds once it is put back and everything runs as before."""
+        return self.before + self.healed
+
+    def lines(self, endpoint_url: str | None = None) -> tuple[str, ...]:
+        """What to type to put it back."""
+        return tuple(call.cli(endpoint_url) for call in self.restore)
+
     def validate(self) -> None:
         """UsageError when a call or fact is unknown to botocore, or the facts cannot tell broken from as before."""
         _require(self.kind, bool(self.inject and self.restore), "has no calls to inject, or none to restore")
@@ -74,7 +85,8 @@ class Action:
 
     begun: facts that hold once it has been started, by whomever: they tell a crash before the call from one after
     it. end_state: facts that hold when it is done; timeout_s: target seconds for that. given_up: any one of these
-    says that it has ended and will never reach its end state. settle_s: see Change.
+    says that it has ended and will never reach its end state. settle_s: see Change. undo: how what it has started is
+    ended, None when nothing of it goes on, or nobody can end it.
     """
 
     kind: str
@@ -88,11 +100,21 @@ class Action:
     begun: tuple[Fact, ...] = ()
     given_up: tuple[Fact, ...] = ()
     settle_s: float = 10.0
+    undo: Undo | None = None
 
     @property
     def facts(self) -> tuple[Fact, ...]:
-        """Everything that is read back of it."""
+        """Everything that is read back of it while it goes on."""
         return self.begun + self.end_state + self.given_up
+
+    @property
+    def back(self) -> tuple[Fact, ...]:
+        """What holds once nothing that it has started goes on; nothing when nobody ends it."""
+        return self.undo.facts if self.undo else ()
+
+    def lines(self, endpoint_url: str | None = None) -> tuple[str, ...]:
+        """What to type to end what it has started."""
+        return (self.undo.line(endpoint_url),) if self.undo else ()
 
     def validate(self) -> None:
         """UsageError when a call or fact is unknown to botocore, or nobody could tell whether it was started."""
@@ -103,10 +125,16 @@ class Action:
         _require(self.kind, bool(self.calls and self.resources), "has no calls, or names no resource")
         _require(self.kind, bool(self.begun), "has no facts that tell whether it was started")
         _require(self.kind, bool(self.end_state), "declares no end state")
+        if self.undo is not None:
+            self.undo.validate(self.kind)
 
     def to_json(self) -> dict[str, Any]:
         """JSON form."""
         return asdict(self)
+
+
+Owed = Change | Action
+"""What a restorer has to do with: a Change, or an Action that has started something."""
 
 
 class Fault(Protocol):
@@ -130,7 +158,8 @@ def change_from(record: dict[str, Any]) -> Change:
 
 def action_from(record: dict[str, Any]) -> Action:
     """An Action from its JSON form. KeyError, TypeError or ValueError when it is none."""
-    return Action(**_with_types(record, ("calls",), ("begun", "end_state", "given_up")))
+    made = _with_types(record, ("calls",), ("begun", "end_state", "given_up"))
+    return Action(**(made | {"undo": undo_from(record.get("undo"))}))
 
 
 def _with_types(record: dict[str, Any], calls: tuple[str, ...], facts: tuple[str, ...]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from drill.actions import standing
 from drill.aws import Aws
-from drill.change import Action, Change, Effect, Fault, Step
+from drill.change import Action, Change, Fault, Step
 from drill.child import Child
+from drill.clients import bitten, unsteady
 from drill.clock import Clock
 from drill.dead_man import DeadMan, calls_to_json
 from drill.end_state import DECLARED, EndState, declaration
@@ -19,11 +20,10 @@ from drill.fence import Guarded, Unfenced
 from drill.hold import Hold
 from drill.interrupt import Interrupts
 from drill.journal import Journal
-from drill.perform import Performance
-from drill.probes import SERVED
+from drill.perform import Performance, end_started
 from drill.restore import put_back
 from drill.target import Target, require_breakable
-from drill.timeline import Outcome, Timeline
+from drill.timeline import Timeline
 
 LOOK_WALL_S = 0.25
 """How often a waiting drill looks at its timeline: a wall floor, so that looking never starves what it looks at."""
@@ -137,7 +137,8 @@ class Drill:
         self._wait(for_s / 2)
         half_s = self.clock.monotonic_s()
         self._wait(for_s / 2)
-        problem = self._unsteady(half_s)
+        dead = sorted(self._reported_dead)
+        problem = unsteady(self.timeline, half_s, dead, loaded=bool(self.load))
         self.timeline.mark("steady", ok=problem is None, since_s=half_s, began_s=began_s)
         if problem:
             raise Invalid(f"baseline unhealthy: {problem}; repair {self.target.name} before drilling it")
@@ -178,12 +179,27 @@ class Drill:
         finally:
             self._restore(number, change, visible, in_force)
 
+    @contextlib.contextmanager
+    def performed(self, step: Step) -> Iterator[Action]:
+        """As `perform`; when the block ends, however it ends, what was started is ended and read back (Action.undo).
+
+        RestoreFailed when it could not be.
+        """
+        before = self.journal.numbers
+        try:
+            yield self.perform(step)
+        finally:
+            with self.interrupts.shielded():
+                timeout_s = self.target.timings.restore_timeout_s
+                end_started(self.aws, self.journal, self.timeline, self._wait, timeout_s, before)
+
     def perform(self, step: Step) -> Action:
         """Do something that cannot be undone: journal the intent, call, and wait for the declared end state.
 
         Returns when the end state is reached, when it never will be, or when its time is over; journal and timeline
         tell which, and the judge fails a window whose action did not reach its end. AwsFailed when it could not be
-        started or looked at; Refused when somebody has started the very same before.
+        started or looked at; Refused when somebody has started the very same before. What it started, and Action.undo
+        can end, is ended at the end of the drill.
         """
         action = step.prepare(self.aws, self.target.name, self.run_id)
         action.validate()
@@ -196,7 +212,8 @@ class Drill:
         number = self.journal.open_action(action)
         if self._window == "failback":
             self.timeline.phase("failback")
-        self.timeline.mark("action", window=self._window, kind=action.kind, effect=action.effect)
+        undo = {"number": number, "undo": True} if action.undo else {}
+        self.timeline.mark("action", window=self._window, kind=action.kind, effect=action.effect, **undo)
         performance = Performance(self.aws, self.journal, self.timeline, self._wait, self._window, number, action)
         try:
             performance.run()
@@ -365,18 +382,6 @@ class Drill:
                 self._reported_dead.add(child.name)
                 self.timeline.mark("witness.died", name=child.name, why=why)
 
-    def _unsteady(self, since_s: float) -> str | None:
-        probes = [o for o in self.timeline.observations if o.probe in SERVED and o.sent_s >= since_s]
-        bad = [o for o in probes if o.outcome is not Outcome.OK]
-        served = [r for r in self.timeline.requests if r.sent_s >= since_s and r.outcome is Outcome.OK]
-        if self._reported_dead:
-            return f"{', '.join(sorted(self._reported_dead))} ended by itself (see its log in {self.timeline.folder})"
-        if bad:
-            return f"{len(bad)} of {len(probes)} write probes failed, the first with {bad[0].detail or 'no detail'!r}"
-        if not probes:
-            return "no write probe came back"
-        return None if served or not self.load else "the load got not one request served"
-
     def _require_unmoved(self, change: Change) -> None:
         """Refused unless it is still as it was captured once replies can no longer be old.
 
@@ -417,7 +422,7 @@ class Drill:
 
     def _await_bite(self, change: Change) -> None:
         deadline_s = self.clock.monotonic_s() + self.target.timings.bite_s / self.clock.speed
-        while not self._bitten(change.effect):
+        while not bitten(self.timeline, self.target, change.effect, self._injected_s):
             if self.clock.monotonic_s() >= deadline_s:
                 self.timeline.mark("window.end", window=self._window, reason="no bite")
                 raise Invalid(
@@ -427,13 +432,6 @@ class Drill:
                 )
             self._tick(LOOK_WALL_S)
         self.timeline.phase("in_force")
-
-    def _bitten(self, effect: Effect) -> bool:
-        since = [o for o in self.timeline.observations if o.done_s >= self._injected_s and o.probe in SERVED]
-        if effect == "region_moved":
-            survivor = self.target.regions.standby
-            return any(o.outcome is Outcome.OK and self.target.region_of(o.value) == survivor for o in since)
-        return effect == "errors" and any(o.outcome is Outcome.FAIL for o in since)
 
     def _restore(self, number: int, change: Change, visible: bool, in_force: bool) -> None:
         with self.interrupts.shielded():

@@ -42,6 +42,8 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonap
 DOCUMENTED_AS: Mapping[str, str] = {"resourcegroupstaggingapi": "tag"}
 """botocore's service -> IAM's prefix, where botocore's model does not tell it by any of its names."""
 TAGS = "/tags/"
+TAG_KEY = "aws:ResourceTag/${TagKey}"
+Tag = tuple[str, str] | None
 IDENTIFIER_ENDINGS = ("identifiers", "identifier", "names", "name", "arns", "arn", "ids", "id")
 
 
@@ -51,6 +53,7 @@ class Need:
 
     arns: resources that it is known to be about; names: values of variables of ARN templates, "*" and "?" allowed
     ("ServiceName": "*Transaction*"); everything: it lists without naming anything, so every resource of its kind.
+    tag: key and value ("*" and "?" allowed) that the resource bears; nothing is allowed on one without it.
     """
 
     service: str
@@ -59,6 +62,7 @@ class Need:
     arns: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     everything: bool = False
+    tag: tuple[str, str] | None = None
 
     @property
     def action(self) -> str:
@@ -68,10 +72,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Kind:
-    """One resource type that an action takes. template: its ARN; required: whether AWS marks it so."""
+    """One resource type that an action takes. template: its ARN; required: whether AWS marks it so.
+
+    keys: the keys of IAM conditions about it.
+    """
 
     template: str
     required: bool
+    keys: tuple[str, ...] = ()
 
     @property
     def variables(self) -> frozenset[str]:
@@ -118,7 +126,9 @@ def kinds_of(action: str) -> tuple[Kind, ...]:
     data = _data()
     types = data.actions.get_action_details(prefix, name)["resourceTypes"]
     details = [(data.resources.get_resource_type_details(prefix, t["name"]), bool(t["required"])) for t in types]
-    return tuple(Kind(detail["arn"], required) for detail, required in details)
+    return tuple(
+        Kind(detail["arn"], required, tuple(detail.get("conditionKeys", ()))) for detail, required in details
+    )
 
 
 def changes_things(action: str) -> bool:
@@ -184,18 +194,20 @@ def _by_path(need: Need) -> tuple[str, ...]:
 def policy(needs: Iterable[Need], account: str) -> dict[str, Any]:
     """The least policy that allows the needs: JSON, one statement per set of resources, changes before reads.
 
-    Where AWS supports no resource level, the statement holds only in the Regions in which the calls are made.
+    Where AWS supports no resource level, the statement holds only in the Regions in which the calls are made; where a
+    need is about what bears a tag, only for what bears it. UsageError when AWS does not look at its tags.
     """
-    regions: dict[str, set[str]] = {}
-    resources: dict[str, set[str]] = {}
+    regions: dict[tuple[str, Tag], set[str]] = {}
+    resources: dict[tuple[str, Tag], set[str]] = {}
     for need in needs:
-        resources.setdefault(need.action, set()).update(resources_of(need, account))
-        regions.setdefault(need.action, set()).add(signed_region(need.service, need.region))
-    groups: dict[tuple[bool, tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    for action, every in resources.items():
+        _require_tags_count(need)
+        resources.setdefault((need.action, need.tag), set()).update(resources_of(need, account))
+        regions.setdefault((need.action, need.tag), set()).add(signed_region(need.service, need.region))
+    groups: dict[tuple[bool, tuple[str, ...], str], list[str]] = {}
+    for (action, tag), every in resources.items():
         found = _widest(every)
-        where = tuple(sorted(regions[action])) if found == {"*"} else ()
-        groups.setdefault((not changes_things(action), tuple(sorted(found)), where), []).append(action)
+        holds = _condition(tuple(sorted(regions[action, tag])) if found == {"*"} else (), tag)
+        groups.setdefault((not changes_things(action), tuple(sorted(found)), json.dumps(holds)), []).append(action)
     ordered = sorted(groups.items(), key=lambda group: (group[0][0], sorted(group[1])))
     return {"Version": VERSION, "Statement": [_statement(n, *item) for n, item in enumerate(ordered, start=1)]}
 
@@ -229,15 +241,25 @@ def _widest(arns: set[str]) -> set[str]:
     return {arn for arn in arns if not any(o != arn and fnmatch.fnmatchcase(arn, o) for o in arns)}
 
 
-def _statement(number: int, key: tuple[bool, tuple[str, ...], tuple[str, ...]], actions: list[str]) -> dict[str, Any]:
-    reads, resources, regions = key
+def _require_tags_count(need: Need) -> None:
+    if need.tag is not None and not all(TAG_KEY in kind.keys for kind in kinds_of(need.action) if kind.required):
+        raise UsageError(f"{need.action} cannot be restricted to what bears a tag: leave out the tag of its Undo")
+
+
+def _condition(regions: tuple[str, ...], tag: Tag) -> dict[str, Any]:
+    within = {"StringEquals": {"aws:RequestedRegion": list(regions)}} if regions else {}
+    return within | ({"StringLike": {f"aws:ResourceTag/{tag[0]}": [tag[1]]}} if tag else {})
+
+
+def _statement(number: int, key: tuple[bool, tuple[str, ...], str], actions: list[str]) -> dict[str, Any]:
+    reads, resources, condition = key[0], key[1], json.loads(key[2])
     statement = {
         "Sid": f"{'Read' if reads else 'Change'}{number}",
         "Effect": "Allow",
         "Action": sorted(actions),
         "Resource": list(resources),
     }
-    return statement | ({"Condition": {"StringEquals": {"aws:RequestedRegion": list(regions)}}} if regions else {})
+    return statement | ({"Condition": condition} if condition else {})
 
 
 def _required(kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:

@@ -4,8 +4,9 @@ One fsynced JSON line per state of a Change:
 
     prepared -> armed -> injecting -> injected -> restoring -> restored | dirty
 
-and of an Action: intended -> started -> reached | not_reached, or intended -> not_started. The first line carries
-the whole Change or Action; any process with the file can restore.
+and of an Action: intended -> started -> reached | not_reached, or intended -> not_started; one that carries an Undo
+goes on from there: -> restoring -> restored | dirty. The first line carries the whole Change or Action; any process
+with the file can restore.
 
 Nobody locks the file: a process that is stopped while it holds a lock would keep everyone from restoring. Instead
 each process that wants to change something appends a claim (number 0, state "claimed"). Appends have one order, so
@@ -28,7 +29,7 @@ from typing import Any, Literal, TypeVar
 
 from drill.call import Call
 from drill.calls_made import CALLED, Made
-from drill.change import Action, Change, action_from, change_from
+from drill.change import Action, Change, Owed, action_from, change_from
 from drill.clock import Clock
 from drill.errors import DrillError
 from drill.reach import Reach
@@ -54,12 +55,15 @@ State = Literal[
     "unclean",
 ]
 BACK: tuple[State, ...] = ("restored",)
-UNTOUCHED: tuple[State, ...] = ("prepared", "armed")
-OVER: tuple[State, ...] = ("reached", "not_reached", "not_started")
+UNTOUCHED: tuple[State, ...] = ("prepared", "armed", "not_started")
+UNCONFIRMED: tuple[State, ...] = ("injecting", "intended")
+"""Nobody saw it in force, or started: its call may still be on its way."""
+CONFIRMED: tuple[State, ...] = ("injected", "started")
+OVER: tuple[State, ...] = ("reached", "not_reached", "not_started", "restored")
 NO_CHANGE = 0
 """The number of records that are about the journal itself, tell of a call (drill/calls_made.py), or of written data
 that are to be cleaned up: writing -> cleaning -> cleaned | unclean (drill/cleaning.py)."""
-WHOLE = ("change", "action", "reach", "by", "disarm")
+WHOLE = ("change", "action", "reach", "by", "disarm", "undo")
 """Parts of a record that somebody acts on: kept as they are."""
 CLAIMED, TORN = "claimed", "torn"
 
@@ -72,12 +76,13 @@ class Unreadable(DrillError, ValueError):
 class Entry:
     """A Change with the last state the journal knows of it. number: its place in the journal, from 1.
 
-    disarm: the calls that disarm its dead-man once it is back; none when it was not armed.
+    Or an Action whose Undo ends what it has started. disarm: the calls that disarm its dead-man once it is back; none
+    when it was not armed.
     """
 
     number: int
     state: str
-    change: Change
+    change: Owed
     disarm: tuple[Call, ...] = ()
 
 
@@ -133,6 +138,11 @@ class Journal:
         except (OSError, Unreadable):
             os.close(self._fd)
             raise
+
+    @property
+    def numbers(self) -> int:
+        """The number of the last Change or Action."""
+        return self._numbers
 
     @property
     def epoch(self) -> int:
@@ -217,22 +227,28 @@ class Journal:
 def outstanding(path: Path) -> list[Entry]:
     """Changes in a journal file that may have been injected and are not restored, newest first.
 
+    Among them the Actions that carry an Undo, may have been started, and of which nobody noted that they were ended.
     Unreadable names the file and the line that is no record.
     """
     return [entry for entry in begun(path) if entry.state not in BACK]
 
 
 def begun(path: Path) -> list[Entry]:
-    """Changes that may have been injected, whatever became of them, newest first. Unreadable as `outstanding`."""
+    """Changes that may have been injected, whatever became of them, newest first; and Actions as `outstanding` says.
+
+    Unreadable as `outstanding`.
+    """
     if not path.exists():
         return []
-    changes: dict[int, Change] = {}
+    changes: dict[int, Owed] = {}
     states: dict[int, str] = {}
     disarm: dict[int, tuple[Call, ...]] = {}
     for number, state, record in _records(path):
         states[number] = state
         if "change" in record:
             changes[number] = _read(change_from, path, number, record["change"])
+        if "action" in record and (action := _read(action_from, path, number, record["action"])).undo:
+            changes[number] = action
         if "disarm" in record:
             disarm[number] = _read(_calls, path, number, record["disarm"])
     touched = [n for n in changes if states[n] not in UNTOUCHED]

@@ -9,7 +9,18 @@ from drill.actions import Standing, await_standing, standing
 from drill.aws import Aws, AwsFailed
 from drill.change import Action
 from drill.journal import Journal
+from drill.restore import put_back
 from drill.timeline import Timeline
+
+
+def end_started(
+    aws: Aws, journal: Journal, timeline: Timeline, wait: Callable[[float], None], timeout_s: float, after: int
+) -> None:
+    """End, and read back, what actions later than number `after` of the journal have started. RestoreFailed."""
+    for entry in journal.outstanding():
+        if entry.number > after and isinstance(entry.change, Action):
+            put_back(aws, journal, entry.number, entry.change, wait, timeout_s)
+            timeline.mark("fault.restored", number=entry.number, kind=entry.change.kind)
 
 
 @dataclass(frozen=True)

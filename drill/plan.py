@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from drill.call import Call, Fact, fact_from
+from drill.undo import Undo, undo_from
 
 Does = Literal["look", "start", "wait", "window", "arm", "inject", "restore", "disarm", "act", "end"]
 SAFETY: tuple[Does, ...] = ("arm", "disarm")
@@ -25,8 +26,8 @@ class PlannedStep:
     calls: what would be called, in order; facts: what would be read until it holds; resources: ARNs it touches, all
     inside the blast radius or, of arm and disarm, in the safety stack; at_most_s: target seconds that it may take,
     None when it takes no time of its own.
-    seen: what a guard that was run saw; reads: what was asked of AWS meanwhile; restores: number of the inject step
-    that this one puts back.
+    seen: what a guard that was run saw; reads: what was asked of AWS meanwhile; restores: number of the inject or act
+    step that this one puts back, or ends; undo: how it ends what an action has started.
     depends_on: earlier steps that change what this one was planned from: it is prepared again when its turn comes,
     and may look different then; planned: False when it could not even be prepared because of them, so that calls
     and resources are known only when its turn comes. note: anything else to know.
@@ -48,10 +49,16 @@ class PlannedStep:
     depends_on: tuple[int, ...] = ()
     planned: bool = True
     note: str = ""
+    undo: Undo | None = None
+
+    def lines(self, endpoint_url: str | None = None) -> tuple[str, ...]:
+        """What a person would type for it."""
+        ends = (self.undo.line(endpoint_url),) if self.undo else ()
+        return (*(call.cli(endpoint_url) for call in self.calls), *ends)
 
     def to_json(self, endpoint_url: str | None = None) -> dict[str, Any]:
         """JSON form, with the aws-cli line of every call; `plan_from` reads it."""
-        return asdict(self) | {"lines": [call.cli(endpoint_url) for call in self.calls]}
+        return asdict(self) | {"lines": list(self.lines(endpoint_url))}
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def _step(record: dict[str, Any]) -> PlannedStep:
     calls = {key: _calls(record[key]) for key in ("calls", "reads")}
     facts = tuple(fact_from(f) for f in record["facts"])
     tuples = {key: tuple(record[key]) for key in ("resources", "seen", "depends_on")}
-    return PlannedStep(**(known | calls | tuples | {"facts": facts}))
+    return PlannedStep(**(known | calls | tuples | {"facts": facts, "undo": undo_from(record.get("undo"))}))
 
 
 def _calls(records: Iterable[dict[str, Any]]) -> tuple[Call, ...]:

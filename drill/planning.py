@@ -55,11 +55,14 @@ class PlanningDrill:
     _depth: int = 0
     _watching: bool = False
     _entries: int = 0
+    _started: dict[int, Action] = field(default_factory=dict)
     _moved_by: list[int] = field(default_factory=list)
     _changed_by: dict[str, list[int]] = field(default_factory=dict)
 
     def plan(self, scenario: str, docstring: str, ended: str = "") -> Plan:
-        """All that was walked through."""
+        """All that was walked through; what an action has started and no block ends, the sweep would."""
+        for number in list(self._started):
+            self._end(number, "by the sweep at the end of the drill, if it still goes on")
         return Plan(
             scenario=scenario,
             docstring=docstring,
@@ -157,6 +160,18 @@ class PlanningDrill:
             if about["planned"]:
                 self._add("disarm", **planned_disarm(self.target, entry, change))
 
+    @contextlib.contextmanager
+    def performed(self, step: Step) -> Iterator[Action]:
+        """The same, and say at the block's end how what it has started would be ended."""
+        action = self.perform(step)
+        number = len(self.steps)
+        self._depth += 1
+        try:
+            yield action
+        finally:
+            self._depth -= 1
+            self._end(number)
+
     def perform(self, step: Step) -> Action:
         """Prepare an action and say what would be called, and which end state would be waited for."""
         action, about = self._prepare(step, step.prepare, self._unknown_action(step))
@@ -174,6 +189,8 @@ class PlanningDrill:
             **about,
         )
         self._moved_by.append(number)
+        if action.undo is not None:
+            self._started[number] = action
         return action
 
     def elapse(self, for_s: float) -> None:
@@ -271,6 +288,21 @@ class PlanningDrill:
             restores=number,
             planned=planned,
             note="" if planned else f"known once step {number} is prepared",
+        )
+
+    def _end(self, number: int, when: str = "") -> None:
+        """What an action has started and can be ended; once."""
+        action = self._started.pop(number, None)
+        if action is None:
+            return
+        self._add(
+            "restore",
+            f"what {action.kind} has started: look for it, end it, read back",
+            facts=action.back,
+            at_most_s=self.target.timings.restore_timeout_s,
+            restores=number,
+            note=when,
+            undo=action.undo,
         )
 
     def _entry(self) -> int:

@@ -1,7 +1,8 @@
 """Putting a Change back: compare, set, read back.
 
 Restore reads first. As we broke it -> put back. As before -> nothing to do. Anything else -> somebody changed it
-meanwhile: it is left alone, and the error carries both values and the lines to type.
+meanwhile: it is left alone, and the error carries both values and the lines to type. What an Action with an Undo has
+started is ended in the same way: it runs -> ended; nothing of ours runs -> nothing to do.
 
 AWS's replies may be old for some seconds, and a call whose answer was lost may take effect late. So one look is
 enough to put back, which does no harm twice; but neither "as before" nor "somebody else" is believed before every
@@ -13,13 +14,15 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from dataclasses import asdict
+from typing import Any, Literal, TypeVar
 
 from drill.aws import Aws, AwsFailed
 from drill.call import Reading
-from drill.change import Change
+from drill.change import Action, Change, Owed
 from drill.errors import RestoreFailed
-from drill.journal import Journal, Unreadable
+from drill.journal import CONFIRMED, Journal, Unreadable
+from drill.undo import end_all
 
 STEP_S = 2.0
 LONGEST_PAUSE_S = 30.0
@@ -34,7 +37,7 @@ State = Literal["before", "ours", "foreign"]
 Sleep = Callable[[float], None]
 
 
-def put_back(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sleep, timeout_s: float) -> None:
+def put_back(aws: Aws, journal: Journal, number: int, change: Owed, sleep: Sleep, timeout_s: float) -> None:
     """Restore `change` (number in `journal`) and verify by reading back.
 
     sleep takes target seconds; timeout_s: target seconds to wait until everything runs as before, and to come again
@@ -91,14 +94,14 @@ def _final(error: AwsFailed) -> bool:
     return error.cause == "refused" and error.code not in IN_THE_WAY
 
 
-def _set_and_verify(aws: Aws, journal: Journal, number: int, change: Change, sleep: _Slept, timeout_s: float) -> bool:
+def _set_and_verify(aws: Aws, journal: Journal, number: int, change: Owed, sleep: _Slept, timeout_s: float) -> bool:
     """Whether anything had to be put back."""
     acted = _persist(lambda: _compare_and_set(aws, journal, number, change, sleep), sleep, timeout_s)
     _persist(lambda: _verify(aws, change, sleep, timeout_s), sleep, timeout_s)
     return acted
 
 
-def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Change, sleep: Sleep) -> bool:
+def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Owed, sleep: Sleep) -> bool:
     state, before, faulted = _settled(aws, change, sleep)
     if state == "before":
         return False
@@ -107,14 +110,21 @@ def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Change, sl
             "is neither as we broke it nor as before, so it was left alone. Observed: "
             f"{_shown(faulted)}. As we broke it: {_expected(faulted)}. As before: {_expected(before)}"
         )
-    with contextlib.suppress(OSError):
-        journal.record(number, "restoring")
-    for call in change.restore:
-        aws.run(call)
+    if isinstance(change, Change):
+        _note(journal, number)
+        for call in change.restore:
+            aws.run(call)
+    elif change.undo is not None:
+        end_all(aws, change.undo, lambda calls: _note(journal, number, kind=change.kind, undo=[*map(asdict, calls)]))
     return True
 
 
-def _settled(aws: Aws, change: Change, sleep: Sleep) -> tuple[State, list[Reading], list[Reading]]:
+def _note(journal: Journal, number: int, **data: Any) -> None:
+    with contextlib.suppress(OSError):
+        journal.record(number, "restoring", **data)
+
+
+def _settled(aws: Aws, change: Owed, sleep: Sleep) -> tuple[State, list[Reading], list[Reading]]:
     """Ours at the first look that says so; anything else when it was never ours for `settle_s` target seconds."""
     seen = _look(aws, change)
     for _ in range(math.ceil(change.settle_s / STEP_S)):
@@ -125,8 +135,11 @@ def _settled(aws: Aws, change: Change, sleep: Sleep) -> tuple[State, list[Readin
     return seen
 
 
-def _look(aws: Aws, change: Change) -> tuple[State, list[Reading], list[Reading]]:
+def _look(aws: Aws, change: Owed) -> tuple[State, list[Reading], list[Reading]]:
     """One look at both: two, one after the other, could each see another moment and agree with neither."""
+    if isinstance(change, Action):
+        over = aws.read(change.back)
+        return "before" if all(reading.holds for reading in over) else "ours", over, []
     readings = aws.read(change.before + change.faulted)
     before, faulted = readings[: len(change.before)], readings[len(change.before) :]
     if before and all(reading.holds for reading in before):
@@ -140,8 +153,8 @@ def _ours(faulted: list[Reading], before: list[Reading]) -> bool:
     return all(r.holds or (str(r.fact.call), r.fact.path) in as_before for r in faulted)
 
 
-def _verify(aws: Aws, change: Change, sleep: Sleep, timeout_s: float) -> None:
-    readings = aws.await_facts(change.before + change.healed, timeout_s, sleep, STEP_S)
+def _verify(aws: Aws, change: Owed, sleep: Sleep, timeout_s: float) -> None:
+    readings = aws.await_facts(change.back, timeout_s, sleep, STEP_S)
     wrong = [reading for reading in readings if not reading.holds]
     if wrong:
         raise _LeftAlone(f"did not come back within {timeout_s:g} s: {_shown(wrong)}, expected {_expected(wrong)}")
@@ -149,23 +162,23 @@ def _verify(aws: Aws, change: Change, sleep: Sleep, timeout_s: float) -> None:
 
 def _was_confirmed(journal: Journal, number: int) -> bool:
     try:
-        return journal.was(number, "injected")
+        return any(journal.was(number, state) for state in CONFIRMED)
     except (OSError, Unreadable):
         return False
 
 
-def still_ours(aws: Aws, change: Change) -> bool:
+def still_ours(aws: Aws, change: Owed) -> bool:
     """Whether one look shows it as we broke it, wholly or half: of who looks again. AwsFailed when unread."""
     return _look(aws, change)[0] == "ours"
 
 
-def ours_in_the_end(aws: Aws, change: Change, sleep: Sleep) -> bool:
+def ours_in_the_end(aws: Aws, change: Owed, sleep: Sleep) -> bool:
     """The same of who looks for the last time: "no" is believed only after `settle_s`, as a restore does."""
     return _settled(aws, change, sleep)[0] == "ours"
 
 
-def _dirty(journal: Journal, number: int, change: Change, aws: Aws, why: str, again: bool = False) -> None:
-    lines = tuple(call.cli(aws.endpoint_url) for call in change.restore)
+def _dirty(journal: Journal, number: int, change: Owed, aws: Aws, why: str, again: bool = False) -> None:
+    lines = change.lines(aws.endpoint_url)
     with contextlib.suppress(OSError):
         journal.record(number, "dirty", reason=why)
     what = f"{change.kind} on {', '.join(change.resources)}"

@@ -10,7 +10,7 @@ from drill.clock import Clock
 from drill.dead_man import disarm
 from drill.errors import Fenced, RestoreFailed
 from drill.fence import Fence
-from drill.journal import Entry, Journal, begun
+from drill.journal import UNCONFIRMED, Entry, Journal, begun
 from drill.reach import Reach
 from drill.restore import put_back, still_ours
 
@@ -68,7 +68,7 @@ class Restorer:
         """Put back what is outstanding (of the numbers in `only`), newest first; one that fails stops none."""
         wanted = None if only is None else set(only)
         entries = [e for e in self.journal.outstanding() if wanted is None or e.number in wanted]
-        self._unconfirmed += [e for e in entries if e.state == "injecting"]
+        self._unconfirmed += [e for e in entries if e.state in UNCONFIRMED]
         return [self._put_back(entry) for entry in entries]
 
     def suspect_all(self) -> None:
@@ -117,7 +117,7 @@ class Restorer:
             problem = RestoreFailed(f"it was put back, and the journal could not say so: {error}")
             outcome = Outcome(entry, problem, late)
         except Exception as error:  # noqa: BLE001 - the others must be put back all the same
-            lines = tuple(call.cli(self.aws.endpoint_url) for call in entry.change.restore)
+            lines = entry.change.lines(self.aws.endpoint_url)
             why = f"{entry.change.kind} could not be put back: {type(error).__name__}: {error}"
             outcome = Outcome(entry, RestoreFailed(f"{why}. Type:\n  " + "\n  ".join(lines), lines, True), late)
         self._last[entry.number] = outcome

@@ -11,9 +11,7 @@ from drill.errors import Refused
 from drill.experiment import touched_by
 from drill.find import find_one
 from drill.target import Resource
-from faults.fis_run import UNDONE, RunExperiment, started, template_of
-
-__all__ = ["PAUSED_AFTER_S", "UNDONE", "PauseReplication"]
+from faults.fis_run import RunExperiment, started, template_of
 
 PAUSE = "aws:dynamodb:global-table-pause-replication"
 SID = "DoNotModifyFisDynamoDbPauseReplication"
@@ -29,7 +27,7 @@ class PauseReplication:
 
     timeout_s, at_most_s: see RunExperiment. It is in force when the experiment runs and the table's resource policy
     denies replication, which FIS takes back at the end and which ends by its own date besides. `PAUSED_AFTER_S` later
-    nothing is replicated any more. Clients see nothing of it until the Regions part. StopExperiment ends it.
+    nothing is replicated any more. Clients see nothing of it until the Regions part. It is ended as RunExperiment's.
     """
 
     resource: Resource
@@ -38,7 +36,7 @@ class PauseReplication:
     at_most_s: float = 3600.0
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
-        """See Step. Refused when the template does anything else, or to another table."""
+        """See Step. Refused when the template does anything else, or to another table, or one is paused already."""
         found = find_one(aws, "fis.template", self.resource)
         table = find_one(aws, "dynamodb.table", self.table)
         template = template_of(aws, found)
@@ -53,4 +51,12 @@ class PauseReplication:
         action = started(step, aws, target, run_id, found, template)
         look = Call("dynamodb", "GetResourcePolicy", {"ResourceArn": table.arn}, table.region)
         denied = Fact(look, f"contains(Policy || '', '{SID}')", True, absent=("PolicyNotFoundException",))
-        return replace(action, kind="dynamodb.pause", end_state=(*action.end_state, denied))
+        free = replace(denied, equals=False)
+        if not all(reading.holds for reading in aws.read([free])):
+            raise Refused(
+                f"{table.arn}: somebody's experiment pauses its replication already ({SID} stands in its policy); "
+                "wait until that is over, so that what is seen is what this drill does"
+            )
+        assert action.undo is not None
+        undo = replace(action.undo, over=(*action.undo.over, free))
+        return replace(action, kind="dynamodb.pause", end_state=(*action.end_state, denied), undo=undo)

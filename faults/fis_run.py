@@ -1,4 +1,7 @@
-"""AWS FIS: run an experiment template as it is. An Action: FIS undoes what it did when the experiment is over."""
+"""AWS FIS: run an experiment template as it is. An Action: FIS undoes what it did when the experiment is over.
+
+Stopped when its block or the drill ends, by whoever restores: its id is found by the tag that the drill gave it.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,14 @@ from drill.errors import Refused
 from drill.experiment import MOST_TOLD, RUN_TAG, lasts_s, require_stoppable, touched_by
 from drill.find import Found, find_one
 from drill.target import Resource
+from drill.undo import PLACE, Undo
 
+RUNS = ("pending", "initiating", "running")
+"""The states in which an experiment can be stopped."""
 GIVEN_UP = ("stopping", "stopped", "failed", "cancelled")
 """The states of an experiment that will not run any more, and has not completed either."""
-UNDONE = "FIS itself, when the experiment is over"
+ROOM = 10
+"""How many experiments of a template may be started after we have looked, ours among them."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,10 @@ class RunExperiment:
     """Start an experiment of the one template that `resource` matches, and expect it to run, or to complete.
 
     timeout_s: target seconds for that; at_most_s: target seconds that its actions may last, since nobody but FIS ends
-    them when this drill is dead; status: "running" for a scenario that goes on meanwhile; turn: which experiment of
-    this template it is in the drill, from 1. Refused: a template without a stop condition that could stop it, one
-    of which a target resolves to nothing, or of which nobody can tell what it touches (drill.experiment).
+    them when drill, watchdog and their machine are gone; status: "running" for a scenario that goes on meanwhile;
+    turn: which experiment of this template it is in the drill, from 1. Refused: a template without a stop condition
+    that could stop it, one of which a target resolves to nothing, or of which nobody can tell what it touches
+    (drill.experiment).
     """
 
     resource: Resource
@@ -56,15 +64,24 @@ def run_of(found: Found, run_id: str, turn: int) -> str:
 
 
 def look_for(aws: Aws, found: Found) -> Call:
-    """The call that tells all experiments of a template. Refused when there are more than one answer holds."""
-    look = Call("fis", "ListExperiments", {"experimentTemplateId": found.extra["id"]}, found.region)
-    call = Call("fis", look.operation, {**look.params, "maxResults": MOST_TOLD}, look.region)
-    if aws.run(call).get("nextToken"):
+    """The call that tells all experiments of a template. Refused when one answer does not hold ours as well."""
+    about = {"experimentTemplateId": found.extra["id"], "maxResults": MOST_TOLD}
+    call = Call("fis", "ListExperiments", about, found.region)
+    reply = aws.run(call)
+    if reply.get("nextToken") or len(reply.get("experiments", ())) > MOST_TOLD - ROOM:
         raise Refused(
-            f"experiment template {found.name} in {found.region} has had more than {MOST_TOLD} experiments, so ours "
-            "might not be found again (FIS forgets them after 120 days); make a copy of the template"
+            f"experiment template {found.name} in {found.region} has had more than {MOST_TOLD - ROOM} experiments, "
+            "so ours might not be found again (FIS forgets them after 120 days); make a copy of the template"
         )
     return call
+
+
+def undo_of(look: Call, mine: str) -> Undo:
+    """How our experiment is stopped: what bears the tag `mine` and can be stopped; FIS then undoes what it did."""
+    ours = f"experiments[?tags.\"{RUN_TAG}\" == '{mine}' && contains(`{{}}`, state.status)].id"
+    whole, stopping = Fact(look, "nextToken", None), Fact(look, ours.format('["stopping"]'), [])
+    stop = Call("fis", "StopExperiment", {"id": PLACE}, look.region)
+    return Undo(Fact(look, ours.format(json.dumps(RUNS)), []), stop, (stopping, whole), (RUN_TAG, mine))
 
 
 def started(
@@ -98,4 +115,5 @@ def started(
         timeout_s=step.timeout_s,
         begun=(Fact(look, f"length({ours} || `[]`)", 1),),
         given_up=(Fact(look, f"contains(`{json.dumps(gone)}`, {status})", True),),
+        undo=undo_of(look, mine),
     )

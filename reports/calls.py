@@ -8,6 +8,7 @@ from typing import Any
 
 from drill.call import Call
 from drill.calls_made import CALLED, CallMade, calls_made
+from drill.undo import undo_from
 from reports.look import html_table
 from reports.run import Run
 
@@ -63,7 +64,9 @@ def _by(record: Mapping[str, Any]) -> str:
 def _subject(subject: Mapping[str, Any]) -> str:
     made: Iterable[Mapping[str, Any]] = [*subject.get("inject", ()), *subject.get("calls", ())]
     back: Iterable[Mapping[str, Any]] = subject.get("restore", ())
+    undo = undo_from(subject.get("undo"))
     lines = [*(_cli(call) for call in made), *(f"to put back: {_cli(call)}" for call in back)]
+    lines += [f"to end it: {undo.line()}"] if undo else []
     return "\n".join([f"{subject.get('kind', '')} on {', '.join(subject.get('resources', ()))}", *lines])
 
 

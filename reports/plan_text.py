@@ -50,8 +50,8 @@ def _step(step: PlannedStep, plan: Plan) -> Iterator[str]:
         yield f"{below}{item}"
     for arn in step.resources:
         yield f"{below}on {last_part(arn)} in {region_of_arn(arn) or 'all Regions'}"
-    for call in step.calls:
-        line = f"$ {call.cli(plan.endpoint_url)}"
+    for typed in step.lines(plan.endpoint_url):
+        line = f"$ {typed}"
         yield below + (textwrap.shorten(line, SHORT, placeholder=" ...") if step.does in SAFETY else line)
     for fact in step.facts:
         yield f"{below}until {_fact(fact)}"

@@ -19,7 +19,6 @@ TABLE = Resource(region=TOKYO, name=DATA_TABLE)
 EXPERIMENTS = {"pause_experiment": TEMPLATE}
 """Keys for the target."""
 ALARM = "experiments-stop"
-RUNS = ("r1", "crashed", "again", "RUN-ID")
 
 
 def stop_condition(made: Cloud) -> list[dict[str, str]]:

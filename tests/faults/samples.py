@@ -24,7 +24,6 @@ from faults.endpoint_replication import SetReplication
 from faults.events_rule import SetRuleState
 from faults.events_targets import RemoveTargets
 from faults.fis_run import RunExperiment
-from faults.fis_stop import StopExperiment
 from faults.health_check_disabled import DisableHealthCheck
 from faults.health_check_inverted import InvertHealthCheck
 from faults.lambda_concurrency import LimitFunction
@@ -54,7 +53,7 @@ from tests.faults.events_source import (
     forget_published,
     published,
 )
-from tests.faults.experiments import RUNS, TABLE, TEMPLATE, all_running, forget_all, started, stopped, table_arn
+from tests.faults.experiments import TABLE, TEMPLATE, forget_all, started, table_arn
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 WORKER = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionWorkerFargateService*")
@@ -225,14 +224,6 @@ def _start_to_be_stopped(made: Cloud) -> None:
             states.start_execution(stateMachineArn=made.machines["FailoverStateMachineD4"], name=f"drill-{run_id}")
 
 
-def _run_to_be_stopped(made: Cloud) -> None:
-    """This drill's experiments, of every run of the tests; each starts once, and is over after each test."""
-    for run_id in RUNS:
-        for call in RunExperiment(TEMPLATE, 60.0).prepare(made.aws, "t", run_id).calls:
-            made.aws.run(call)
-    eventually(lambda: all_running(made))
-
-
 def _aborted(made: Cloud) -> int:
     states, machine = made.client("stepfunctions", OSAKA), made.machines["FailoverStateMachineD4"]
     return len(states.list_executions(stateMachineArn=machine, statusFilter="ABORTED")["executions"])
@@ -278,7 +269,6 @@ ACTIONS = (
     Sample("machine stopped", StopStateMachine(FAILOVER, 900.0), _start_to_be_stopped, started=_aborted),
     Sample("experiment run", RunExperiment(TEMPLATE, 60.0), undo=forget_all, started=started),
     Sample("replication paused", PauseReplication(TEMPLATE, TABLE, 60.0), undo=forget_all, started=started),
-    Sample("experiment stopped", StopExperiment(TEMPLATE, 60.0), _run_to_be_stopped, forget_all, stopped),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
     Sample(

@@ -85,11 +85,14 @@ def _calls(prepared: Iterable[Change | Action], otherwise: str) -> dict[str, str
     return {
         "calls": _operations([*(c for p in changes for c in p.inject), *acts]),
         "put back by": _operations(c for p in changes for c in p.restore) or otherwise,
+        "ended by": _operations(p.undo.call for p in prepared if isinstance(p, Action) and p.undo),
     }
 
 
 def _all(prepared: Change | Action) -> tuple[Call, ...]:
-    return prepared.inject + prepared.restore if isinstance(prepared, Change) else prepared.calls
+    if isinstance(prepared, Change):
+        return prepared.inject + prepared.restore
+    return prepared.calls + ((prepared.undo.call,) if prepared.undo else ())
 
 
 def _operations(calls: Iterable[Call]) -> str:

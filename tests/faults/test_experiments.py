@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +13,16 @@ from drill.actions import await_standing, standing
 from drill.call import Fact
 from drill.clock import FakeClock
 from drill.errors import Refused
+from drill.experiment import RUN_TAG
 from drill.iam import resources_of
+from drill.plan import plan_from
 from drill.planning import RUN_ID, PlanningDrill
 from drill.read_only import ReadOnlyAws
 from drill.target import Resource
+from drill.undo import end_all
 from faults.dynamodb_pause import PauseReplication
 from faults.fis_run import RunExperiment
-from faults.fis_stop import StopExperiment
+from reports.plan_text import plan_text
 from tests.checks.cloud import DATA_TABLE, FLAG_TABLE, Cloud, cloud
 from tests.checks.worlds import TOKYO, eventually
 from tests.faults.experiments import (
@@ -165,12 +169,21 @@ def test_a_pause_is_begun_in_force_and_stopped(made: Cloud) -> None:
         eventually(lambda: all_running(made))
 
     assert await_standing(made.aws, pause, 60.0, wait).fate == "reached"
-    stop = StopExperiment(TEMPLATE, 60.0).prepare(made.aws, "t", "r")
-    for call in stop.calls:
-        made.aws.run(call)
-    eventually(lambda: standing(made.aws, stop).fate == "reached")
+    assert pause.undo is not None
+    end_all(made.aws, pause.undo, lambda calls: None)
+    eventually(lambda: made.aws.read([pause.undo.running])[0].holds)
+    eventually(lambda: standing(made.aws, pause).fate == "not_reached")
     assert standing(made.aws, others).fate == "reached"
-    assert standing(made.aws, pause).fate == "not_reached"
+
+
+def test_a_table_that_somebody_pauses_already_is_refused(made: Cloud) -> None:
+    """What the drill would then see in force would be somebody else's doing."""
+    others = RunExperiment(Resource(region=TOKYO, name="other"), 60.0).prepare(made.aws, "t", "somebody")
+    made.aws.run(others.calls[0])
+    policy = PauseReplication(TEMPLATE, TABLE, 60.0).prepare(made.aws, "t", "r").end_state[-1]
+    eventually(lambda: made.aws.read([policy])[0].holds)
+    with pytest.raises(Refused, match="somebody's experiment pauses its replication already"):
+        PauseReplication(TEMPLATE, TABLE, 60.0).prepare(made.aws, "t", "r")
 
 
 def test_a_run_that_fails_is_given_up(made: Cloud) -> None:
@@ -187,24 +200,35 @@ def test_a_run_that_fails_is_given_up(made: Cloud) -> None:
 def test_a_plan_and_a_policy_know_what_would_be_stopped(made: Cloud) -> None:
     """Nothing runs while it is planned: no hole in the plan, and the policy allows the experiments of the template's
     account and Region, which is what IAM asks for when one is started or stopped."""
-    radius = {TOKYO: ["EXT*", "EXP*", DATA_TABLE]}
+    radius = {TOKYO: ["EXT*", DATA_TABLE]}
     target = made.target.model_copy(update={"blast_radius": made.target.blast_radius.model_copy(
         update={"resources": radius})})  # fmt: skip
     drill = PlanningDrill(target=target, aws=ReadOnlyAws(made.aws), clock=FakeClock())
-    drill.perform(PauseReplication(TEMPLATE, TABLE, 60.0))
-    drill.perform(StopExperiment(TEMPLATE, 60.0))
-    plan = drill.plan("s", "d")
+    with drill.performed(PauseReplication(TEMPLATE, TABLE, 60.0)):
+        drill.elapse(1.0)
+    drill.perform(RunExperiment(Resource(region=TOKYO, name="other"), 60.0))
+    plan = plan_from(json.loads(json.dumps(drill.plan("s", "d").to_json())))
     assert plan.holes == ()
+    assert [(step.does, step.restores) for step in plan.steps] == [
+        ("act", None), ("wait", None), ("restore", 1), ("act", None), ("restore", 4)
+    ]  # fmt: skip
+    assert "sweep at the end" in plan.steps[-1].note
+    assert "| xargs -r -I ID aws fis stop-experiment --id ID" in plan_text(plan)
     needs = [need for need in plan_needs(plan) if need.operation in ("StartExperiment", "StopExperiment")]
     allowed = {(need.operation, arn) for need in needs for arn in resources_of(need, target.account)}
     place = f"arn:aws:fis:{TOKYO}:{target.account}"
     number = plan.steps[0].resources[0].rpartition("/")[2]
+    other = plan.steps[3].resources[0].rpartition("/")[2]
     assert {arn for operation, arn in allowed if operation == "StartExperiment"} == {
         f"{place}:experiment-template/{number}",
+        f"{place}:experiment-template/{other}",
         f"{place}:experiment/*",
     }
     assert {arn for operation, arn in allowed if operation == "StopExperiment"} == {f"{place}:experiment/*"}
-    assert RUN_ID not in str(allowed)
+    tags = {need.tag for need in needs if need.operation == "StopExperiment"}
+    assert tags == {(RUN_TAG, f"*-{step.resources[0].rpartition('/')[2]}") for step in plan.steps if step.resources}
+    assert {need.tag for need in needs if need.operation == "StartExperiment"} == {None}
+    assert RUN_ID not in str((allowed, tags))
     assert all(isinstance(fact, Fact) for step in plan.steps for fact in step.facts)
 
 
