@@ -1,19 +1,19 @@
 """Starting dry sessions (`pytest --drill-dry-run`) and finding the scenarios to plan.
 
 In a process of their own: a session has its own signals, fixtures and lab, and ends them itself, exactly as when a
-person types it; the plans come back as a file.
+person types it; it is told to end when we die. The plans come back in a file that has no name: whoever is killed, and
+when, nothing of it stays.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from drill.child import REPOSITORY
 from drill.errors import Invalid, UsageError
@@ -62,10 +62,11 @@ def scenario_id(name: str) -> str:
 
 def plan_scenarios(nodes: Sequence[str], options: Sequence[str]) -> DrySession:
     """Walk through scenarios in a pytest session of its own. options: --target and the lab's, in pytest's words."""
-    with tempfile.TemporaryDirectory(prefix="drill-plan-") as folder:
-        to = Path(folder) / "plans.json"
-        done = _pytest(["-m", MARK, "--drill-dry-run", f"--drill-plan-to={to}", *options, *nodes], LIMIT_S)
-        records = json.loads(to.read_text()) if to.exists() else []
+    with os.fdopen(os.memfd_create("plans"), encoding="utf-8") as plans:
+        to = f"/dev/fd/{plans.fileno()}"
+        dry = ["-m", MARK, "--drill-dry-run", f"--drill-plan-to={to}", *options, *nodes]
+        done = _pytest(dry, LIMIT_S, plans.fileno())
+        records = json.loads(plans.read() or "[]")
     return DrySession(done.returncode, tuple(plan_from(record) for record in records), _tail(done))
 
 
@@ -75,10 +76,17 @@ def _names_of(node: str) -> tuple[str, str, str, str]:
     return node, test, bare, bare.replace("_", "-").lower()
 
 
-def _pytest(arguments: Sequence[str], limit_s: float) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", *arguments]
+def _pytest(arguments: Sequence[str], limit_s: float, *keeps: int) -> subprocess.CompletedProcess[str]:
+    """keeps: file descriptors that it gets from us."""
+    command = [sys.executable, "-m", "commands.leashed", str(os.getpid()), *arguments]
     with subprocess.Popen(
-        command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        pass_fds=keeps,
     ) as process:
         try:
             output, _ = process.communicate(timeout=limit_s)

@@ -69,8 +69,10 @@ def touched_by(aws: Aws, name: str, template: Mapping[str, Any], region: str) ->
 
 
 def lasts_s(template: Mapping[str, Any]) -> float:
-    """Seconds that its actions last at most, one after the other."""
-    return sum(_seconds(a.get("parameters", {}).get("duration", "PT0S")) for a in template["actions"].values())
+    """Seconds that its actions last at most, one after the other, what is undone later only (an instance that is
+    started again after a while) included."""
+    given = [pair for action in template["actions"].values() for pair in action.get("parameters", {}).items()]
+    return sum(_seconds(value) for name, value in given if name.lower().endswith("duration"))
 
 
 def _require_plain(name: str, template: Mapping[str, Any], region: str) -> None:

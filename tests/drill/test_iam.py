@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from drill.call import Call
 from drill.errors import UsageError
 from drill.iam import Need, changes_things, iam_action, kinds_of, need_of, policy, resources_of, size_of
+from tests.commands.policies import allows
 
 ACCOUNT = "111111111111"
 TOKYO, OSAKA = "ap-northeast-1", "ap-northeast-3"
@@ -160,3 +162,28 @@ def test_types_and_sizes_are_awss() -> None:
     assert kinds_of("ecs:UpdateService")[0].parse(SERVICE) == {"ClusterName": "bank", "ServiceName": "transaction"}
     assert kinds_of("ecs:UpdateService")[0].parse(MACHINE) is None
     assert size_of('{ "a":\n 1 }') == 7
+
+
+STOP = Call("fis", "StopExperiment", {"id": "ID"}, TOKYO)
+
+
+def test_what_bears_a_tag_is_allowed_alone() -> None:
+    """Somebody else's experiment, another template's, or one without the tag: not allowed."""
+    need = replace(need_of(STOP), tag=("failover-drill", "*-EXT1"))
+    document = policy([need], ACCOUNT)
+    (statement,) = document["Statement"]
+    assert statement["Condition"] == {"StringLike": {"aws:ResourceTag/failover-drill": ["*-EXT1"]}}
+    for tag, allowed in (
+        (("failover-drill", "4f2c1ab0-EXT1"), True),
+        (("failover-drill", "4f2c1ab0-EXT2"), False),
+        (("team", "4f2c1ab0-EXT1"), False),
+        (None, False),
+    ):
+        assert allows(document, replace(need, tag=tag), ACCOUNT) == allowed, tag
+
+
+def test_a_tag_that_aws_does_not_look_at_is_an_error() -> None:
+    """A condition that never holds would be a gap in the policy."""
+    need = need_of(Call("route53", "ChangeResourceRecordSets", {"HostedZoneId": "Z1"}, TOKYO))
+    with pytest.raises(UsageError, match="route53:ChangeResourceRecordSets cannot be restricted to what bears a tag"):
+        policy([replace(need, tag=("a", "b"))], ACCOUNT)

@@ -82,10 +82,11 @@ def _prepared(made: Cloud, sample: Sample) -> tuple[Change | Action, list[Call]]
 def _calls(prepared: Iterable[Change | Action], otherwise: str) -> dict[str, str]:
     changes = [p for p in prepared if isinstance(p, Change)]
     acts = [c for p in prepared if isinstance(p, Action) for c in p.calls]
+    ends = _operations(p.undo.call for p in prepared if isinstance(p, Action) and p.undo)
     return {
         "calls": _operations([*(c for p in changes for c in p.inject), *acts]),
-        "put back by": _operations(c for p in changes for c in p.restore) or otherwise,
-        "ended by": _operations(p.undo.call for p in prepared if isinstance(p, Action) and p.undo),
+        "put back by": _operations(c for p in changes for c in p.restore) or ("" if ends else otherwise),
+        "ended by": ends,
     }
 
 

@@ -105,6 +105,10 @@ def alarm(name: str) -> list[dict[str, str]]:
         ({"actions": action(targets={})}, "names no target, so nobody can tell what it touches"),
         ({"actions": action(parameters={"duration": "PT2H"})}, "lasts 7200 s, longer than the 3600 s"),
         ({"actions": action(parameters={"duration": "for ever"})}, "lasts inf s"),
+        (
+            {"actions": action(parameters={"duration": "PT1M", "laterDuration": "PT3H"})},
+            "lasts 10860 s",
+        ),
         ({"experimentOptions": {"emptyTargetResolutionMode": "skip"}}, "could complete having done nothing"),
         ({"experimentOptions": {"accountTargeting": "multi-account"}}, "targets in other accounts"),
     ],
