@@ -96,7 +96,7 @@ class Served:
     gentle_s: float = 0.5
 
     def __str__(self) -> str:
-        return f"{self.region} serving for {self.sustained_s:g} s"
+        return f"{self.region} serving for {self.sustained_s:g} {self.unit}"
 
     def reached(self, timeline: Timeline, since_s: float) -> float | None:
         """The monotonic instant of the first good write in the Region that has been sustained, None until then.
@@ -214,7 +214,7 @@ class SteadyState:
         errors = sum(r.outcome is Outcome.FAIL for r in requests)
         return (
             f"{len(looks) - failed} good and {failed} failed probes, {len(requests)} requests with {errors} errors; "
-            f"steady means {self.for_s:g} s without a failure"
+            f"steady means {self.for_s:g} s of the target's time without a failure"
         )
 
     @staticmethod

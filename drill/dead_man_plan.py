@@ -15,9 +15,10 @@ def planned_arm(target: Target, now: datetime, number: int, change: Change) -> d
     """Of a step that arms: what, calls, resources. now: the schedules are shown as of a drill that began now."""
     stack, time_s = stack_of(target), target.safety.dead_man_s
     due = now + timedelta(seconds=time_s)
+    later = f"{time_s:g} {target.unit}"
     how = "schedules alone" if change.blind_safe else "its function, which reads and compares first"
     return {
-        "what": f"the dead-man of {change.kind}: acts {time_s:g} s later, by {how}; moved on while the drill lives",
+        "what": f"the dead-man of {change.kind}: acts {later} later, by {how}; moved on while the drill lives",
         "calls": (*arming(stack, number, change, due), *renewing(stack, number, change, due)),
         "resources": arns(stack, number, change),
     }

@@ -88,7 +88,7 @@ class ExclusiveLock:
             self.account.renew(self._mine, self._until())
         except AwsFailed as error:
             silent_s = now_s - self._renewed_s
-            return f"the lock could not be renewed for {silent_s:.0f} s: {error}" if silent_s > lease_s else ""
+            return f"the lock could not be renewed for {silent_s:.0f} s (wall): {error}" if silent_s > lease_s else ""
         self._renewed_s = now_s
         return ""
 
@@ -195,7 +195,7 @@ class ExclusiveLock:
 
     def _silence(self, seen: Held) -> str:
         silent_s = self._now().timestamp() - seen.expires_at
-        return f", not renewed for at least {silent_s:.0f} s" if silent_s > 0 else ""
+        return f", not renewed for at least {silent_s:.0f} s (wall)" if silent_s > 0 else ""
 
     def _until(self) -> datetime:
         return self._now() + timedelta(seconds=self.target.safety.lease_wall_s)

@@ -100,7 +100,8 @@ def in_run(
     def lasted() -> str:
         lasted_s = (clock.monotonic_s() - began_s) * clock.speed
         limit_s = safety.max_duration_s
-        return f"it has lasted {lasted_s:.0f} s, safety.max_duration_s is {limit_s:g}" if lasted_s > limit_s else ""
+        said = f"it has lasted {lasted_s:.0f} {target.unit}, safety.max_duration_s is {limit_s:g} {target.unit}"
+        return said if lasted_s > limit_s else ""
 
     found = [Condition("duration", lasted), Condition("stop file", _file(timeline.folder / STOP_FILE))]
     if safety.error_budget_s is not None:
@@ -144,7 +145,8 @@ class Budget:
         self._read = len(self.timeline.observations)
         spent_s = self._failed * self.target.timings.probe_interval_s
         if spent_s > self.limit_s:
-            return f"the error budget is spent: {self._failed} failed probes are {spent_s:g} s of {self.limit_s:g}"
+            spent = f"{self._failed} failed probes are {spent_s:g} of {self.limit_s:g} {self.target.unit}"
+            return f"the error budget is spent: {spent}"
         if "prober" in self.dead():
             return "the error budget is unknown: the prober has ended"
         return self._blind()

@@ -24,7 +24,11 @@ def test_that_lasts():
     pathlib.Path({told!r}).write_text(str(os.getpid()))
     time.sleep(120)
 """
-PLAN = "import sys; from commands.planning import plan_scenarios; plan_scenarios([sys.argv[1]], ['-pconftest', '-cpyproject.toml'])"
+PLAN = """
+import sys
+from commands.planning import plan_scenarios
+plan_scenarios([sys.argv[1]], ["-pconftest", "-cpyproject.toml"])
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

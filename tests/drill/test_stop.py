@@ -148,7 +148,7 @@ def test_a_drill_that_lasts_too_long_is_stopped(timeline: Timeline) -> None:
     timeline.clock.sleep(100)
     assert why() == ""
     timeline.clock.sleep(5)
-    assert why() == "it has lasted 105 s, safety.max_duration_s is 100"
+    assert why() == "it has lasted 105 lab s, safety.max_duration_s is 100 lab s"
 
 
 def test_the_operators_file_in_the_run_folder(timeline: Timeline) -> None:
@@ -174,7 +174,7 @@ def test_an_error_budget_is_spent_by_failed_probes(timeline: Timeline) -> None:
         probe(timeline, Outcome.FAIL, "write.accept")  # the same write, seen from another side
         assert why() == ""
     probe(timeline, Outcome.FAIL)
-    assert why() == "the error budget is spent: 4 failed probes are 8 s of 6"
+    assert why() == "the error budget is spent: 4 failed probes are 8 of 6 lab s"
 
 
 def test_an_error_budget_that_nobody_counts_is_spent(timeline: Timeline) -> None:
