@@ -157,9 +157,8 @@ def _verify(aws: Aws, change: Owed, sleep: Sleep, timeout_s: float) -> None:
     readings = aws.await_facts(change.back, timeout_s, sleep, STEP_S)
     wrong = [reading for reading in readings if not reading.holds]
     if wrong:
-        raise _LeftAlone(
-            f"did not come back within {timeout_s:g} s of the target's time: {_shown(wrong)}, expected {_expected(wrong)}"
-        )
+        seen = f"{_shown(wrong)}, expected {_expected(wrong)}"
+        raise _LeftAlone(f"did not come back within {timeout_s:g} s of the target's time: {seen}")
 
 
 def _was_confirmed(journal: Journal, number: int) -> bool:

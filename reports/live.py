@@ -34,7 +34,8 @@ class Snapshot:
 
     at_s: monotonic wall seconds; elapsed_s, recovery_clock_s: target seconds since the start of the run and since
     the fault (it stands still at recovery; None outside a window); dns_region, http_region: where they answer,
-    "none" when nobody serves, "?" when nobody knows; requests_per_s, errors_per_s: per wall second.
+    "none" when nobody serves, "?" when nobody knows; requests_per_s, errors_per_s: per wall second;
+    unit: what a target second is called.
     """
 
     at_s: float
@@ -46,11 +47,12 @@ class Snapshot:
     requests_per_s: float
     errors_per_s: float
     note: str = ""
+    unit: str = "s"
 
     def __str__(self) -> str:
-        clock = "-" if self.recovery_clock_s is None else f"{self.recovery_clock_s:.0f} s"
+        clock = "-" if self.recovery_clock_s is None else f"{self.recovery_clock_s:.0f} {self.unit}"
         words = (
-            f"{self.elapsed_s:5.0f} s  {self.phase:<10}  recovery clock {clock}  dns {self.dns_region}  "
+            f"{self.elapsed_s:5.0f} {self.unit}  {self.phase:<10}  recovery clock {clock}  dns {self.dns_region}  "
             f"http {self.http_region}  {self.requests_per_s:.0f} req/s  {self.errors_per_s:.0f} err/s  {self.note}"
         )
         return CONTROL.sub("?", words).rstrip()
@@ -124,6 +126,7 @@ def snapshot(timeline: Followed, target: Target, note: str = "") -> Snapshot:
         requests_per_s=len(recent) / RATE_WALL_S,
         errors_per_s=errors / RATE_WALL_S,
         note=note,
+        unit=target.unit,
     )
 
 
