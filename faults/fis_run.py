@@ -36,7 +36,7 @@ class RunExperiment:
     them when drill, watchdog and their machine are gone; status: "running" for a scenario that goes on meanwhile;
     turn: which experiment of this template it is in the drill, from 1. Refused: a template without a stop condition
     that could stop it, one of which a target resolves to nothing, or of which nobody can tell what it touches
-    (drill.experiment).
+    (drill.experiment). What FIS itself does not undo at an experiment's end (a terminated instance) stays so.
     """
 
     resource: Resource

@@ -461,6 +461,29 @@ def test_what_the_watchdog_could_not_put_back_is_dirty_with_the_lines() -> None:
     assert finding(watched(noticed, tried, state="restored"), "watchdog").verdict is Verdict.INVALID
 
 
+@pytest.mark.parametrize(
+    ("last", "verdict"),
+    [("reached", "DIRTY"), ("dirty", "DIRTY"), ("restored", "PASS"), ("not_started", "PASS"), ("", "DIRTY")],
+)
+def test_an_experiment_that_nobody_ended_is_dirty(last: str, verdict: str) -> None:
+    """Whatever its end state: by the drill's own mark, and by the journal when the drill could not set one."""
+    story = good_failover().mark(-50, "action", window="", kind="fis.run", effect="none", number=7, undo=True)
+    states = [{"number": 7, "state": state} for state in (last,) if state]
+    journal = ({"number": 7, "state": "intended", "action": {"kind": "fis.run", "undo": {}}}, *states)
+    found = judge(dataclasses.replace(story.history(), journal=journal))
+    assert found.verdict.value == verdict
+    if verdict == "DIRTY":
+        assert "no record shows that fis.run was put back" in finding(found, "clean-up").reason
+        story.mark(300, "fault.restored", number=7, kind="fis.run")
+        assert judge(dataclasses.replace(story.history(), journal=journal)).verdict is Verdict.PASS
+
+
+def test_an_action_that_nobody_can_end_is_not_to_be_put_back() -> None:
+    """Its mark says nothing of an undo."""
+    story = good_failover().mark(-50, "action", window="", kind="states.start", effect="none")
+    assert judge(story.history()).verdict is Verdict.PASS
+
+
 def test_a_watchdog_that_had_nothing_to_do_is_no_finding() -> None:
     """It watched, and the drill was done."""
     found = watched({"event": "watching"}, {"event": "done"})
