@@ -61,7 +61,8 @@ def _hidden(match: re.Match[str]) -> str:
     return f"{match['keep'] if 'keep' in match.re.groupindex else ''}{HIDDEN}"
 
 
-_SECRET_NAME = re.compile(rf"(?i)(?:{NAMES})")
+_SECRET_NAME = re.compile(rf"(?i)(?:.*[^a-z])?(?:{NAMES})")
+"""DB_PASSWORD is one as well, as it is in a text."""
 
 
 def _walk(data: Any) -> Any:

@@ -11,6 +11,7 @@ from drill.call import Call, Fact
 from drill.change import Change
 from drill.errors import Refused
 from drill.find import find_one
+from drill.redact import redacted
 from drill.target import Resource
 
 
@@ -19,7 +20,7 @@ class ChangeVariable:
     """Change entries of the variable `name`, which holds a JSON object, of the one function that `resource` matches.
 
     entries: key -> value; other keys stay. Effect: none that clients see by itself. The whole environment goes into
-    the journal, as it has to be written back whole: a function that keeps a secret there is not one for this fault.
+    the journal, as it has to be written back whole: a function that keeps a secret there is refused.
     """
 
     resource: Resource
@@ -27,11 +28,16 @@ class ChangeVariable:
     entries: Mapping[str, str]
 
     def prepare(self, aws: Aws, target: str, run_id: str) -> Change:
-        """See Fault. Refused when there is no such variable, or it is so already."""
+        """See Fault. Refused when there is no such variable, it is so already, or a secret stands beside it."""
         found = find_one(aws, "lambda.function", self.resource)
         key = {"FunctionName": found.name}
         look = Call("lambda", "GetFunctionConfiguration", key, found.region)
         variables = dict(aws.run(look).get("Environment", {}).get("Variables", {}))
+        if hidden := sorted(name for name, value in redacted(variables).items() if value != variables[name]):
+            raise Refused(
+                f"function {found.name} keeps what looks like a secret in {', '.join(hidden)}: its whole environment "
+                "would be written into the journal, so this fault is not for it"
+            )
         before = variables.get(self.name, "")
         after = json.dumps(_object(found.name, self.name, before) | dict(self.entries))
         if json.loads(after) == json.loads(before):

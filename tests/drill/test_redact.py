@@ -72,7 +72,11 @@ def test_what_is_known_to_be_secret_is_hidden_wherever_it_stands() -> None:
 def test_data_is_walked_through() -> None:
     """Every text at every depth, whole values under telling names; numbers and shape stay."""
     data = {"a": [1, (f"Bearer {TOKEN}",)], "Password": "hunter2", "password": "", "n": None, "max_tokens": 5}
-    assert redacted(data) == {"a": [1, [HIDDEN]], "Password": HIDDEN, "password": "", "n": None, "max_tokens": 5}
+    data |= {"DB_PASSWORD": "hunter2", "db_passwords": "none", "mypassword": "kept, as in a text"}
+    told = {"DB_PASSWORD": HIDDEN, "db_passwords": "none", "mypassword": "kept, as in a text"}
+    assert (
+        redacted(data) == {"a": [1, [HIDDEN]], "Password": HIDDEN, "password": "", "n": None, "max_tokens": 5} | told
+    )
 
 
 @given(st.text(alphabet=st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=80))

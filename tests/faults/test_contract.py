@@ -23,6 +23,7 @@ from drill.errors import DrillError, Refused
 from drill.journal import NO_CHANGE, Journal, interrupted, outstanding
 from drill.timeline import Timeline
 from faults.events_rule import SetRuleState
+from faults.lambda_variable import ChangeVariable
 from faults.rds_global import MoveGlobalCluster
 from tests.checks.cloud import OREGON, RULE, Cloud, cloud, store_document
 from tests.checks.worlds import OSAKA, TOKYO
@@ -353,3 +354,19 @@ def test_the_journal_of_an_older_harness_is_still_read(place: Place) -> None:
     (entry,) = outstanding(path)
     assert entry.change.restore == place.prepare(CHANGES[0].fault).restore
     assert entry.change.settle_s > 0
+
+
+def test_a_function_that_keeps_a_secret_beside_the_variable_is_refused(place: Place) -> None:
+    """Its whole environment would have to be written into the journal; the refusal names it, without its value."""
+    (sample,) = (sample for sample in CHANGES if isinstance(sample.fault, ChangeVariable))
+    client, key = place.made.client("lambda", TOKYO), {"FunctionName": sample.fault.resource.name}
+    before = client.get_function_configuration(**key)["Environment"]
+    secret = {"Variables": {**before["Variables"], "DB_PASSWORD": "not-to-be-seen"}}
+    client.update_function_configuration(**key, Environment=secret)
+    try:
+        with pytest.raises(Refused, match="looks like a secret in DB_PASSWORD") as refused:
+            place.prepare(sample.fault)
+    finally:
+        client.update_function_configuration(**key, Environment=before)
+    assert "not-to-be-seen" not in str(refused.value)
+    place.prepare(sample.fault)

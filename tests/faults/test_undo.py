@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -219,14 +220,17 @@ def test_the_watchdog_alone_stops_it(made: Cloud, tmp_path: Path) -> None:
 def test_the_journal_alone_is_enough_to_stop_it(
     made: Cloud, journal: Journal, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No drill begins before; a dry run prints the line and touches nothing; a second restore finds nothing to do."""
+    """No drill begins before; a dry run prints the line and touches nothing; a second restore finds nothing to do.
+
+    On another machine than the one that the journal names.
+    """
     action = interrupted_drill(made, journal)
     journal.close()
     world = World(made.target, made.aws, SystemClock(), None)
     with pytest.raises(Refused, match="drill restore"):
         require_nothing_outstanding(tmp_path, world)
     path = tmp_path / "elsewhere.jsonl"
-    path.write_bytes(journal.path.read_bytes())
+    path.write_text(journal.path.read_text().replace(f'"{socket.gethostname()}"', '"another-machine"'))
     assert main(["restore", str(path), "--dry-run"]) == 0
     assert action.lines(made.aws.endpoint_url)[0] in capsys.readouterr().out.splitlines()
     assert statuses(made) == ["running"]
