@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
+from drill.aws import Aws
+from drill.journal import begun, outstanding
 from drill.timeline import load_history
 from lab.launch import launch
-from tests.e2e.drilling import Drilled, drill, steady
+from tests.e2e.drilling import Drilled, drill, interrupted, killed, steady, verb
 
 pytestmark = [pytest.mark.alone, pytest.mark.long]
 
@@ -45,3 +48,23 @@ def test_without_the_pause_the_same_drill_passes(tmp_path: Path) -> None:
     drilled = steady(lambda n: drill(tmp_path / f"{n}", *twin, "--target", "core-banking"))
     assert drilled.code == 0, drilled.output
     assert set(drilled.journal().values()) == {"restored", "reached"}
+
+
+def test_a_drill_that_is_aborted_or_killed_leaves_no_experiment(tmp_path: Path) -> None:
+    """Ctrl-C while replication is paused: stopped by its block. SIGKILL: by the watchdog; nobody types anything."""
+    with launch("core-banking", 20.0) as lab:
+        state = tmp_path / "lab.json"
+        state.write_text(json.dumps(lab.info.to_json()))
+        fis = Aws(lab.info.aws_endpoint).client("fis", "ap-northeast-1")
+        again = ("-m", "failover", "-k", "test_transfers_left_behind", "--target=core-banking", f"--lab-attach={state}")
+
+        aborted = interrupted(tmp_path / "aborted", signal.SIGINT, "baseline", *again)
+        assert (aborted.code, set(aborted.journal().values())) == (11, {"restored"}), aborted.output
+        assert [one["state"]["status"] for one in fis.list_experiments()["experiments"]] == ["stopped"]
+
+        folder = killed(tmp_path / "killed", "baseline", *again)
+        assert [one["state"]["status"] for one in fis.list_experiments()["experiments"]] == ["stopped", "stopped"]
+        assert outstanding(folder / "journal.jsonl") == []
+        assert {entry.change.kind for entry in begun(folder / "journal.jsonl")} == {"dynamodb.pause", "events.rule"}
+        code, said = verb("verify", str(folder))
+        assert (code, "restored by the watchdog" in said) == (11, True), said
