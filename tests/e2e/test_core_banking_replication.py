@@ -56,7 +56,8 @@ def test_a_drill_that_is_aborted_or_killed_leaves_no_experiment(tmp_path: Path) 
         state = tmp_path / "lab.json"
         state.write_text(json.dumps(lab.info.to_json()))
         fis = Aws(lab.info.aws_endpoint).client("fis", "ap-northeast-1")
-        again = ("-m", "failover", "-k", "test_transfers_left_behind", "--target=core-banking", f"--lab-attach={state}")
+        drilled = ("-m", "failover", "-k", "test_transfers_left_behind", "--target=core-banking")
+        again = (*drilled, f"--lab-attach={state}")
 
         aborted = interrupted(tmp_path / "aborted", signal.SIGINT, "baseline", *again)
         assert (aborted.code, set(aborted.journal().values())) == (11, {"restored"}), aborted.output
