@@ -32,9 +32,9 @@ def table_arn(made: Cloud) -> str:
     return f"arn:aws:dynamodb:{TOKYO}:{made.server.account}:table/{DATA_TABLE}"
 
 
-def pausing(made: Cloud, **said: Any) -> dict[str, Any]:
-    """What a template says that pauses the data's table for 20 minutes, with what is `said` otherwise."""
-    action = {"actionId": PAUSE, "parameters": {"duration": "PT20M"}, "targets": {"Global-Tables": "tables"}}
+def pausing(made: Cloud, lasts: str = "PT1H", **said: Any) -> dict[str, Any]:
+    """What a template says that pauses the data's table for so long, with what is `said` otherwise."""
+    action = {"actionId": PAUSE, "parameters": {"duration": lasts}, "targets": {"Global-Tables": "tables"}}
     target = {"resourceType": "aws:dynamodb:global-table", "selectionMode": "ALL", "resourceArns": [table_arn(made)]}
     base = {
         "clientToken": "any",
@@ -55,7 +55,7 @@ def make_template(made: Cloud, said: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def experiments(made: Cloud) -> Iterator[Experiments]:
+def experiments(made: Cloud, lasts: str = "PT1H") -> Iterator[Experiments]:
     """The alarm, two templates (so that "*" is ambiguous), the table a global one, and FIS that lives."""
     clock, truth = made.server.clock, made.truth
     tables = GlobalTables(made.server, clock, truth, lag_s=1.0)
@@ -75,8 +75,8 @@ def experiments(made: Cloud) -> Iterator[Experiments]:
     tables.start()
     living.start()
     try:
-        make_template(made, pausing(made))
-        make_template(made, pausing(made, clientToken="other", tags={"Name": "other"}))
+        make_template(made, pausing(made, lasts))
+        make_template(made, pausing(made, lasts, clientToken="other", tags={"Name": "other"}))
         made.target = made.target.model_copy(update={"resources": {**made.target.resources, **EXPERIMENTS}})
         yield living
     finally:

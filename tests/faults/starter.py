@@ -36,7 +36,7 @@ def main(config: dict[str, Any]) -> None:
     fence = Fence(journal, 60.0, start_watchdog(World(target, aws, clock, None), journal, 0.5))
     aws.admit = fence.admit
     drill = Drill(target, aws, clock, timeline, journal, str(config["run_id"]), fence=fence)
-    with drill.performed(PauseReplication(TEMPLATE, TABLE, WAIT_S)):
+    with drill.performed(PauseReplication(TEMPLATE, TABLE, WAIT_S, at_most_s=86400.0)):
         sys.stdout.write("started\n")
         sys.stdout.flush()
         drill.elapse(WAIT_S)
