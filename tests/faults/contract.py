@@ -14,13 +14,14 @@ import pytest
 from moto.core.model_instances import model_data
 
 from checks.snapshot import take_snapshot
+from drill.actions import standing
 from drill.aws import Aws
 from drill.call import Call
 from drill.change import Action, Change, action_from, change_from
 from drill.clock import FakeClock
 from drill.errors import DrillError, Refused
 from drill.iam import need_of, resources_of
-from drill.journal import Journal
+from drill.journal import Journal, interrupted
 from drill.read_only import ReadOnlyAws
 from drill.restore import put_back
 from tests.checks.cloud import Cloud
@@ -201,6 +202,18 @@ def half_an_injection_is_put_back(place: Place, fault: Any) -> None:
 
 
 # -- for an Action
+
+
+def tells_a_crash_before_from_one_after(place: Place, fault: Any, run_id: str = "crashed") -> None:
+    """The journal has the same line in both cases; AWS is asked which it was."""
+    action = fault.prepare(place.aws, TARGET, run_id)
+    with place.journal() as journal:
+        journal.open_action(action)
+        (intent,) = interrupted(journal.path)
+        assert standing(place.aws, intent.action).fate == "not_started"
+        place.run(*action.calls)
+        (intent,) = interrupted(journal.path)
+        assert standing(place.aws, intent.action).fate in ("running", "reached")
 
 
 def is_never_repeated(place: Place, action: Action, started: Callable[[Cloud], int]) -> None:

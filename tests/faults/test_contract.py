@@ -13,27 +13,34 @@ from typing import Any
 import pytest
 
 import faults
-from drill.actions import standing
 from drill.aws import Aws
 from drill.call import Call
-from drill.change import Change
+from drill.change import Action, Change
 from drill.clock import FakeClock
 from drill.drill import Drill
 from drill.errors import DrillError, Refused
-from drill.journal import NO_CHANGE, Journal, interrupted, outstanding
+from drill.journal import NO_CHANGE, Journal, outstanding
 from drill.timeline import Timeline
 from faults.events_rule import SetRuleState
 from faults.lambda_variable import ChangeVariable
 from faults.rds_global import MoveGlobalCluster
+from faults.start_machine import StartStateMachine
 from tests.checks.cloud import OREGON, RULE, Cloud, cloud, store_document
 from tests.checks.worlds import OSAKA, TOKYO
 from tests.faults.bus import add_bus
-from tests.faults.contract import ACTION_CONTRACT, CHANGE_CONTRACT, Place, facts_flip_both_ways, is_never_repeated
+from tests.faults.contract import (
+    ACTION_CONTRACT,
+    CHANGE_CONTRACT,
+    Place,
+    facts_flip_both_ways,
+    is_never_repeated,
+    tells_a_crash_before_from_one_after,
+)
 from tests.faults.contract import half_an_injection_is_put_back as half_an_injection
 from tests.faults.events_source import RESOURCES, make_events_source
 from tests.faults.experiments import experiments
 from tests.faults.furniture import furnish
-from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, DATABASE, SAMPLES, VARIANTS, Sample
+from tests.faults.samples import ACTIONS, AUTOMATION, CHANGES, DATABASE, FAILBACK, SAMPLES, VARIANTS, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 DRILL = "import sys; from commands.main import main; sys.exit(main(sys.argv[1:]))"
@@ -198,15 +205,8 @@ def test_a_wrong_account_is_refused(place: Place, sample: Sample) -> None:
 
 @of(ACTIONS)
 def test_a_crash_before_the_call_is_told_from_one_after_it(place: Place, sample: Sample) -> None:
-    """The journal has the same line in both cases; AWS is asked which it was."""
-    action = sample.fault.prepare(place.aws, "core-banking", "crashed")
-    with place.journal() as journal:
-        journal.open_action(action)
-        (intent,) = interrupted(journal.path)
-        assert standing(place.aws, intent.action).fate == "not_started"
-        place.run(*action.calls)
-        (intent,) = interrupted(journal.path)
-        assert standing(place.aws, intent.action).fate in ("running", "reached")
+    """See contract.tells_a_crash_before_from_one_after."""
+    tells_a_crash_before_from_one_after(place, sample.fault)
 
 
 @of(ACTIONS)
@@ -317,6 +317,28 @@ def test_a_fault_that_breaks_the_contract_is_caught(place: Place, twin: type[Twi
             check(place, twin(AUTOMATION, "ENABLED"))
     finally:
         place.made.client("events", OSAKA).disable_rule(Name=RULE)
+
+
+@dataclass(frozen=True)
+class Started(StartStateMachine):
+    """An action whose word for "it was started" is spoiled: it holds always, or never."""
+
+    always: bool = True
+
+    def prepare(self, aws: Aws, target: str, run_id: str) -> Action:
+        """See Step."""
+        action = super().prepare(aws, target, run_id)
+        never = replace(action.begun[0], equals="another")
+        return replace(
+            action, begun=(replace(never, path="`1`", equals=1) if self.always else never,), end_state=(never,)
+        )
+
+
+@pytest.mark.parametrize("always", [True, False])
+def test_an_action_that_does_not_tell_whether_it_was_started_is_caught(place: Place, always: bool) -> None:
+    """Said before anybody has called it, or not even after."""
+    with pytest.raises(AssertionError):
+        tells_a_crash_before_from_one_after(place, Started(FAILBACK, 900.0, always=always), f"spoiled-{always}")
 
 
 # -- changes of several calls, of which this folder has none yet
