@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,8 +46,6 @@ def run(args: argparse.Namespace) -> int:
     """Run until a signal; 0 then. UsageError when the lab cannot start."""
     if not 0 < args.lab_speed <= MAX_SPEED:
         raise UsageError(f"--lab-speed {args.lab_speed:g}: must be above 0 and at most {MAX_SPEED:g}; example: 10")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
         with _launched(args) as lab, _state_file(lab.info, args.state) as state:
             say(HOW_TO.get(lab.info.system, _how_to)(lab.info, state))
@@ -58,13 +55,6 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("the lab is stopped")
     return 0
-
-
-def _interrupt(*_: object) -> None:
-    """End once, also while the lab is still starting; a second signal must not cut the ending short."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _launched(args: argparse.Namespace) -> Lab:

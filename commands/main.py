@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from commands.safeguards import hide_environment
+from commands.signals import as_interrupts
 from drill.errors import DrillError, Fenced, Invalid, Refused, RestoreFailed
 from drill.redact import redact
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
@@ -38,12 +39,13 @@ VERBS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 4 for bad usage, 12 refused, 20 dirty."""
+    """Run one verb and return its exit code: 4 for bad usage, 12 refused, 20 dirty, 11 interrupted."""
     words = sys.argv[1:] if argv is None else list(argv)
     args = command_line(words[0] if words else "").parse_args(words)
     hide_environment()
     try:
-        return int(args.run(args))
+        with as_interrupts():
+            return int(args.run(args))
     except RestoreFailed as error:
         return _complain(error, Verdict.DIRTY.exit_code)
     except Refused as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from commands.actions import list_actions, tell_actions
 from commands.say import say
+from commands.signals import held_back
 from commands.world import RUNS
 from drill.aws import Aws, AwsFailed
 from drill.call import Call
@@ -65,14 +66,18 @@ def run(args: argparse.Namespace) -> int:
 def restore(
     path: Path, reach: Reach, aws: Aws, told: Callable[[Outcome], None], settle_wall_s: float = SETTLE_WALL_S
 ) -> int:
-    """Claim the journal, put back all that is outstanding; told of each. See `run` and Restorer."""
+    """Claim the journal, put back all that is outstanding; told of each. See `run` and Restorer.
+
+    No signal cuts it off: what it takes is bounded.
+    """
     clock = SystemClock(reach.speed)
     journal = Journal(path, clock, "drill restore", restoring=True)
     try:
         restorer = Restorer(journal, reach, clock, aws, told, settle_wall_s)
-        restorer.restore()
-        restorer.settle()
-        tell_actions(aws, journal, clock.sleep)
+        with held_back(say):
+            restorer.restore()
+            restorer.settle()
+            tell_actions(aws, journal, clock.sleep)
     finally:
         journal.close()
     if restorer.problems:

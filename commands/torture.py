@@ -11,7 +11,6 @@ import json
 import random
 import secrets
 import shutil
-import signal
 import statistics
 import sys
 import tempfile
@@ -72,8 +71,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--kills {kills}: must be from 1 to {MOST}; example: --kills 200")
     options = _options(args)
     seed = secrets.randbelow(2**31) if args.seed is None else args.seed
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
         with _folder() as folder:
             deal = _sessions if args.session else _victims
@@ -200,13 +197,6 @@ def _counts(results: Sequence[Result]) -> dict[str, Any]:
         "median_restore_s": round(statistics.median(times), 3) if times else None,
         "worst_restore_s": round(max(times), 3) if times else None,
     }
-
-
-def _interrupt(*_: object) -> None:
-    """End once; a second signal must not cut the ending short."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _started(stack: contextlib.ExitStack, folder: Path, target: Target, speed: float, blow: Blow) -> Victim:

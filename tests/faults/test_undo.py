@@ -18,6 +18,7 @@ import pytest
 from checks.watched import not_back
 from commands.main import main
 from commands.outstanding import require_nothing_outstanding
+from commands.restore import restore
 from commands.sweep import Sweep
 from commands.world import World
 from drill.aws import Aws, AwsFailed
@@ -28,6 +29,7 @@ from drill.clock import SystemClock
 from drill.drill import Drill
 from drill.errors import Invalid, NotRecovered, Refused, RestoreFailed, UsageError
 from drill.fence import Fence
+from drill.interrupt import SIGNALS
 from drill.journal import NO_CHANGE, Journal, begun, journal_records, outstanding
 from drill.reach import Reach
 from drill.restore import put_back
@@ -292,6 +294,30 @@ def test_the_line_typed_into_a_shell_with_the_stock_cli_stops_it(made: Cloud, jo
         done = subprocess.run(["sh", "-c", line], env=env, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         eventually(lambda: sorted(statuses(made)) == ["running", "stopped"])
+
+
+class Struck(Aws):
+    """An executor in the middle of whose stop a person loses patience, and the machine goes down."""
+
+    def run(self, call: Call) -> dict[str, Any]:
+        """See Aws."""
+        if call.mutates:
+            for number in SIGNALS:
+                os.kill(os.getpid(), number)
+        return super().run(call)
+
+
+def test_no_signal_cuts_a_restore_off(made: Cloud, journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+    """It comes to its end, says so, and who handled signals before does so again."""
+    interrupted_drill(made, journal)
+    journal.close()
+    former = [signal.getsignal(number) for number in SIGNALS]
+    reach = Reach.of(made.target, LAB_SPEED)
+    assert restore(journal.path, reach, Struck(made.server.url), lambda outcome: None, 0.0) == 0
+    assert (statuses(made), outstanding(journal.path)) == (["stopped"], [])
+    said = capsys.readouterr().out
+    assert all(f"{number.name}: a restore comes to its end first" in said for number in SIGNALS)
+    assert [signal.getsignal(number) for number in SIGNALS] == former
 
 
 # -- what all of them rest on
