@@ -105,6 +105,8 @@ def _compare_and_set(aws: Aws, journal: Journal, number: int, change: Owed, slee
     state, before, faulted = _settled(aws, change, sleep)
     if state == "before":
         return False
+    if state == "foreign" and isinstance(change, Action):
+        raise _LeftAlone(f"is over, and yet {_shown(faulted)}, expected {_expected(faulted)}: left alone")
     if state == "foreign":
         raise _LeftAlone(
             "is neither as we broke it nor as before, so it was left alone. Observed: "
@@ -138,13 +140,22 @@ def _settled(aws: Aws, change: Owed, sleep: Sleep) -> tuple[State, list[Reading]
 def _look(aws: Aws, change: Owed) -> tuple[State, list[Reading], list[Reading]]:
     """One look at both: two, one after the other, could each see another moment and agree with neither."""
     if isinstance(change, Action):
-        over = aws.read(change.back)
-        return "before" if all(reading.holds for reading in over) else "ours", over, []
+        return _look_at_what_runs(aws, change)
     readings = aws.read(change.before + change.faulted)
     before, faulted = readings[: len(change.before)], readings[len(change.before) :]
     if before and all(reading.holds for reading in before):
         return "before", before, faulted
     return "ours" if _ours(faulted, before) else "foreign", before, faulted
+
+
+def _look_at_what_runs(aws: Aws, action: Action) -> tuple[State, list[Reading], list[Reading]]:
+    """Ours while its own look shows anything of it; what something else shows afterwards is somebody else's doing."""
+    over = aws.read(action.back)
+    own = [reading for reading in over if action.undo and reading.fact.call == action.undo.running.call]
+    wrong = [reading for reading in over if not reading.holds]
+    if not all(reading.holds for reading in own):
+        return "ours", over, wrong
+    return "foreign" if wrong else "before", over, wrong
 
 
 def _ours(faulted: list[Reading], before: list[Reading]) -> bool:

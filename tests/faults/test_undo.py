@@ -32,7 +32,7 @@ from drill.fence import Fence
 from drill.interrupt import SIGNALS
 from drill.journal import NO_CHANGE, Journal, begun, journal_records, outstanding
 from drill.reach import Reach
-from drill.restore import put_back
+from drill.restore import put_back, still_ours
 from drill.timeline import Timeline, load_history
 from drill.undo import Undo
 from drill.watching import watchdog_records
@@ -374,6 +374,18 @@ def test_what_it_did_must_be_gone_too(made: Cloud, journal: Journal, clock: Syst
     with pytest.raises(RestoreFailed, match=r"did not come back .*contains\(Policy"):
         put_back(Denied(made.server.url), journal, 1, action, clock.sleep, 20.0)
     assert states(journal.path)[-1] == "dirty"
+
+
+def test_what_somebody_else_does_afterwards_is_not_ours(made: Cloud, journal: Journal, clock: SystemClock) -> None:
+    """Ours is over, and another experiment pauses the table: nobody stops that, or takes it for ours come late."""
+    action = interrupted_drill(made, journal)
+    put_back(made.aws, journal, 1, action, clock.sleep, TIMEOUT_S)
+    made.aws.run(RUN.prepare(made.aws, "core-banking", "somebody").calls[0])
+    eventually(lambda: paused(made))
+    assert not still_ours(made.aws, action)
+    with pytest.raises(RestoreFailed, match=r"is over, and yet .*contains\(Policy.*expected False: left alone"):
+        put_back(made.aws, journal, 1, action, clock.sleep, TIMEOUT_S)
+    assert sorted(statuses(made)) == ["running", "stopped"]
 
 
 def test_a_list_that_is_not_whole_is_not_believed(made: Cloud, journal: Journal, clock: SystemClock) -> None:
