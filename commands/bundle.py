@@ -8,9 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from checks.judge import judge
 from checks.seal import seal_digest
-from commands.folders import add_run_argument, history_of, run_folder
+from commands.folders import add_run_argument, judged_of, run_folder
 from commands.importing import verdicts_in
 from commands.keys import load_public_key, load_signer
 from commands.rendering import render_again
@@ -105,8 +104,7 @@ def _judged(folder: Path) -> tuple[Run, DrillRecord]:
 def _rejudged(folder: Path) -> tuple[Run, DrillRecord]:
     """Invalid unless the verdicts in verdict.json are those of the evidence."""
     try:
-        history = history_of(folder)
-        judged = judge(history)
+        history, judged = judged_of(folder)
         told = load_run(folder)
         record = record_of(history, judged, seal_digest(history))
         stored = (folder / VERDICT_FILE).read_text()

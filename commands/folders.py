@@ -6,10 +6,15 @@ import argparse
 import json
 from pathlib import Path
 
+from checks.judge import judge
 from commands.world import RUNS
 from drill.errors import Invalid, UsageError
 from drill.harness import made_by_another
 from drill.timeline import History, load_history
+from drill.verdict import Judgement
+
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
+"""What a run folder with a record of a wrong shape raises when it is read or judged."""
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +36,19 @@ def history_of(folder: Path) -> History:
     """Everything the folder says. Invalid when its evidence cannot be read: it proves nothing."""
     try:
         return load_history(folder)
-    except ValueError as error:
+    except UNREADABLE as error:
         other = _made_by(folder)
         raise Invalid(f"evidence cannot be read: {error}{f'; it was {other}' if other else ''}") from error
+
+
+def judged_of(folder: Path) -> tuple[History, Judgement]:
+    """The folder and what its evidence says. Invalid when that cannot be read, or has a shape no drill writes."""
+    history = history_of(folder)
+    try:
+        return history, judge(history)
+    except UNREADABLE as error:
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise Invalid(f"{folder}: evidence cannot be judged: {what}; it is not what a drill wrote") from error
 
 
 def _made_by(folder: Path) -> str:

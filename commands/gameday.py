@@ -47,6 +47,9 @@ def register(verbs: Any) -> None:
     parser.add_argument("--check", action="store_true", help="only say whether the plan could be run")
     parser.add_argument("--board", metavar="HOST:PORT", help="serve the live board there, as 127.0.0.1:8080")
     parser.add_argument("--token-file", type=Path, help="who opens the board must know its content")
+    parser.add_argument(
+        "--role-token", action="append", default=[], metavar="ROLE=FILE", help="who has its content has that role"
+    )
     parser.add_argument("--runs", type=Path, default=None, help="where run folders land (default: reports/runs)")
     parser.add_argument("--gamedays", type=Path, default=GAMEDAYS, help="where game-day folders land")
     parser.add_argument("--release", help="the build or commit that is drilled, as for pytest")
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     read = read_plan(text)
     plan = require_plan(str(what), read, tuple(problems_of(read.drills)))
     require_meant(plan, args.production)
-    place = board_place(args.board, args.token_file)
+    place = board_place(args.board, args.token_file, args.role_token, [role.name for role in plan.role])
     release_of(args.release, None)
     if args.check:
         say(f"{what}: a game day of {len(plan.drills)} drill(s) and {len(plan.holds)} hold(s) that could be run")

@@ -26,6 +26,8 @@ MOST_DRAINED = 100
 REMIND_WALL_S = 60.0
 LONGEST = 2000
 """Characters of what one person says at once."""
+TOKEN, CLAIMED = "token", "claimed"
+"""By what somebody is known to have a role: its own token, or nothing but their word."""
 
 
 class Runner:
@@ -91,8 +93,11 @@ class Runner:
         """From now on nothing more is started, and the running drill is ended in order. Any thread may ask."""
         self._stop = self._stop or reason[:LONGEST] or "asked for"
 
-    def release(self, step: str, role: str, who: str, via: str) -> None:
-        """Let the game day go on. UsageError when this hold does not wait, or not for this role."""
+    def release(self, step: str, role: str, who: str, via: str, proof: str = CLAIMED) -> None:
+        """Let the game day go on. UsageError when this hold does not wait, or not for this role.
+
+        proof: TOKEN or CLAIMED.
+        """
         with self._said:
             if not step or step != self._hold:
                 raise UsageError(f"hold {step!r} does not wait" if step else "no hold waits; nothing to release")
@@ -104,17 +109,23 @@ class Runner:
                     f"hold {step}: {role or 'nobody in particular'!r} may not release it; "
                     f"who may: {', '.join(allowed)}; type: go {allowed[0]}"
                 )
-            self.log.add("released", step=step, role=role, who=who[:LONGEST], via=via)
+            self.log.add("released", step=step, role=role, who=who[:LONGEST], via=via, proof=proof)
             self._hold = ""
 
-    def observe(self, text: str, who: str, via: str) -> Record:
-        """Keep what somebody saw, with its time. UsageError for nothing, or too much."""
+    def observe(self, text: str, who: str, via: str, role: str = "") -> Record:
+        """Keep what somebody saw, with its time. UsageError for nothing, or too much.
+
+        role: the one whose token they have, "" for none.
+        """
         words = " ".join(text.split())
         if not words or len(words) > LONGEST:
             raise UsageError(f"an observation has 1 to {LONGEST} characters; this has {len(words)}")
         with self._said:
             where = self._hold or (self.live.drill.id if self.live else "")
-            return self.log.add("observation", text=words, who=who[:LONGEST], via=via, step=where)
+            proof = TOKEN if role else CLAIMED
+            return self.log.add(
+                "observation", text=words, who=who[:LONGEST], via=via, step=where, role=role, proof=proof
+            )
 
     def _over(self) -> str:
         """Why nothing more may be started, "" while something may."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from checks.judge import judge
 from checks.seal import SEAL, broken_seals, seal_digest
+from commands.folders import UNREADABLE
 from drill.errors import Invalid
 from drill.journal import Unreadable, outstanding
 from drill.timeline import History, load_history
@@ -15,9 +16,6 @@ from drill.verdict import Judgement
 from reports.history import Entry, HistoryFile, Mixed
 from reports.record import record_of
 from reports.summary import VERDICT_FILE, read_judgement, summary_text
-
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
-"""What a run folder with a record of a wrong shape raises when it is read."""
 
 
 def run_folders(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any
 
+from commands.lab_control import ask
 from commands.say import say
 from drill.errors import UsageError
 from lab.aws.control import PATH
 from lab.aws.misbehave import MANNERS
 from lab.launch import LabInfo
 
-TIMEOUT_S = 5.0
 EXAMPLE = "drill lab misbehave --state FILE 'throttle ecs:UpdateService@ap-northeast-1 count=3'"
 
 
@@ -38,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """0 and the rules in force. UsageError for a bad rule, or when no lab answers."""
     url = _endpoint(args.state) + PATH
     if args.clear:
-        _ask(url, "DELETE")
-    told = _ask(url, "POST", {"rules": args.rules}) if args.rules else _ask(url, "GET")
+        ask(url, "DELETE")
+    told = ask(url, "POST", {"rules": args.rules}) if args.rules else ask(url, "GET")
     for rule in told["rules"]:
         say(f"{rule['rule']}    hit {rule['hits']} requests")
     if not told["rules"]:
@@ -54,15 +52,3 @@ def _endpoint(state: Path) -> str:
         raise UsageError(
             f"--state {state}: no state file of a lab ({error}); `drill lab up` prints where its own is"
         ) from error
-
-
-def _ask(url: str, method: str, body: object = None) -> dict[str, Any]:
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=TIMEOUT_S) as reply:
-            return dict(json.load(reply))
-    except urllib.error.HTTPError as error:
-        with error:
-            raise UsageError(str(json.load(error)["error"])) from None
-    except OSError as error:
-        raise UsageError(f"no lab answers at {url} ({error}); start one with `drill lab up`") from error

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from commands.folders import UNREADABLE
 from commands.world import RUNS, World
 from drill.errors import Refused
 from drill.journal import last_claim, outstanding
-
-UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
-"""What a run folder with a record of a wrong shape raises when it is read."""
 
 
 def require_nothing_outstanding(runs: Path, world: World) -> None:
@@ -22,7 +20,7 @@ def require_nothing_outstanding(runs: Path, world: World) -> None:
     for path in sorted({*runs.glob("*/journal.jsonl"), *RUNS.glob("*/journal.jsonl")}):
         try:
             left = bool(outstanding(path)) and _same_world(path.parent / "run.json", world)
-        except (OSError, *UNREADABLE) as error:
+        except UNREADABLE as error:
             raise Refused(
                 f"a former drill's record in {path.parent} cannot be read ({error}), so nobody knows what it left "
                 "changed; look at it, put back what it changed, and move the folder away"

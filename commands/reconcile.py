@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from checks.judge import judge
 from checks.lossy_snapshot import SAID, agree, compare
-from commands.folders import add_run_argument, history_of, run_folder
+from commands.folders import add_run_argument, judged_of, run_folder
 from commands.say import say
 from drill.errors import UsageError
 from drill.ledger import Write
 from drill.timeline import History
+from drill.verdict import Judgement
 
 
 def register(verbs: Any) -> None:
@@ -34,8 +34,8 @@ def register(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per write that either list names, then the counts. 1 when they do not name the same."""
-    history = history_of(run_folder(args.run_folder))
-    lost = [row for row in _lost(history) if row["store"] == args.store]
+    history, judged = judged_of(run_folder(args.run_folder))
+    lost = [row for row in _lost(judged) if row["store"] == args.store]
     compared = compare(lost, _written(history, args.store), _survived(history, args.store), _ids(args.snapshot))
     for each in compared:
         say("\t".join((each.id, each.point, each.key, each.account)))
@@ -45,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     return 0 if agree(compared) else 1
 
 
-def _lost(history: History) -> list[dict[str, Any]]:
+def _lost(judged: Judgement) -> list[dict[str, Any]]:
     """The lost writes of every window, as the judge names them."""
-    points = [f for f in judge(history).findings if f.name.startswith("recovery point")]
+    points = [f for f in judged.findings if f.name.startswith("recovery point")]
     return [dict(row) for finding in points for row in finding.data.get("lost", ())]
 
 

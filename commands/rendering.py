@@ -4,26 +4,49 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from checks.judge import judge
-from commands.folders import history_of
+from commands.folders import judged_of
+from commands.importing import verdicts_in
 from commands.running import report
 from drill.errors import Invalid
+from drill.harness import made_by_another
 from drill.timeline import History
+from drill.verdict import Judgement
 from reports.page import REPORT_FILE, render
-from reports.summary import VERDICT_FILE
+from reports.summary import VERDICT_FILE, read_judgement, read_verdict, summary_text, write_missing
 
 
-def render_again(folder: Path, history: History | None = None) -> Path:
-    """Write the page; where nobody has judged the run yet, judge it and write all that a drill leaves at its end.
+def render_again(folder: Path) -> Path:
+    """Write the page and the missing transactions; where nobody has judged the run yet, judge it and write all that a
+    drill leaves at its end.
 
-    history: what the folder says, when it is known already. Invalid when it cannot be read or written.
+    Invalid, and nothing rendered, when the folder cannot be read or written, and when its verdict is not what its
+    evidence says.
     """
+    told, judged = judged_of(folder)
     try:
-        if (folder / VERDICT_FILE).exists():
+        stored = read_judgement(folder)
+        if stored is not None:
+            read_verdict(folder)  # what is no verdict at all is said so
+            _require_as_judged(folder, told, judged, stored)
+            write_missing(folder, judged)
             return render(folder)
     except (OSError, ValueError) as error:
         raise Invalid(f"{folder}: no report: {error}") from error
-    why = report(folder, judge(history or history_of(folder)))
+    why = report(folder, judged)
     if why:
         raise Invalid(f"{folder}: {why}")
     return folder / REPORT_FILE
+
+
+def _require_as_judged(folder: Path, history: History, judged: Judgement, stored: str) -> None:
+    """A page of an edited verdict would be believed. Another version's words are let pass, not its verdicts."""
+    if stored == summary_text(judged):
+        return
+    said, now = verdicts_in(stored), verdicts_in(summary_text(judged))
+    if said == now and made_by_another(history.header):
+        return
+    what = "differs in words or figures" if said == now else f"says {said.get('', 'nothing')}, which differs"
+    raise Invalid(
+        f"{folder}: no report: its {VERDICT_FILE} {what} from what the evidence says ({judged.verdict.value}); see: "
+        f"drill verify {folder}"
+    )

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from checks.judge import judge
-from commands.folders import add_run_argument, history_of, run_folder
+from commands.folders import add_run_argument, run_folder
 from commands.rendering import render_again
 from commands.say import say
-from reports.summary import write_missing
 
 
 def register(verbs: Any) -> None:
@@ -22,7 +20,5 @@ def register(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write report.html and the missing transactions, and say where the page is; judge a run that nobody judged."""
     folder = run_folder(args.run_folder)
-    history = history_of(folder)
-    write_missing(folder, judge(history))
-    say(str(render_again(folder, history)))
+    say(str(render_again(folder)))
     return 0

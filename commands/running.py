@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import secrets
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from checks.judge import judge
 from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from commands.cleaning import CleanUp
-from commands.outstanding import UNREADABLE
+from commands.folders import UNREADABLE
+from commands.lab_watch import note_overruns, note_told
 from commands.publish import publish
 from commands.reading_back import read_back_into
 from commands.run_folder import Scenario, folder_for, header_of, point_latest
@@ -149,7 +149,8 @@ class Run:
         self._guarded("cleaning up what was written", self._clean_up.run)
         self._guarded("taking the snapshot after", lambda: self._snapshot("after"))
         self._guarded("reading the system's own signals", self._harvest)
-        self._guarded("reading the lab's overruns", self._overruns)
+        self._guarded("reading the lab's overruns", lambda: note_overruns(self.timeline, self.world, self._began_s))
+        self._guarded("asking the lab what it was told", lambda: note_told(self.timeline, self.world))
         self._still_changed()
         self._guarded("giving the lock back", self._unlock)
         self._guarded("sealing the run folder", self._seal)
@@ -167,7 +168,7 @@ class Run:
         """The judgement of the folder, and of what could not be written into it."""
         try:
             judged = judge(load_history(self.folder))
-        except (OSError, *UNREADABLE) as error:
+        except UNREADABLE as error:
             why = f"the run folder cannot be read: {type(error).__name__}: {error}"
             return conclude([*self._unwritten, Finding("evidence", Verdict.INVALID, why)])
         if not self._unwritten:
@@ -246,15 +247,6 @@ class Run:
         doubt_s = CLOCK_DOUBT_S if self.world.lab is None else 0.0
         high_s = self.world.clock.monotonic_s()
         self._mark(CLOCK, at=at.isoformat(), low_s=low_s, high_s=high_s, doubt_s=doubt_s)
-
-    def _overruns(self) -> None:
-        """Those of this drill: a lab that was attached to may have had others before. OSError without the record."""
-        if self.world.lab is None:
-            return
-        for line in Path(self.world.lab.overruns).read_text().splitlines():
-            overrun = json.loads(line)
-            if overrun["monotonic_s"] >= self._began_s:
-                self.timeline.mark("lab.overrun", **overrun)
 
     def _read_back(self, region: str, window: str, pass_: str, until_s: float) -> None:
         look = self.drill.look_around

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from checks.judge import judge
 from checks.seal import broken_seals
 from commands.bundle import verify_bundle
-from commands.folders import add_run_argument, history_of, run_folder
+from commands.folders import add_run_argument, judged_of, run_folder
 from commands.importing import verdicts_in
 from commands.publish import edited
 from commands.say import say
@@ -39,8 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if args.key:
         raise UsageError(f"--key: {args.run_folder} is no bundle, so nothing is signed; leave --key out")
     folder = run_folder(args.run_folder)
-    history = history_of(folder)
-    judgement = judge(history)
+    history, judgement = judged_of(folder)
     say(closing_table(history, judgement, folder))
     stored = read_judgement(folder)
     if stored is None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from commands.lab_settings import set_otherwise
+from commands.lab_settings import Said, asked, set_otherwise
 from drill.aws import Aws
 from drill.child import REPOSITORY
 from drill.clock import Clock, SystemClock
@@ -53,13 +53,17 @@ class Options:
 
 @dataclass(frozen=True)
 class World:
-    """A target that can be reached. lab: None on AWS; owned: the lab when this process has started it."""
+    """A target that can be reached. lab: None on AWS; owned: the lab when this process has started it.
+
+    said: what the lab said of itself when this world was opened.
+    """
 
     target: Target
     aws: Aws
     clock: Clock
     lab: LabInfo | None
     owned: Lab | None = None
+    said: Said | None = None
 
 
 def release_of(option: str | None, environment: str | None) -> str:
@@ -110,7 +114,8 @@ def open_world(target: Target, options: Options, start: Callable[[LabPlan], Lab]
         yield World(target, Aws.of(target), SystemClock(), None)
         return
     with _lab(target, options, start) as (info, owned):
-        yield World(_bound(target, info), Aws(info.aws_endpoint), SystemClock(info.speed), info, owned)
+        said = asked(info)
+        yield World(_bound(target, info, said), Aws(info.aws_endpoint), SystemClock(info.speed), info, owned, said)
 
 
 @contextlib.contextmanager
@@ -147,7 +152,7 @@ def _lab_info(path: Path) -> LabInfo:
         ) from error
 
 
-def _bound(target: Target, info: LabInfo) -> Target:
+def _bound(target: Target, info: LabInfo, said: Said) -> Target:
     connection = Connection(
         aws_endpoint=info.aws_endpoint,
         authoritative=(_address(info.dns_authoritative),),
@@ -155,7 +160,7 @@ def _bound(target: Target, info: LabInfo) -> Target:
         http_port=info.http_port,
         scheme=info.scheme or None,
     )
-    otherwise = set_otherwise(target.lab, info) if target.lab else ()
+    otherwise = set_otherwise(target.lab, info, said.rules) if target.lab else ()
     return target.model_copy(update={"connection": connection, "overrides": (*target.overrides, *otherwise)})
 
 

@@ -3,11 +3,11 @@
 begun       the game day has begun: name, digest of plan.toml beside it, command line
 resumed     it goes on after an interruption
 hold        a hold was reached: step
-released    a person has let it go on: step, role, who, via
+released    a person has let it go on: step, role, who, via, proof (of the role: "token" or "claimed")
 drill       a drill was started: drill, attempt, pid, html (names its run folders)
 exited      its process is gone: drill, attempt, code, stopped
 ended       what that counts for: drill, attempt, verdict, exit_code, reason, finished, stopped, runs
-observation what somebody saw: text, who, via, step
+observation what somebody saw: text, who, via, step, role (whose token they have), proof
 stopping    from here on nothing more is started: reason
 closed      the game day is over: exit_code
 """

@@ -36,6 +36,7 @@ class BaseCloud:
         self._plan, self._settings, self._clock, self._truth, self._over = plan, settings, clock, truth, over
         self._closers = contextlib.ExitStack()
         self._server = AwsServer(self.aws_host, plan.port(0), clock, self.account)
+        self._server.describes({"system": plan.system, "speed": clock.speed, "settings": list(plan.settings)})
         self._resolvers: dict[str, tuple[str, int]] = {}
         self._http_port = 0
 

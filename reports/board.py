@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from drill.gameday import HoldStep
+from drill.gameday_log import Record
 from drill.gameday_state import State
 from reports import gameday_day as rows
 from reports.gameday_day import Day
@@ -19,7 +20,6 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
-SHOWN = ("step", "text", "who")
 MOST_SHOWN = 100
 """Observations on the board, the newest first; all of them are in the report."""
 
@@ -42,7 +42,7 @@ def board_status(
         "drill": _drill(state, live),
         "steps": [_step(row) for row in rows.drill_rows(day)],
         "next": [_ahead(step) for step in _next(state)],
-        "observations": [[rows.clock(r.at), *(str(r.data.get(k, "")) for k in SHOWN)] for r in newest],
+        "observations": [_seen(r) for r in newest],
         "roles": list(rows.role_rows(day)),
     }
 
@@ -50,6 +50,11 @@ def board_status(
 def _step(row: list[str]) -> list[str]:
     """A drill that was not started yet is no finding while the day runs."""
     return [row[0], row[2], *(row[5:7] if row[2] else ("ahead", ""))]
+
+
+def _seen(record: Record) -> list[str]:
+    step, text, who, role = (str(record.data.get(key, "")) for key in ("step", "text", "who", "role"))
+    return [rows.clock(record.at), step, text, f"{who} ({role})".strip() if role else who]
 
 
 def _words(state: State, stopping: str) -> str:

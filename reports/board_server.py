@@ -2,18 +2,16 @@
 
 Without a token it answers only on loopback, and only to who asks for it by a loopback name: a page of somebody else
 in the same browser can neither read it nor release a hold. With one, a browser types it once into a form and then
-holds a cookie; the token itself is never in a URL.
+holds a cookie; the token itself is never in a URL. With a token for each role, what people say comes with the role
+whose token they have (reports/board_access.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,9 +21,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from drill.errors import DrillError
 from reports.board import FILES, POLICY, board_page, login_page
+from reports.board_access import COOKIE, Access
 from reports.look import asset
 
-COOKIE = "failover-drill-board"
 MARK = "X-Failover-Drill"
 """A header that no form and no other site's script can send without being asked first (CORS)."""
 LONGEST_BODY = 16_384
@@ -36,7 +34,10 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Board(Protocol):
-    """What stands behind a board. DrillError says why something is not done; OSError that it cannot be kept."""
+    """What stands behind a board. DrillError says why something is not done; OSError that it cannot be kept.
+
+    proven: the role whose token was used, "" for none.
+    """
 
     @property
     def title(self) -> str:
@@ -45,15 +46,15 @@ class Board(Protocol):
     def status(self) -> dict[str, Any]:
         """Everything that it shows now."""
 
-    def release(self, step: str, role: str, who: str) -> None:
+    def release(self, step: str, role: str, who: str, proven: str) -> None:
         """Let the game day go on."""
 
-    def observe(self, text: str, who: str) -> None:
+    def observe(self, text: str, who: str, proven: str) -> None:
         """Keep what somebody saw."""
 
 
 class BoardServer(ThreadingHTTPServer):
-    """Bound when it is made: OSError when it cannot be. token: None for a board that needs none.
+    """Bound when it is made: OSError when it cannot be. token: None for a board without; roles: role -> token.
 
     board: to be set before it serves.
     """
@@ -63,10 +64,9 @@ class BoardServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], token: str | None) -> None:
+    def __init__(self, address: tuple[str, int], token: str | None, roles: Mapping[str, str] | None = None) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        self._token = token
-        self._session = secrets.token_urlsafe(32)
+        self.access = Access(token, roles)
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._open: set[socket.socket] = set()
         super().__init__(address, _Handler)
@@ -82,28 +82,15 @@ class BoardServer(ThreadingHTTPServer):
         host, port = self.server_address[:2]
         return f"http://{f'[{host!s}]' if ':' in str(host) else str(host)}:{port}/"
 
-    def knows(self, token: str) -> bool:
-        """Whether it is the token, told in the same time whether nearly right or not at all."""
-        return self._token is not None and _same(token, self._token)
-
-    def admits(self, bearer: str, cookie: str) -> bool:
-        """Whether somebody with this may see the board."""
-        return self._token is None or self.knows(bearer) or _same(cookie, self._session)
-
     def named_so(self, host: str) -> bool:
         """Whether the board may be asked for by that name: without a token only by one that means this machine."""
-        if self._token is not None:
+        if not self.access.free:
             return True
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
             return False
         return name in (*LOOPBACK, str(self.server_address[0]))
-
-    @property
-    def cookie(self) -> str:
-        """The header that lets a browser in after it has typed the token."""
-        return f"{COOKIE}={self._session}; HttpOnly; SameSite=Strict; Path=/"
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """In a thread of its own, while there are not too many."""
@@ -148,14 +135,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, asset(name).encode(), kind)
         elif path == "/favicon.ico":
             self._send(204, b"", "image/x-icon")
-        elif path not in ("/", "/status"):
+        elif path not in ("/", "/status", "/login"):
             self._refuse(404, "there is nothing of that name")
-        elif not self._admitted():
+        elif path == "/login":
+            self._login(wrong=False, status=200)
+        elif (role := self._caller()) is None:
             self._login(wrong=False) if path == "/" else self._refuse(401, "the token is needed")
         elif path == "/":
             self._html(200, board_page(self.server.board.title))
         else:
-            self._json(200, self.server.board.status())
+            self._json(200, self.server.board.status() | ({"you": role} if self.server.access.by_role else {}))
 
     def do_POST(self) -> None:
         """What people say."""
@@ -169,17 +158,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(403, "asked from another page")
         elif path == "/login":
             self._let_in(body)
-        elif not self._admitted():
+        elif (role := self._caller()) is None:
             self._refuse(401, "the token is needed")
         elif self.headers.get(MARK) is None:
             self._refuse(403, f"the header {MARK} is missing")
         else:
-            self._do(path, body)
+            self._do(path, body, role)
 
     def log_message(self, *_: Any) -> None:
         """Nothing is logged: what people send may hold a token."""
 
-    def _do(self, path: str, body: bytes) -> None:
+    def _do(self, path: str, body: bytes, proven: str) -> None:
         board = self.server.board
         try:
             said = json.loads(body)
@@ -187,9 +176,9 @@ class _Handler(BaseHTTPRequestHandler):
                 raise ValueError("an object of texts is needed")
             who = said.get("who", "")
             if path == "/release":
-                board.release(said.get("step", ""), said.get("role", ""), who)
+                board.release(said.get("step", ""), said.get("role", ""), who, proven)
             else:
-                board.observe(said.get("text", ""), who)
+                board.observe(said.get("text", ""), who, proven)
         except ValueError as error:
             self._refuse(400, str(error))
         except DrillError as error:
@@ -201,13 +190,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _let_in(self, body: bytes) -> None:
         token = parse_qs(body.decode(errors="replace")).get("token", [""])[0]
-        if not self.server.knows(token.strip()):
+        role = self.server.access.role_of(token.strip())
+        if role is None:
             self._login(wrong=True)
             return
-        self._send(303, b"", "text/plain", {"Location": "/", "Set-Cookie": self.server.cookie})
+        self._send(303, b"", "text/plain", {"Location": "/", "Set-Cookie": self.server.access.cookie(role)})
 
-    def _login(self, wrong: bool) -> None:
-        self._html(401, login_page(self.server.board.title, wrong))
+    def _login(self, wrong: bool, status: int = 401) -> None:
+        self._html(status, login_page(self.server.board.title, wrong))
 
     def _body(self) -> bytes | None:
         """What was sent; None when it was refused."""
@@ -228,9 +218,10 @@ class _Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         return origin is None or origin.partition("://")[2] == self.headers.get("Host", "")
 
-    def _admitted(self) -> bool:
+    def _caller(self) -> str | None:
+        """The role of who asks, "" for none in particular; None for who is not let in."""
         scheme, _, bearer = self.headers.get("Authorization", "").partition(" ")
-        return self.server.admits(bearer.strip() if scheme.lower() == "bearer" else "", self._cookie())
+        return self.server.access.caller(bearer.strip() if scheme.lower() == "bearer" else "", self._cookie())
 
     def _cookie(self) -> str:
         try:
@@ -276,7 +267,3 @@ def serving(server: BoardServer, board: Board) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join(IDLE_WALL_S)
-
-
-def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(*(hashlib.sha256(text.encode()).digest() for text in (one, other)))

@@ -122,7 +122,7 @@ def measured_rows(day: Day) -> Iterator[list[str]]:
                 yield [a.drill, str(a.number), f.name, f"{f.limit_s:g} {unit}", shown(f, unit), f.verdict]
 
 
-HOLDS = ("hold", "message", "reached", "released", "waited", "role, as claimed", "who", "via")
+HOLDS = ("hold", "message", "reached", "released", "waited", "role", "who", "via", "role known by")
 
 
 def hold_rows(day: Day) -> Iterator[list[str]]:
@@ -131,12 +131,12 @@ def hold_rows(day: Day) -> Iterator[list[str]]:
     for step in day.state.plan.holds:
         held = reached.get(step.id)
         if held is None:
-            yield [step.id, step.message, "not reached", "", "", "", "", ""]
+            yield [step.id, step.message, "not reached", "", "", "", "", "", ""]
             continue
         free = held.released
-        told = (
-            ["never", "", "", "", ""] if free is None else [clock(free.at), lasted(free.at - held.since), *_who(free)]
-        )
+        told = ["never", *[""] * 5]
+        if free is not None:
+            told = [clock(free.at), lasted(free.at - held.since), *_who(free), _known_by(free)]
         yield [step.id, step.message, clock(held.since), *told]
 
 
@@ -144,13 +144,18 @@ def _who(record: Record) -> list[str]:
     return [str(record.data.get(key, "")) for key in ("role", "who", "via")]
 
 
-OBSERVATIONS = ("at", "during", "seen", "by", "via")
+def _known_by(record: Record) -> str:
+    """A record of before there were tokens of roles says nothing of a proof: then the role was claimed."""
+    return str(record.data.get("proof", "claimed")) if record.data.get("role") else ""
+
+
+OBSERVATIONS = ("at", "during", "seen", "by", "via", "role, by its token")
 
 
 def observation_rows(day: Day) -> Iterator[list[str]]:
     """What people saw, in time."""
     for r in day.state.observations:
-        yield [date(r.at), *(str(r.data.get(key, "")) for key in ("step", "text", "who", "via"))]
+        yield [date(r.at), *(str(r.data.get(key, "")) for key in ("step", "text", "who", "via", "role"))]
 
 
 def role_rows(day: Day) -> Iterator[list[str]]:
@@ -185,7 +190,7 @@ def _told(record: Record) -> list[str]:
     if record.event == "hold":
         return [f"hold {data.get('step')} is reached", ""]
     if record.event == "released":
-        return [f"hold {data.get('step')} is released", " ".join(filter(None, _who(record)))]
+        return [f"hold {data.get('step')} is released", " ".join(filter(None, (*_who(record), _known_by(record))))]
     if record.event == "drill":
         return [f"{data.get('drill')} is started", f"attempt {data.get('attempt')}"]
     if record.event == "ended":

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from drill.timeline import History
+
+TOLD = "lab.told"
+"""The mark of what the lab was told by hand while the drill ran; its words are those of an override."""
 OF_THE_LAB = "--lab-"
 """How an override begins that is one of the lab's; all others are of `--set`."""
+
+
+def overrides_of(history: History) -> tuple[str, ...]:
+    """What was set otherwise before the drill, by its header, and while it ran."""
+    before = history.header.get("overrides") or ()
+    told = (str(mark.data.get("words", "?")) for mark in history.named(TOLD))
+    return (*(map(str, before) if isinstance(before, list | tuple) else (str(before),)), *told)
 
 
 def overridden(overrides: Sequence[str]) -> str:

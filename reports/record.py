@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from drill.calls_made import CallMade, calls_of
 from drill.timeline import History
 from drill.verdict import Interval, Judgement, Verdict, unit_of
+from reports.overridden import overrides_of
 from reports.summary import FORMAT as VERDICT_FORMAT
 from reports.summary import replace_file, summary_text
 
@@ -214,7 +215,7 @@ def record_of(history: History, judgement: Judgement, evidence: str) -> DrillRec
     raw = {
         "format": FORMAT,
         "run": _run(header, evidence),
-        "target": _target(header),
+        "target": _target(history),
         "judgement": json.loads(summary_text(judgement)),
         "calls": [_call(call) for call in calls_of(history)],
         "written": next((_written(f.data) for f in judgement.findings if f.name == DATA_RESIDUE), None),
@@ -282,7 +283,8 @@ def _call(call: CallMade) -> dict[str, Any]:
     return {"at": call.at, "purpose": call.purpose, "number": call.number, "kind": call.kind, **made}
 
 
-def _target(header: Mapping[str, Any]) -> dict[str, Any]:
+def _target(history: History) -> dict[str, Any]:
+    header = history.header
     target = header.get("target")
     content: Mapping[str, Any] = target if isinstance(target, dict) else {}
     regions = content.get("regions")
@@ -294,7 +296,7 @@ def _target(header: Mapping[str, Any]) -> dict[str, Any]:
         "digest": header.get("target_digest"),
         "regions": {k: v for k, v in regions.items() if k not in RANGES} if isinstance(regions, dict) else None,
         "objectives": header.get("objectives"),
-        "overrides": header.get("overrides", []),
+        "overrides": list(overrides_of(history)),
     }
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from email.utils import format_datetime
 from typing import Any
 
@@ -207,6 +207,10 @@ class AwsServer:
     def misbehave(self, *rules: Rule) -> None:
         """Misbehave from now on, besides what was told before; see lab.aws.misbehave. RuleError for too many."""
         self._misbehaviour.add(*rules)
+
+    def describes(self, world: Mapping[str, object]) -> None:
+        """What the control path says of this lab, plain JSON values; see lab.aws.control."""
+        self._control.world = dict(world)
 
     def misbehaving(self) -> list[dict[str, object]]:
         """The rules in force: {"rule": in words, "hits": requests}."""

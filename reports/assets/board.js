@@ -34,19 +34,22 @@ function curve(points) {
   put("top", points.length ? `highest: ${top.toFixed(0)} req/s` : "");
 }
 
-function hold(now) {
+// you: the role whose token this browser has, "" for none; undefined where roles have no tokens and are claimed.
+function hold(now, you) {
   show("hold", now !== null);
-  const key = now === null ? null : `${now.step} ${now.since}`;
+  const key = now === null ? null : `${now.step} ${now.since} ${you}`;
   if (now !== null && key !== held) {
     put("hold-step", `Hold ${now.step}`);
     put("hold-message", now.message);
-    const roles = now.release.length ? now.release : ["anybody"];
+    const named = now.release.filter((role) => you === undefined || role === you);
+    const roles = now.release.length ? named : [you || "anybody"];
     at("role").replaceChildren(...roles.map((role) => {
       const made = element("option", role);
-      made.value = now.release.length ? role : "";
+      made.value = now.release.length || you ? role : "";
       return made;
     }));
-    put("release-said", "");
+    show("release", roles.length > 0);
+    put("release-said", roles.length ? "" : `Only with the token of: ${now.release.join(" or ")}`);
     at("release").dataset.step = now.step;
   }
   held = key;
@@ -76,7 +79,9 @@ function draw(status) {
   put("state", status.words);
   put("times", status.times);
   show("lab", status.lab);
-  hold(status.hold);
+  show("you", status.you !== undefined);
+  put("you-words", status.you ? `You are: ${status.you}, by its token.` : "Your token names no role: you may look and note.");
+  hold(status.hold, status.you);
   drill(status.drill);
   const key = JSON.stringify([status.steps, status.next, status.observations, status.roles]);
   if (key === seen) return;

@@ -103,12 +103,12 @@ class Day:
         assert words in text or self.process.poll() is None, text
         return words in text
 
-    def ask(self, method: str, path: str, record: Any = None) -> tuple[int, dict[str, Any]]:
+    def ask(self, method: str, path: str, record: Any = None, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
         """Ask its board, as who knows the token."""
         _, _, address = self.out.read_text().partition("the board: http://")
         connection = http.client.HTTPConnection(address.partition("/")[0], timeout=20)
         try:
-            headers = {"Authorization": f"Bearer {TOKEN}", "X-Failover-Drill": "test"}
+            headers = {"Authorization": f"Bearer {token}", "X-Failover-Drill": "test"}
             connection.request(method, path, json.dumps(record), headers)
             reply = connection.getresponse()
             return reply.status, json.loads(reply.read())

@@ -12,7 +12,7 @@ from commands.gameday_outcome import exit_code, outcome_of
 from commands.main import main
 from drill.clock import SystemClock
 from drill.gameday import read_plan, require_plan
-from drill.gameday_log import LOG_FILE, PLAN_FILE, Record
+from drill.gameday_log import LOG_FILE, PLAN_FILE, Record, read_log
 from drill.gameday_state import state_of
 from drill.journal import Journal
 from drill.ledger import read_lines
@@ -125,6 +125,40 @@ def test_ctrl_c_at_a_hold_ends_the_day(place: Place) -> None:
     assert "hold ready: never released" in place.report
 
 
+def test_a_role_with_a_token_is_nobody_elses(place: Place) -> None:
+    """Neither claimed with the shared token nor with another role's; the record says by what each was known."""
+    lead, observer = "the leads own token", "the observers own token"
+    for name, text in (("all", TOKEN), ("lead", lead), ("deputy", observer)):
+        (place.path / name).write_text(text)
+        (place.path / name).chmod(0o600)
+    tokens = (f"--role-token=lead={place.path}/lead", f"--role-token=deputy={place.path}/deputy")
+    first, last = HOLD.replace(', "deputy"', ""), '[[step]]\nkind = "hold"\nid = "last"\nmessage = "?"\n'
+    plan = place.plan(first, last, drills("test_nothing"))
+    with running(place, plan, "--board=127.0.0.1:0", f"--token-file={place.path}/all", *tokens) as day:
+        eventually(lambda: day.said("HOLD ready"), LIMIT_S)
+        ready = {"step": "ready", "role": "lead", "who": "<name>"}
+        assert "takes the token of lead" in day.ask("POST", "/release", ready)[1]["error"]
+        assert "your token is that of 'deputy'" in day.ask("POST", "/release", ready, observer)[1]["error"]
+        assert "may not release it" in day.ask("POST", "/release", {"step": "ready"}, observer)[1]["error"]
+        assert day.ask("POST", "/observe", {"text": "smoke", "who": "<name>"}, observer)[0] == 200
+        assert day.ask("POST", "/observe", {"text": "fog", "who": "lead"})[0] == 200
+        assert day.ask("GET", "/status", token=observer)[1]["observations"][0][3] == "lead"
+        assert day.ask("POST", "/release", ready, lead)[0] == 200
+        eventually(lambda: day.said("HOLD last"), LIMIT_S)
+        assert day.ask("POST", "/release", {"step": "last", "role": ""})[0] == 200  # anybody may
+    told = [(r.event, r.data["role"], r.data["proof"]) for r in read_log(place.folder) if "proof" in r.data]
+    assert told == [
+        ("observation", "deputy", "token"),
+        ("observation", "", "claimed"),
+        ("released", "lead", "token"),
+        ("released", "", "claimed"),
+    ]
+    assert "| lead | &lt;name&gt; | board | token |" in place.report
+    assert "| smoke | &lt;name&gt; | board | deputy |" in place.report
+    record = (place.folder / LOG_FILE).read_text() + day.out.read_text() + place.report
+    assert [secret for secret in (lead, observer, TOKEN) if secret in record] == []
+
+
 def test_the_hard_stop_ends_a_hold_and_starts_nothing(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """Resuming the day later is refused."""
     plan = place.plan(HOLD, drills("test_nothing"), head="hard_stop.after_s = 1")
@@ -189,6 +223,13 @@ def test_a_disk_that_is_full_ends_the_day(place: Place, capsys: pytest.CaptureFi
         (["--board=127.0.0.1:0", "--token-file=/nowhere"], 4, "cannot be read"),
         (["--board=127.0.0.1:0", "--token-file=SHORT"], 4, "at least 16"),
         (["--board=127.0.0.1:0", "--token-file=OPEN"], 12, "chmod 600"),
+        (["--role-token=lead=TOKEN"], 4, "--role-token is for the board"),
+        (["--board=127.0.0.1:0", "--role-token=boss=TOKEN"], 4, "with a role of the plan: 'lead', 'deputy'"),
+        (["--board=127.0.0.1:0", "--role-token=lead"], 4, "ROLE=FILE is needed"),
+        (["--board=127.0.0.1:0", "--role-token=lead=OPEN"], 12, "chmod 600"),
+        (["--board=127.0.0.1:0", "--role-token=lead=TOKEN", "--role-token=lead=TOKEN"], 4, "stands there twice"),
+        (["--board=127.0.0.1:0", "--role-token=lead=TOKEN", "--role-token=deputy=TOKEN"], 4, "needs its own"),
+        (["--board=127.0.0.1:0", "--role-token=lead=TOKEN", "--token-file=TOKEN"], 4, "needs its own"),
         (["--production=other"], 4, "no target of this plan"),
         (["--release=a b"], 4, "--release"),
     ],

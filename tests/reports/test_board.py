@@ -30,15 +30,15 @@ class Stand:
         """See Board."""
         return {"words": "waits <script>"}
 
-    def release(self, step: str, role: str, who: str) -> None:
+    def release(self, step: str, role: str, who: str, proven: str) -> None:
         """See Board."""
         if self.error is not None:
             raise self.error
-        self.said.append((step, role, who))
+        self.said.append((step, role, who, *filter(None, [proven])))
 
-    def observe(self, text: str, who: str) -> None:
+    def observe(self, text: str, who: str, proven: str) -> None:
         """See Board."""
-        self.said.append((text, who))
+        self.said.append((text, who, *filter(None, [proven])))
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Served:
 
 
 @contextmanager
-def served(token: str | None = None) -> Iterator[Served]:
+def served(token: str | None = None, roles: dict[str, str] | None = None) -> Iterator[Served]:
     """A board on a free port."""
     stand = Stand()
-    with BoardServer(("127.0.0.1", 0), token) as server, serving(server, stand):
+    with BoardServer(("127.0.0.1", 0), token, roles) as server, serving(server, stand):
         yield Served(int(server.server_address[1]), stand)
 
 
@@ -209,3 +209,33 @@ def test_the_token_is_typed_once_and_never_in_an_address(locked: Served) -> None
     assert locked.post("/observe", {"text": "seen"}, Cookie=pair).status == 200
     assert locked.ask("GET", "/status", Authorization=f"Bearer {TOKEN}").status == 200
     assert locked.ask("GET", f"/status?token={TOKEN.replace(' ', '+')}").status == 401
+
+
+LEAD, OBSERVER = "the leads own token", "the observers own token"
+
+
+def test_who_has_a_roles_token_is_known_by_that_role_and_by_no_other() -> None:
+    """By the token itself and by its cookie; a claim beside it, or with the token of all, proves nothing."""
+    with served(TOKEN, {"lead": LEAD, "observer <b>": OBSERVER}) as board:
+        let_in = board.ask("POST", "/login", f"token={LEAD.replace(' ', '+')}")
+        cookie = let_in.headers["Set-Cookie"].partition(";")[0]
+        with_cookie, with_shared = {"Cookie": cookie}, {"Authorization": f"Bearer {TOKEN}"}
+        observer = {"Authorization": f"Bearer {OBSERVER}"}
+        told = [
+            json.loads(board.ask("GET", "/status", **h).text)["you"] for h in (with_cookie, with_shared, observer)
+        ]
+        assert told == ["lead", "", "observer <b>"]
+        for headers in (with_cookie, with_shared, with_cookie | observer):
+            assert board.post("/observe", {"text": "seen", "role": "lead"}, **headers).status == 200
+        assert board.stand.said == [("seen", "", "lead"), ("seen", ""), ("seen", "", "observer <b>")]
+        assert board.post("/release", {"step": "ready", "role": "lead"}, **observer).status == 200
+        assert board.stand.said[-1] == (
+            "ready",
+            "lead",
+            "",
+            "observer <b>",
+        )  # whether that will do, the board decides
+        assert board.ask("GET", "/status", Authorization="Bearer lead").status == 401
+        assert board.ask("GET", "/status", Cookie=cookie + "x").status == 401
+        page = board.ask("GET", "/login", **with_cookie)
+        assert (page.status, "Token of this board" in page.text) == (200, True)
