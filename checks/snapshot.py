@@ -12,7 +12,6 @@ the hosted zones of its name.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from drill.end_state import ZONE
 from drill.find import find
 from drill.redact import redacted
 from drill.target import Target
+from drill.whole_file import replace_file
 
 FORMAT = 1
 MAX_PAGES = 100
@@ -54,9 +54,7 @@ def take_snapshot(aws: Aws, target: Target, clock: Clock, when: Literal["before"
 
 def write_snapshot(path: Path, snapshot: Mapping[str, Any]) -> None:
     """Write it, whole or not at all. OSError (a full disk) passes."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(json.dumps(redacted(snapshot), indent=1, sort_keys=True, allow_nan=False) + "\n")
-    new.replace(path)
+    replace_file(path, json.dumps(redacted(snapshot), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
 def _resource(aws: Aws, reader: Reader, target: Target, key: str) -> dict[str, Any]:

@@ -45,8 +45,8 @@ def _require_as_judged(folder: Path, history: History, judged: Judgement, stored
     said, now = verdicts_in(stored), verdicts_in(summary_text(judged))
     if said == now and made_by_another(history.header):
         return
-    what = "differs in words or figures" if said == now else f"says {said.get('', 'nothing')}, which differs"
+    told = "in words or figures" if said == now else f"it says {said.get('', 'nothing')}"
     raise Invalid(
-        f"{folder}: no report: its {VERDICT_FILE} {what} from what the evidence says ({judged.verdict.value}); see: "
-        f"drill verify {folder}"
+        f"{folder}: no report: {VERDICT_FILE} differs from what the evidence says ({judged.verdict.value}): {told}; "
+        f"see: drill verify {folder}"
     )

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from drill.whole_file import replace_file
+
 FORMAT = 1
 NONE = "not calibrated on this machine: its accuracy is not known; run: drill calibrate"
 
@@ -32,9 +34,7 @@ def this_machine() -> str:
 def store(path: Path, result: Mapping[str, Any]) -> None:
     """Keep a calibration, whole or not at all. OSError passes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(json.dumps({"format": FORMAT, **result}, indent=1, allow_nan=False) + "\n")
-    new.replace(path)
+    replace_file(path, json.dumps({"format": FORMAT, **result}, indent=1, allow_nan=False) + "\n")
 
 
 def stored(path: Path) -> dict[str, Any] | None:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from drill.evidence import Evidence, Participant
+from drill.whole_file import replace_file
 from reports.gameday_day import Day
-from reports.summary import replace_file
 
 EVIDENCE_FILE = "evidence.toml"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
+from drill.whole_file import replace_file
 from reports import gameday_day as rows
 from reports.gameday_day import Day
 from reports.ink import OKABE_ITO, safe
@@ -13,7 +14,6 @@ from reports.look import CSS, html_table
 from reports.markdown import SIGNS, escaped
 from reports.markdown import table as markdown_table
 from reports.page import REPORT_FILE
-from reports.summary import replace_file
 
 MARKDOWN_FILE = "report.md"
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

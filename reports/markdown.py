@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from drill.verdict import Verdict
+from drill.whole_file import replace_file
 from reports.ink import CONTROL
 from reports.overridden import overridden
 from reports.record import DrillRecord, FindingRecord, PhaseRecord
-from reports.summary import replace_file
 
 SUMMARY_FILE = "summary.md"
 MOST_FINDINGS = 30

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from pytest_html import extras as html_extras
 
 from drill.verdict import Finding, Verdict
+from drill.whole_file import replace_file
 from reports import demand
 from reports.bars import bar
 from reports.calls import calls
@@ -58,11 +59,7 @@ READING = (
 
 def render(folder: Path) -> Path:
     """Write report.html into a judged run folder; returns its path. ValueError when there is no verdict.json."""
-    path = folder / REPORT_FILE
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(page(load_run(folder)), encoding="utf-8")
-    new.replace(path)
-    return path
+    return replace_file(folder / REPORT_FILE, page(load_run(folder)))
 
 
 def page(run: Run) -> str:

@@ -19,9 +19,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from drill.calls_made import CallMade, calls_of
 from drill.timeline import History
 from drill.verdict import Interval, Judgement, Verdict, unit_of
+from drill.whole_file import replace_file
 from reports.overridden import overrides_of
 from reports.summary import FORMAT as VERDICT_FORMAT
-from reports.summary import replace_file, summary_text
+from reports.summary import summary_text
 
 FORMAT = 1
 DRILL_FILE = "drill.json"

@@ -10,12 +10,12 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from drill.verdict import Finding, Interval, Judgement, Verdict
+from drill.whole_file import replace_file
 
 FORMAT = 1
 VERDICT_FILE = "verdict.json"
@@ -185,12 +185,3 @@ def _interval(record: dict[str, Any] | None) -> Interval | None:
         return None
     low, high = record["low_s"], record["high_s"]
     return Interval(math.inf if low is None else low, math.inf if high is None else high, tuple(record["basis"]))
-
-
-def replace_file(path: Path, text: str) -> Path:
-    """Write a file whole or not at all. OSError (a full disk) passes, and leaves the former content."""
-    # A reader (or a kill) never meets half a verdict.
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(text)
-    new.replace(path)
-    return path
