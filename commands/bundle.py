@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from checks.seal import seal_digest
-from commands.folders import add_run_argument, judged_of, run_folder
+from commands.folders import UNREADABLE, add_run_argument, as_evidence, judged_of, run_folder
 from commands.importing import verdicts_in
 from commands.keys import load_public_key, load_signer
 from commands.rendering import render_again
@@ -54,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     output = args.output or folder.with_name(folder.name + SUFFIX)
     _require_outside(output, folder)
     told, record = _judged(folder)
-    items = evidence_items(told, record, supplied.over(told.target.evidence if told.target else Evidence()))
+    with as_evidence(folder):
+        items = evidence_items(told, record, supplied.over(told.target.evidence if told.target else Evidence()))
     lacking = ", ".join(missing(items))
     if lacking and args.complete:
         raise Invalid(f"{folder}: no bundle was written: missing {lacking}; docs/evidence.md says what each is")
@@ -108,7 +109,7 @@ def _rejudged(folder: Path) -> tuple[Run, DrillRecord]:
         told = load_run(folder)
         record = record_of(history, judged, seal_digest(history))
         stored = (folder / VERDICT_FILE).read_text()
-    except (UsageError, OSError, ValueError) as error:
+    except (UsageError, *UNREADABLE) as error:
         raise Invalid(f"the run in it cannot be read: {' '.join(str(error).split())}") from error
     if verdicts_in(stored) != verdicts_in(summary_text(judged)):
         raise Invalid(

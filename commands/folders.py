@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from checks.judge import judge
@@ -44,11 +46,18 @@ def history_of(folder: Path) -> History:
 def judged_of(folder: Path) -> tuple[History, Judgement]:
     """The folder and what its evidence says. Invalid when that cannot be read, or has a shape no drill writes."""
     history = history_of(folder)
-    try:
+    with as_evidence(folder):
         return history, judge(history)
+
+
+@contextlib.contextmanager
+def as_evidence(folder: Path) -> Iterator[None]:
+    """While the records of a folder are made something of: what their shape makes fail is said, as Invalid."""
+    try:
+        yield
     except UNREADABLE as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise Invalid(f"{folder}: evidence cannot be judged: {what}; it is not what a drill wrote") from error
+        raise Invalid(f"{folder}: {what}; such a record no drill writes, so it proves nothing") from error
 
 
 def _made_by(folder: Path) -> str:

@@ -39,7 +39,9 @@ def edited(folder: Path, history: History, judgement: Judgement) -> tuple[str, .
     except ValueError:
         return tuple(name for name in (DRILL_FILE, SUMMARY_FILE) if (folder / name).exists())
     texts = {DRILL_FILE: record_text(record), SUMMARY_FILE: summary_markdown(record)}
-    return tuple(n for n, text in texts.items() if (folder / n).exists() and (folder / n).read_text() != text)
+    return tuple(
+        n for n, text in texts.items() if (folder / n).exists() and (folder / n).read_bytes() != text.encode()
+    )
 
 
 def append_step_summary(path: str, folders: Iterable[Path]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.folders import judged_of
+from commands.folders import UNREADABLE, judged_of
 from commands.importing import verdicts_in
 from commands.running import report
 from drill.errors import Invalid
@@ -30,7 +30,7 @@ def render_again(folder: Path) -> Path:
             _require_as_judged(folder, told, judged, stored)
             write_missing(folder, judged)
             return render(folder)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise Invalid(f"{folder}: no report: {error}") from error
     why = report(folder, judged)
     if why:

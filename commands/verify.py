@@ -9,7 +9,7 @@ from typing import Any
 
 from checks.seal import broken_seals
 from commands.bundle import verify_bundle
-from commands.folders import add_run_argument, judged_of, run_folder
+from commands.folders import add_run_argument, as_evidence, judged_of, run_folder
 from commands.importing import verdicts_in
 from commands.publish import edited
 from commands.say import say
@@ -39,6 +39,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--key: {args.run_folder} is no bundle, so nothing is signed; leave --key out")
     folder = run_folder(args.run_folder)
     history, judgement = judged_of(folder)
+    with as_evidence(folder):
+        return _compared(folder, history, judgement)
+
+
+def _compared(folder: Path, history: History, judgement: Judgement) -> int:
     say(closing_table(history, judgement, folder))
     stored = read_judgement(folder)
     if stored is None:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from commands.folders import add_run_argument, history_of, run_folder
+from commands.folders import add_run_argument, as_evidence, history_of, run_folder
 from reports.writes_csv import writes_csv
 
 
@@ -19,6 +19,8 @@ def register(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per write, by send time."""
-    for line in writes_csv(history_of(run_folder(args.run_folder))):
-        sys.stdout.write(line)
+    folder = run_folder(args.run_folder)
+    with as_evidence(folder):
+        lines = [*writes_csv(history_of(folder))]
+    sys.stdout.writelines(lines)
     return 0

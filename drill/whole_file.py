@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def replace_file(path: Path, text: str) -> Path:
-    """Write a file whole or not at all. OSError (a full disk) passes: the former content stays, and nothing beside it.
+    """Write a file whole or not at all. OSError (a full disk) passes: the former content stays, nothing beside it.
 
     A reader (or a kill) never meets half of it.
     """

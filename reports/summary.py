@@ -48,9 +48,12 @@ def write_summary(folder: Path, judgement: Judgement) -> tuple[Path, ...]:
 
 
 def read_judgement(folder: Path) -> str | None:
-    """The text of verdict.json as it is stored, to be compared with `summary_text`; None when there is none."""
+    """The text of verdict.json as it is stored, to be compared with `summary_text`; None when there is none.
+
+    What is no text at all has replacement characters in it: it is like no judgement.
+    """
     path = folder / VERDICT_FILE
-    return path.read_text() if path.exists() else None
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
 
 
 def read_verdict(folder: Path) -> Judgement:
