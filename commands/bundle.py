@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     _require_outside(output, folder)
     told, record = _judged(folder)
     with as_evidence(folder):
-        items = evidence_items(told, record, supplied.over(told.target.evidence if told.target else Evidence()))
+        items = evidence_items(told, record, supplied.over(told.evidence))
     lacking = ", ".join(missing(items))
     if lacking and args.complete:
         raise Invalid(f"{folder}: no bundle was written: missing {lacking}; docs/evidence.md says what each is")

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from pytest_html import extras as html_extras
 
+from drill.harness import made_by_another
 from drill.verdict import Finding, Verdict
 from drill.whole_file import replace_file
 from reports import demand
@@ -244,6 +245,7 @@ def _facts(run: Run) -> str:
     more = ("gate_eligible", "objectives", "timings", "overrides", "versions")
     rows = [[key.replace("_", " "), _worded(header[key])] for key in keys + more if header.get(key) not in (None, [])]
     rows.append(["command line", _typed(header.get("command_line"))])
+    rows += [["made by", f"the run was {other}"]] if (other := made_by_another(header)) else []
     folder = [
         "evidence",
         f"{run.folder.name}: {run.looks} observations, "

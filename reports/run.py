@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from drill.evidence import Evidence
 from drill.journal import journal_records
 from drill.probes import PULSE
-from drill.target import Target
+from drill.target_tables import Regions
 from drill.timeline import Event, History, Observation, load_history
 from drill.verdict import Finding, Judgement, unit_of
 from reports.arrivals import Arrivals, arrivals_of, read_arrivals
@@ -101,12 +102,21 @@ class Run:
     _regions: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
-    def target(self) -> Target | None:
-        """The target of the header; None when the header carries none that this version understands."""
+    def places(self) -> Regions | None:
+        """The Regions of the header's target, which other versions have too; None when it names none."""
         try:
-            return Target.model_validate(self.history.header.get("target"))
+            return Regions.model_validate(self._said_of_target("regions"))
         except ValidationError:
             return None
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What people say of the header's target. ValueError for what this version does not understand."""
+        return Evidence.model_validate(self._said_of_target("evidence") or {})
+
+    def _said_of_target(self, table: str) -> Any:
+        target = self.history.header.get("target")
+        return target.get(table) if isinstance(target, Mapping) else None
 
     @cached_property
     def requests(self) -> Arrivals:
@@ -152,9 +162,9 @@ class Run:
     @property
     def roles(self) -> dict[str, str]:
         """Region -> its role in the target ("primary", "standby", "observer")."""
-        if self.target is None:
+        if self.places is None:
             return {}
-        return {str(getattr(self.target.regions, role)): role for role in ("primary", "standby", "observer")}
+        return {str(getattr(self.places, role)): role for role in ("primary", "standby", "observer")}
 
     def at(self, monotonic_s: float) -> float:
         """Target seconds from the start of the run."""
@@ -168,7 +178,7 @@ class Run:
     def region(self, address: str) -> str | None:
         """The Region of an address by the target's CIDRs, remembered; None when unknown."""
         if address not in self._regions:
-            self._regions[address] = self.target.region_of(address) if self.target else None
+            self._regions[address] = self.places.region_of(address) if self.places else None
         return self._regions[address]
 
     def regions(self, addresses: str) -> str:

@@ -293,9 +293,7 @@ def test_the_targets_evidence_is_used_and_does_not_make_it_another_target(tmp_pa
     told = TARGET.model_copy(update={"evidence": Evidence(business_function="Payments", deviations="one")})
     assert told.digest == TARGET.digest
     folder = run_folder(tmp_path / "run", target=told.model_dump(mode="json"))
-    target = load_run(folder).target
-    assert target is not None
-    both = Evidence(deviations="none").over(target.evidence)
+    both = Evidence(deviations="none").over(load_run(folder).evidence)
     assert (both.business_function, both.deviations) == ("Payments", "none")
 
 

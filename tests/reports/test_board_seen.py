@@ -135,6 +135,35 @@ def test_the_token_is_typed_into_a_form(chromium: Chromium) -> None:
         tab.eventually("(document.getElementById('phase') || {}).textContent === 'in_force'")
 
 
+def test_who_has_the_token_of_no_fitting_role_is_told_so_and_offered_nothing(chromium: Chromium) -> None:
+    """The lead may release, and only as the lead; the observer is told whose token it takes, and may note."""
+    board, roles = Changing(), {"lead": "the leads own token", "observer": "the observers own token"}
+    board.shows = status(hold=HOLD, drill=None)
+    with BoardServer(("127.0.0.1", 0), TOKEN, roles) as server, serving(server, board) as url:
+        with chromium.open(f"{url}login") as tab:
+            tab.run("document.querySelector('input').focus()")
+            tab.call("Input.insertText", text=roles["observer"])
+            tab.press("Enter")
+            tab.eventually("(document.getElementById('release') || {}).hidden === true")
+            assert "Only with the token of: lead" in tab.run("document.getElementById('release-said').textContent")
+            assert "You are: observer" in tab.run("document.getElementById('you').textContent")
+            tab.shot("board-observer")
+            assert barriers(tab) == []
+            assert overlaps(tab) == []
+            tab.run("document.querySelector('#you a').click()")
+            tab.eventually("(document.querySelector('input[name=token]') || {}).type === 'password'")
+            tab.run("document.querySelector('input').focus()")
+            tab.call("Input.insertText", text=roles["lead"])
+            tab.press("Enter")
+            tab.eventually("document.getElementById('you-words')?.textContent.includes('lead')")
+            assert tab.run("[...document.getElementById('role').options].map(o => o.value)") == ["lead"]
+            tab.run("document.getElementById('released-by').focus()")
+            tab.press("Enter")
+            tab.eventually("document.getElementById('release-said').textContent === 'released'")
+        assert board.said == [("ready", "lead", "", "lead")]
+        assert tab.complaints == []
+
+
 @pytest.mark.parametrize(("width", "dark"), [(1400, False), (360, True)])
 def test_the_report_has_no_barriers(chromium: Chromium, day: Day, tmp_path: Path, width: int, dark: bool) -> None:
     """On a large light screen and a small dark one; it asks for nothing, and complains of nothing."""

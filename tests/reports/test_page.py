@@ -226,3 +226,16 @@ def test_bars_are_to_scale() -> None:
 def test_unmeasured_objective_has_no_bar() -> None:
     """What was not measured is said, not drawn as zero."""
     assert "not measured" in bar(Finding("recovery time, failover", Verdict.INVALID, "r", 5.0, None), "s", 1)
+
+
+def test_a_target_of_another_version_still_names_its_regions(tmp_path: Path) -> None:
+    """What this version does not understand of a target makes no address a stranger; who made the run is said."""
+    target = {k: v for k, v in header()["target"].items() if k != "writes"} | {"of_next_year": 1}
+    other = header(target=target, versions={"failover-drill": "9", "failover-drill source": "0123456789ab"})
+    folder = write_folder(tmp_path / "run", History(other))
+    write_summary(folder, judgement())
+    told = load_run(folder)
+    assert list(told.roles.values()) == ["primary", "standby", "observer"]
+    (primary, address) = next((r, ranges[0]) for r, ranges in target["regions"]["cidrs"].items())
+    assert told.region(address.partition("/")[0]) == primary
+    assert "the run was made by failover-drill 9 (source 0123456789ab)" in render(folder).read_text()
