@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 from commands.asked import NoSkips, check_markers, check_no_drill_options, check_nothing_repeats, drilling
-from commands.drill_session import Session
+from commands.drill_session import NO_DRILL, Session
 from commands.outstanding import require_nothing_outstanding
 from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.run_folder import Scenario
@@ -220,15 +220,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """After all fixtures: sweep what is outstanding, judge, and set the exit code of the worst verdict.
 
-    Also when pytest-html could not write its page (a full disk): it would keep everything after it from being done.
+    Also when pytest-html could not write its page (a full disk, a folder that cannot be read): it would keep
+    everything after it from being done.
     """
     shared = session.config.stash.get(KEY, None)
     try:
         yield
-    except OSError as error:
+    except Exception as error:
         if shared is None:
             raise
-        shared.problems.append(f"the session's page could not be written: {error}")
+        shared.problems.append(f"the session's page could not be written: {type(error).__name__}: {error}")
     if shared is None:
         return
     shared.finish()
@@ -248,7 +249,8 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     """The verdict, the table and the picture of every drill at the top of the pytest-html page."""
     shared = session.config.stash.get(KEY, None)
     if shared is not None:
-        prefix.extend(session_prefix([load_run(run.folder) for run in shared.runs if not run.unreported]))
+        told = [run for run in shared.runs if run.judgement and not run.unreported]
+        prefix.extend(session_prefix([load_run(run.folder) for run in told], shared.words(told)))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -259,7 +261,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for run in shared.runs:
         terminalreporter.write_line(_closing(run))
     if not shared.runs and not shared.refusals and not (shared.plans and shared.plans.made):
-        terminalreporter.write_line("INVALID: no drill was run, so nothing is proven")
+        terminalreporter.write_line(NO_DRILL)
     for left_out in shared.not_applicable:
         terminalreporter.write_line(f"not applicable: {left_out}")
     for problem in shared.problems:

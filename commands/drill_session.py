@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
 
 import pytest
@@ -18,6 +19,8 @@ from drill.errors import UsageError
 from drill.interrupt import Interrupts
 from drill.target import Target
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE
+
+NO_DRILL = "INVALID: no drill was run, so nothing is proven"
 
 
 class Session:
@@ -80,6 +83,16 @@ class Session:
         later = [item for item in items[items.index(node) + 1 :] if "drill" in getattr(item, "fixturenames", ())]
         targets = (self.applies(item) for item in later)
         self.ahead.begin(next((target for target in targets if isinstance(target, Target)), None), self.options)
+
+    def words(self, told: Collection[Run]) -> list[str]:
+        """What the session's page says beside its drills, in sentences. told: the runs that it shows."""
+        cut = [run.folder for run in self.runs if run not in told]
+        said = [f"INVALID: a drill was cut short or could not be reported; its folder: {folder}" for folder in cut]
+        if not self.runs:
+            refused = f" (exit code {max(self.refusals)}: the terminal says why)" if self.refusals else ""
+            said.append(f"{NO_DRILL}{refused}")
+        said += [f"not applicable: {left_out}" for left_out in self.not_applicable]
+        return said + [f"INVALID: {problem}" for problem in self.problems]
 
     def exit_code(self, status: int) -> int:
         """The session's exit code from its drills and pytest's own status."""

@@ -77,10 +77,14 @@ def page(run: Run) -> str:
     )
 
 
-def session_prefix(runs: Sequence[Run]) -> list[str]:
-    """What pytest-html shows above its table: per drill the verdict, the bars, the table and the picture."""
+def session_prefix(runs: Sequence[Run], words: Sequence[str] = ()) -> list[str]:
+    """What pytest-html shows above its table: per drill the verdict, the bars, the table and the picture.
+
+    words: what else there is to say, in sentences.
+    """
     parts = [f"<style>{CSS}</style>"] if runs else []
-    return parts + [
+    said = [f"<p><strong>{safe(sentence_)}</strong></p>" for sentence_ in words]
+    return [*parts, *said] + [
         f'<section class="drill">{_summary(run, "h2", 100 * n)}</section>' for n, run in enumerate(runs, 1)
     ]
 

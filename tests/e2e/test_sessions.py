@@ -95,6 +95,7 @@ def test_a_session_of_drills_without_a_drill_is_invalid(tmp_path: Path, argument
     assert done.returncode == 11, done.stdout
     assert "no drill was run, so nothing is proven" in done.stdout
     assert not list(tmp_path.glob("*core-banking"))
+    assert "INVALID: no drill was run, so nothing is proven" in (tmp_path / "session.html").read_text()
 
 
 SCENARIO = "scenarios/test_core_banking.py"
