@@ -72,7 +72,7 @@ def page(run: Run) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{safe(title)}</title><style>html,body{{margin:0}}"
         f"@media (prefers-color-scheme:dark){{html{{background:#0d1117}}}}{CSS}{PAGE_CSS}</style></head>"
-        f'<body><main class="drill">{_summary(run, "h1", 0, PLACE)}{_details(run)}</main>{scripts(run)}'
+        f'<body><main class="drill">{_summary(run, "h1", 0, PLACE)}{_details(run, run.folder)}</main>{scripts(run)}'
         "</body></html>\n"
     )
 
@@ -96,14 +96,15 @@ def extras(run: Run, beside: Path | None = None) -> list[dict[str, str | None]]:
     Without it there is no link.
     """
     shown = [
-        html_extras.html(f'<style>{CSS}</style><div class="drill">{_details(run)}</div>'),
+        html_extras.html(f'<style>{CSS}</style><div class="drill">{_details(run, beside)}</div>'),
         html_extras.text(table(run), "closing table"),
     ]
-    return shown + ([] if beside is None else [html_extras.url(_link(run, beside), "full report")])
+    return shown + ([] if beside is None else [html_extras.url(_link(run, REPORT_FILE, beside), "full report")])
 
 
-def _link(run: Run, beside: Path) -> str:
-    return quote(os.path.relpath((run.folder / REPORT_FILE).resolve(), beside.resolve()))
+def _link(run: Run, name: str, beside: Path) -> str:
+    """The way from a page in the folder `beside` to a file of the run."""
+    return quote(os.path.relpath(run.folder.resolve() / name, beside.resolve()))
 
 
 def _summary(run: Run, heading: str, number: int, charts: str = "") -> str:
@@ -163,7 +164,7 @@ def _split(run: Run) -> str:
     return f'<h2>Where the time went</h2><div class="splits">{found}</div>' if found else ""
 
 
-def _details(run: Run) -> str:
+def _details(run: Run, beside: Path | None) -> str:
     header, writes = writes_table(run.judgement)
     sections = [
         ("What was judged", _findings(run)),
@@ -172,7 +173,7 @@ def _details(run: Run) -> str:
         ("The split of the recovery", html_table(("step", "from the onset", "source clock"), phase_rows(run))),
         ("Writes", html_table(header, writes)),
         ("Data stores", stores_table(run)),
-        ("Lost writes", _lost(run)),
+        ("Lost writes", _lost(run, beside)),
         ("Load", _load(run)),
         ("Rows behind the findings", _details_of(run)),
         ("What was left behind", _residue(run)),
@@ -230,13 +231,18 @@ def _residue(run: Run) -> str:
     )
 
 
-def _lost(run: Run) -> str:
+def _lost(run: Run, beside: Path | None) -> str:
     rows = lost_writes(run.judgement)
     names = columns(rows)
     table_ = html_table(names, [[row.get(name, "") for name in names] for row in rows[:MOST_ROWS]])
     more = f"<p>{len(rows) - MOST_ROWS} more in {MISSING}.csv.</p>" if len(rows) > MOST_ROWS else ""
-    links = " and ".join(f'<a href="{MISSING}.{kind}">{MISSING}.{kind}</a>' for kind in ("csv", "json"))
-    return f"{table_}{more}<p>All of them, with their times and payload digests: {links}</p>" if rows else ""
+    files = " and ".join(_named(run, f"{MISSING}.{kind}", beside) for kind in ("csv", "json"))
+    return f"{table_}{more}<p>All of them, with their times and payload digests: {files}</p>" if rows else ""
+
+
+def _named(run: Run, name: str, beside: Path | None) -> str:
+    """A file of the run by its name; a way to it where it is known from where."""
+    return safe(name) if beside is None else f'<a href="{safe(_link(run, name, beside))}">{safe(name)}</a>'
 
 
 def _load(run: Run) -> str:
