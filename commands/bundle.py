@@ -113,7 +113,7 @@ def _rejudged(folder: Path) -> tuple[Run, DrillRecord]:
         raise Invalid(f"the run in it cannot be read: {' '.join(str(error).split())}") from error
     if verdicts_in(stored) != verdicts_in(summary_text(judged)):
         raise Invalid(
-            f"{VERDICT_FILE} differs from what the evidence says ({judged.verdict.value}): drill verify RUN"
+            f"{VERDICT_FILE} differs from what the evidence says ({judged.verdict.value}), so nobody should believe it"
         )
     return told, record
 

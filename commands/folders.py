@@ -11,8 +11,8 @@ from pathlib import Path
 from checks.judge import judge
 from commands.world import RUNS
 from drill.errors import Invalid, UsageError
-from drill.harness import made_by_another
-from drill.timeline import History, load_history
+from drill.harness import NAME, SOURCE, made_by_another
+from drill.timeline import FORMAT, History, load_history
 from drill.verdict import Judgement
 
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
@@ -66,4 +66,9 @@ def _made_by(folder: Path) -> str:
         header = json.loads((folder / "run.json").read_text())
     except (OSError, ValueError):
         return ""
-    return made_by_another(header) if isinstance(header, dict) else ""
+    if not isinstance(header, dict):
+        return ""
+    newer = isinstance(header.get("format"), int) and header["format"] > FORMAT
+    if newer and SOURCE not in str(header.get("versions")):
+        return f"made by a newer version of {NAME}, which did not write down which"
+    return made_by_another(header)
