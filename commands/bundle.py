@@ -112,9 +112,7 @@ def _rejudged(folder: Path) -> tuple[Run, DrillRecord]:
     except (UsageError, *UNREADABLE) as error:
         raise Invalid(f"the run in it cannot be read: {' '.join(str(error).split())}") from error
     if verdicts_in(stored) != verdicts_in(summary_text(judged)):
-        raise Invalid(
-            f"{VERDICT_FILE} differs from what the evidence says ({judged.verdict.value}), so nobody should believe it"
-        )
+        raise Invalid(f"{VERDICT_FILE} differs from what the evidence says ({judged.verdict.value}): believe neither")
     return told, record
 
 
