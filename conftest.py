@@ -162,7 +162,7 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
         return
     assert run is not None
     stream = sys.__stdout__ or sys.stdout
-    line = LiveLine(stream, isatty=stream.isatty(), quiet=bool(os.environ.get("CI")))
+    line = LiveLine(stream, isatty=stream.isatty() and not os.environ.get("CI"))
     run.drill.on_tick = _live(request.config, run, line)
     run.after_measuring = lambda: session.begin_next(request.node)
     yield run.drill
