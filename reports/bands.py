@@ -53,7 +53,7 @@ def _weight(band: dict[str, Any]) -> int:
 def _drill(run: Run) -> Iterator[tuple[str, list[Piece]]]:
     yield "phases of the drill", [_piece(s.low_s, s.high_s, "off", s.label) for s in run.phases()]
     for span in run.faults():
-        yield f"{span.name}: {span.label}", [_fault(span)]
+        yield ", ".join(filter(None, (f"{span.name}: {span.label}", span.on))), [_fault(span)]
     for window in run.windows:
         yield f"users without it, {window.name}", [*_outage(window)]
 

@@ -12,6 +12,7 @@ from drill.gameday_log import Record
 from drill.gameday_state import Attempt, State, deviations
 from reports.history import Entry
 from reports.markdown import shown
+from reports.overridden import overridden
 from reports.page import REPORT_FILE
 
 WORDS = {
@@ -46,6 +47,17 @@ class Day:
     def departures(self) -> tuple[str, ...]:
         """Where it departed from its plan, and evidence that is gone."""
         return (*deviations(self.state), *self.missing)
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What was set otherwise than the targets say, a sentence a run: a PASS with that is another one."""
+        told = [
+            (f"{a.drill}, attempt {a.number}", overridden(entry.record.target.overrides))
+            for a in self.state.attempts
+            for _, entry in self.entries(a)
+            if entry.record is not None
+        ]
+        return tuple(f"{which}: {words}" for which, words in told if words)
 
     @property
     def ended(self) -> datetime | None:

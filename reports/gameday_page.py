@@ -69,6 +69,7 @@ def day_markdown(day: Day) -> str:
         f"# {SIGNS.get(day.verdict, '⛔')} {escaped(f'{day.verdict}: {day.title}')}",
         f"**{escaped(day.sentence)}**",
         escaped(rows.LAB) if day.lab else "",
+        *map(escaped, day.overrides),
         escaped(day.state.plan.summary),
         escaped(_when(day)),
     ]
@@ -79,7 +80,7 @@ def day_markdown(day: Day) -> str:
 def _head(day: Day) -> str:
     colour = OKABE_ITO[COLOURS.get(day.verdict, "vermillion")]
     badge = f'<span class="verdict" style="background:{colour}">{safe(day.verdict)}</span>'
-    lab = f'<p class="lab">{safe(rows.LAB)}</p>' if day.lab else ""
+    lab = "".join(f'<p class="lab">{safe(words)}</p>' for words in (*([rows.LAB] if day.lab else []), *day.overrides))
     summary = f"<p>{safe(day.state.plan.summary)}</p>" if day.state.plan.summary else ""
     said = f"<h1>{badge} {safe(day.title)}</h1><p><strong>{safe(day.sentence)}</strong></p>"
     return f'{said}{lab}{summary}<p class="muted">{safe(_when(day))}</p>'

@@ -20,6 +20,7 @@ def day_text(day: Day) -> str:
     """Drills with their verdicts, what was measured, deviations, and the verdict of the whole in one sentence."""
     parts = [
         rows.LAB if day.lab else "",
+        *(textwrap.fill(words, WIDTH) for words in day.overrides),
         _table(rows.DRILLS, rows.drill_rows(day)),
         _table(rows.MEASURED, rows.measured_rows(day)),
         "\n".join(textwrap.fill(f"- {words}", WIDTH, subsequent_indent="  ") for words in day.departures),

@@ -85,6 +85,8 @@ PAGE_CSS = """
 PLACE = """
 <div class="interactive"><div class="bar-of-tools"><div id="zoom" role="toolbar" aria-label="Zoom"></div>
 <p id="now" aria-live="polite">Drag over a chart to zoom; keys: + - 0 and the arrows.</p></div>
+<p class="muted">Shaded: a fault was in force. Between two dashed lines: the bounds of an onset or a recovery.
+A gap: nobody looked. A dot: a request failed.</p>
 <div id="charts" tabindex="0" role="group" aria-label="Charts on one time axis. Arrow keys move the cursor, plus and
  minus zoom, zero shows the whole run, page up and down move along."></div><ul id="readout"></ul></div>
 """

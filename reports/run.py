@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from drill.evidence import Evidence
+from drill.find import last_part
 from drill.journal import journal_records
 from drill.probes import PULSE
 from drill.target_tables import Regions
@@ -59,7 +60,7 @@ class Span:
     """A stretch of the run: [low_s, high_s] in target seconds from its start.
 
     open_ended: nothing closed it; effect: what clients were to see of it, "" when it is no fault;
-    name: what it is ("fault", "action", "phase").
+    name: what it is ("fault", "action", "phase"); on: what was broken or acted on, "" when nobody said.
     """
 
     low_s: float
@@ -68,6 +69,7 @@ class Span:
     open_ended: bool = False
     effect: str = ""
     name: str = ""
+    on: str = ""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,9 @@ class Run:
         Open-ended when no end is on record.
         """
         begins = self.history.named("fault.injected", "action")
-        return tuple(_fault(self, mark, ENDS[mark.name]) for mark in begins)
+        acted = iter([r["action"] for r in self.journal if isinstance(r.get("action"), Mapping)])
+        about = [mark.data if mark.name != "action" else next(acted, {}) for mark in begins]
+        return tuple(_fault(self, mark, ENDS[mark.name], _on(what)) for mark, what in zip(begins, about, strict=True))
 
     def findings_of(self, window: str) -> Iterable[Finding]:
         """The findings about one window, by its name at the end of theirs."""
@@ -246,12 +250,18 @@ def lost_writes(judgement: Judgement) -> list[dict[str, Any]]:
     return [{"finding": f.name, **row} for f in judgement.findings for row in f.data.get("lost", ())]
 
 
-def _fault(run: Run, mark: Event, ends: str) -> Span:
+def _on(subject: Mapping[str, Any]) -> str:
+    """The resources of a Change or Action, by the ends of their ARNs."""
+    names = subject.get("resources")
+    return ", ".join(last_part(str(name)) for name in names) if isinstance(names, list | tuple) else ""
+
+
+def _fault(run: Run, mark: Event, ends: str, on: str) -> Span:
     later = (e for e in run.history.named(ends) if e.at_s >= mark.at_s and _same(e, mark))
     end = next(later, None)
     end_s = run.length_s if end is None else run.at(end.at_s)
     kind, effect = str(mark.data.get("kind", "fault")), str(mark.data.get("effect", ""))
-    return Span(run.at(mark.at_s), end_s, kind, end is None, effect, mark.name.partition(".")[0])
+    return Span(run.at(mark.at_s), end_s, kind, end is None, effect, mark.name.partition(".")[0], on)
 
 
 def _same(one: Event, other: Event) -> bool:

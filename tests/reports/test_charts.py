@@ -219,3 +219,14 @@ def test_run_that_saw_nothing_has_a_page() -> None:
     nothing = run(history=History(header()), judgement=conclude([]))
     assert drawn(nothing)["charts"] == []
     assert "Nothing was judged" in page(nothing)
+
+
+def test_bands_of_faults_and_actions_say_what_was_touched() -> None:
+    """A fault by its mark, an action by the journal's record of it, in order; three runbooks are told apart."""
+    marks = (
+        Event(wall(1), "fault.injected", {"kind": "ecs.scale", "resources": ["arn:aws:ecs:r:1:service/c/orders"]}),
+        *(Event(wall(n), "action", {"kind": "ssm.run"}) for n in (2, 3)),
+    )
+    journal = tuple({"action": {"resources": [f"arn:aws:ssm:r:1:document/move-{n}"]}} for n in (1, 2))
+    labels = [*bands(run(history=replace(history(), events=marks), journal=journal), "drill")]
+    assert labels == ["fault: ecs.scale, orders", "action: ssm.run, move-1", "action: ssm.run, move-2"]

@@ -94,6 +94,17 @@ def test_the_report_says_what_was_drilled_measured_held_and_seen(day: Day) -> No
     assert "## Deviations from the plan\n\nnone" in day_markdown(day)
 
 
+def test_a_pass_with_objectives_that_were_set_otherwise_says_so(day: Day) -> None:
+    """In every form, by the run's own header; without it nothing is said."""
+    (run, entry) = day.runs["loss", 1][0]
+    loosened = replace(entry, record=record(overrides=["objectives.rto_s=9999"]))
+    told = replace(day, runs={("loss", 1): ((run, loosened),)})
+    for form in (day_page, day_markdown, day_text):
+        words = "loss, attempt 1: Overridden with --set: objectives.rto"
+        assert words in form(told).replace("\\", ""), form
+        assert "Overridden" not in form(day)
+
+
 def test_the_closing_text_says_the_same_on_a_terminal(day: Day) -> None:
     """Plain text that fits; nothing in it moves the cursor."""
     text = day_text(day)
