@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from commands.lab_control import ask
+from commands.lab_settings import asked
 from commands.main import main
 from commands.outstanding import require_nothing_outstanding
 from commands.run_folder import Scenario
@@ -22,7 +25,9 @@ from drill.timeline import Observation, Outcome, load_history
 from drill.verdict import Verdict
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from lab.aws.control import PATH
 from lab.aws.misbehave import parse
+from lab.launch import LabInfo
 from tests.checks.cloud import RULE, SERVICES, Cloud, cloud
 from tests.checks.worlds import OSAKA, TOKYO
 from tests.faults.samples import AUTOMATION, SERVICE
@@ -121,3 +126,23 @@ def test_answers_that_get_lost_while_restoring_leave_nothing(made: Cloud, tmp_pa
     run = played(made, tmp_path, (), ("lose ecs:UpdateService", "lose events:DisableRule"))
     assert (truth(made), outstanding(run.folder / "journal.jsonl")) == (AS_BEFORE, [])
     assert verdict(run) is not Verdict.DIRTY
+
+
+def test_a_drill_asks_its_lab_at_its_end_what_it_was_told(made: Cloud, tmp_path: Path) -> None:
+    """What was told by hand while it ran stands in drill.json as an override; before the end nobody had asked."""
+    there, files = ("127.0.0.1", 53), (tmp_path, tmp_path / "truth", tmp_path / "overruns")
+    files[2].touch()
+    made.server.describes({"system": "core-banking", "speed": CLOCK.speed, "settings": []})
+    lab = LabInfo("core-banking", CLOCK.speed, 0.0, 0.0, "1" * 12, made.server.url, there, {}, 80, *files, 1)
+    world = World(made.target, Aws(made.server.url, ONCE), CLOCK, lab, None, asked(lab))
+    run = Run(Scenario("told", "A test."), world, tmp_path / "runs", Interrupts(), watched=False)
+    ask(lab.aws_endpoint + PATH, "POST", {"rules": ["throttle rds count=1"]})
+    ask(lab.aws_endpoint + PATH, "DELETE")
+    run.finish()
+    said = json.loads((run.folder / "drill.json").read_text())["target"]["overrides"]
+    assert [words.partition(" (")[0] for words in said] == [
+        "--lab-set misbehave=throttle rds:*@* count=1",
+        "--lab-set misbehave=behave again",
+    ]
+    assert "told by hand while the drill ran" in (run.folder / "report.html").read_text()
+    assert not [e for e in load_history(run.folder).named("invalid") if "asking the lab" in str(e.data)]
