@@ -17,16 +17,20 @@ from reports.history import Entry, HistoryFile, Mixed
 from reports.record import record_of
 from reports.summary import VERDICT_FILE, read_judgement, summary_text
 
+EVIDENCE = ("run.json", "events.jsonl", "journal.jsonl", "verdict.json", "drill.json")
+"""Files by which a run folder is known, whatever of it is gone."""
+
 
 def run_folders(paths: Sequence[Path]) -> tuple[Path, ...]:
     """The run folders that the paths mean, each once: a run folder itself, or a folder of them.
 
-    Invalid for a path that is neither. Links (`latest`) are followed.
+    One that has lost its header is one too: it may have been the drill that failed. Invalid for a path that is
+    neither. Links (`latest`) are followed.
     """
     found: dict[Path, None] = {}
     for path in paths:
         folder = path.resolve()
-        inner = sorted(p.parent.resolve() for p in folder.glob("*/run.json"))
+        inner = sorted({p.parent.resolve() for name in EVIDENCE for p in folder.glob(f"*/{name}")})
         if not inner and not folder.is_dir():
             raise Invalid(f"{path}: no run folder, nor a folder of them; nothing was imported")
         found |= dict.fromkeys(inner if inner and not (folder / "run.json").exists() else [folder])

@@ -132,6 +132,11 @@ def test_what_cannot_be_read_fails_the_gate(tmp_path: Path, fresh: Path, capsys:
     (cut / "run.json").write_text((cut / "run.json").read_text()[:300])
     assert asked(tmp_path, str(fresh), str(cut)) == 1
     assert "cut: cannot be read" in capsys.readouterr().out
+    (runs := tmp_path / "runs").mkdir()
+    run_folder(runs / "good", created=NOW.isoformat(), run_id="r3")
+    (run_folder(runs / "headless", created=NOW.isoformat(), run_id="r4") / "run.json").unlink()
+    assert asked(tmp_path, str(runs)) == 1
+    assert "headless: cannot be read" in capsys.readouterr().out
 
 
 def test_a_tampered_run_fails_the_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
