@@ -193,6 +193,7 @@ def attach(world: DeadWorld, folder: Path) -> str:
         "overruns": str(folder / "overruns.jsonl"),
         "pid": 1,
     }
+    world.server.describes({"system": info["system"], "speed": info["speed"], "settings": []})
     path = folder / "lab.json"
     path.write_text(json.dumps(info))
     return f"--lab-attach={path}"
