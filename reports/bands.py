@@ -59,7 +59,8 @@ def _drill(run: Run) -> Iterator[tuple[str, list[Piece]]]:
 
 
 def _fault(span: Span) -> Piece:
-    words = f"{span.label}: no end on record" if span.open_ended else span.label
+    what = ", ".join(filter(None, (span.label, span.on)))
+    words = f"{what}: no end on record" if span.open_ended else what
     return _piece(span.low_s, span.high_s, "bad" if span.effect == "errors" else "active", words)
 
 

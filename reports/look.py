@@ -64,7 +64,7 @@ PAGE_CSS = """
 @media screen{.drill.scripted .interactive{display:block}.drill.scripted .picture{display:none}}
 .drill .bar-of-tools{position:sticky;top:0;background:var(--bg);padding:6px 0;z-index:200;display:flex;flex-wrap:wrap;
  gap:4px 14px;align-items:baseline;border-bottom:1px solid var(--line)}
-.drill #now{margin:0;font-size:13px;color:var(--muted)}
+.drill #now{margin:0;font-size:13px;color:var(--muted)}.drill #signs{font-size:13px;max-width:none}
 .drill button{font:13px system-ui,sans-serif;color:var(--fg);background:var(--lane);border:1px solid var(--muted);
  border-radius:4px;padding:3px 9px;margin:2px 4px 2px 0;min-height:28px;cursor:pointer}
 .drill button:focus-visible,.drill #charts:focus-visible,.drill .scroll:focus-visible,.drill a:focus-visible{
@@ -85,8 +85,8 @@ PAGE_CSS = """
 PLACE = """
 <div class="interactive"><div class="bar-of-tools"><div id="zoom" role="toolbar" aria-label="Zoom"></div>
 <p id="now" aria-live="polite">Drag over a chart to zoom; keys: + - 0 and the arrows.</p></div>
-<p class="muted">Shaded: a fault was in force. Between two dashed lines: the bounds of an onset or a recovery.
-A gap: nobody looked. A dot: a request failed.</p>
+<p class="muted" id="signs">Shaded: a fault was in force, or an action under way. Between two dashed lines: the
+bounds of an onset or a recovery. A gap: nobody looked. A dot: a request failed.</p>
 <div id="charts" tabindex="0" role="group" aria-label="Charts on one time axis. Arrow keys move the cursor, plus and
  minus zoom, zero shows the whole run, page up and down move along."></div><ul id="readout"></ul></div>
 """
