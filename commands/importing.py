@@ -11,6 +11,7 @@ from checks.seal import SEAL, broken_seals, seal_digest
 from commands.folders import UNREADABLE
 from drill.errors import Invalid
 from drill.journal import Unreadable, outstanding
+from drill.manifest import differing_files
 from drill.timeline import History, load_history
 from drill.verdict import Judgement
 from reports.history import Entry, HistoryFile, Mixed
@@ -68,6 +69,7 @@ def import_runs(file: HistoryFile, folders: Sequence[Path]) -> Iterator[tuple[En
 def _wrong(folder: Path, history: History, judged: Judgement) -> Iterator[str]:
     if history.named(SEAL):  # a killed drill has no seal; one whose seal does not fit was changed
         yield from broken_seals(history)
+        yield from differing_files(folder)
     stored = read_judgement(folder)
     # The verdicts are held together, not the words: those may be of another version, and nothing rests on them.
     if stored is not None and verdicts_in(stored) != verdicts_in(summary_text(judged)):

@@ -29,6 +29,7 @@ from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed, chain
 from drill.fence import Fence
 from drill.interrupt import Interrupts, Stopped
 from drill.journal import Entry, Journal, Unreadable
+from drill.manifest import FILES, manifest_of
 from drill.reach import Reach
 from drill.rehearsal import Rehearsal
 from drill.stamps import CLOCK
@@ -229,7 +230,7 @@ class Run:
             self._safeguards.lock.release()
 
     def _seal(self) -> None:
-        self.timeline.mark(SEAL, **seal_of(load_history(self.folder)))
+        self.timeline.mark(SEAL, **seal_of(load_history(self.folder)), **{FILES: manifest_of(self.folder)})
 
     def _snapshot(self, when: Literal["before", "after"]) -> None:
         snapshot = take_snapshot(self.world.aws, self.world.target, self.world.clock, when)

@@ -15,6 +15,7 @@ from commands.publish import edited
 from commands.say import say
 from drill.errors import UsageError
 from drill.harness import made_by_another
+from drill.manifest import differing_files
 from drill.timeline import History
 from drill.verdict import Judgement, Verdict
 from reports.summary import VERDICT_FILE, differing_missing, read_judgement, summary_text
@@ -38,12 +39,16 @@ def run(args: argparse.Namespace) -> int:
     if args.key:
         raise UsageError(f"--key: {args.run_folder} is no bundle, so nothing is signed; leave --key out")
     folder = run_folder(args.run_folder)
+    changed = differing_files(folder)
+    for sentence in changed:
+        say(f"{folder}: {sentence}")
     history, judgement = judged_of(folder)
     with as_evidence(folder):
-        return _compared(folder, history, judgement)
+        return _compared(folder, history, judgement, changed)
 
 
-def _compared(folder: Path, history: History, judgement: Judgement) -> int:
+def _compared(folder: Path, history: History, judgement: Judgement, changed: Sequence[str]) -> int:
+    """changed: what of the evidence files is not as it was."""
     say(closing_table(history, judgement, folder))
     stored = read_judgement(folder)
     if stored is None:
@@ -53,6 +58,9 @@ def _compared(folder: Path, history: History, judgement: Judgement) -> int:
     wrong = wrong or (*edited(folder, history, judgement), *differing_missing(folder, judgement))
     if wrong:
         say(_differing(folder, history, judgement, wrong, stored))
+        return Verdict.INVALID.exit_code
+    if changed:
+        say(f"{folder}: verdict.json agrees with the evidence, which is not what it was: {'; '.join(changed)}")
         return Verdict.INVALID.exit_code
     say(f"{folder}: verdict.json agrees with the evidence, byte for byte")
     return 0

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from drill import observations, request_file
+from drill.chain import LINK, ChainFile, broken
 from drill.clock import Clock
 from drill.journal import journal_records
 from drill.ledger import STORE, Write, read_ledger, read_lines, torn_ledgers
@@ -40,6 +41,7 @@ Outcome = observations.Outcome
 Request = request_file.Request
 RequestFile = request_file.RequestFile
 FORMAT = 1
+EVENTS = "events.jsonl"
 SNAPSHOTS = ("before", "after")
 PHASES = (
     "baseline",
@@ -180,11 +182,9 @@ class Timeline(Followed):
     of the same folder; `refresh` picks up what they have written since.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, run_id: str = "") -> None:
         super().__init__(folder, clock)
-        self._events_fd = os.open(
-            folder / "events.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
+        self._marks = ChainFile(folder / EVENTS, run_id)
 
     @classmethod
     def create(cls, folder: Path, clock: Clock, header: dict[str, Any]) -> Timeline:
@@ -192,12 +192,12 @@ class Timeline(Followed):
         folder.mkdir(parents=True)
         full = {"format": FORMAT, "speed": clock.speed, "created": clock.wall().isoformat(), **redacted(header)}
         (folder / "run.json").write_text(json.dumps(full, indent=2, default=_text) + "\n")
-        return cls(folder, clock)
+        return cls(folder, clock, str(full.get("run_id", "")))
 
     def mark(self, event: str, /, **data: Any) -> Event:
         """Append an event, stamped now."""
         made = Event(self.clock.monotonic_s(), event, redacted(data))
-        os.write(self._events_fd, (json.dumps(asdict(made), default=_text) + "\n").encode())
+        self._marks.append(asdict(made), _text)
         self.events.append(made)
         return made
 
@@ -213,7 +213,7 @@ class Timeline(Followed):
 
     def close(self) -> None:
         """Close the files."""
-        os.close(self._events_fd)
+        self._marks.close()
 
 
 class ObservationFile:
@@ -267,7 +267,7 @@ def load_history(folder: Path, many: bool = True) -> History:
         raise ValueError(f"{folder}: format {found!r}, this version reads {FORMAT}")
     return History(
         header=header,
-        events=_all(folder, "events.jsonl", event_from),
+        events=_events(folder, str(header.get("run_id", ""))),
         observations=(
             *_all(folder, "obs-*.jsonl", observation_from),
             *(read_logs(folder.glob("obs-*.bin")) if many else ()),
@@ -331,9 +331,18 @@ def _all(folder: Path, pattern: str, read: Callable[[dict[str, Any]], T]) -> tup
     return tuple(found)
 
 
+def _events(folder: Path, run_id: str) -> tuple[Event, ...]:
+    """The marks. ValueError also where they are no chain (drill/chain.py)."""
+    found = _all(folder, EVENTS, event_from)
+    why = broken(read_lines(folder / EVENTS), run_id) if found else ""
+    if why:
+        raise ValueError(f"{EVENTS}, {why}")
+    return found
+
+
 def event_from(record: dict[str, Any]) -> Event:
-    """An event from its JSON form."""
-    event = Event(**record)
+    """An event from its JSON form, with its link or without."""
+    event = Event(**{name: value for name, value in record.items() if name != LINK})
     if not isinstance(event.data, dict):
         raise TypeError("data is not a table")
     return _stamped(event, event.at_s)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from commands.main import main
 from drill.harness import COMMIT, SOURCE, this_harness
+from drill.manifest import FILES, manifest_of
+from drill.timeline import EVENTS
 from tests.reports.records import run_folder
 
 OLD = {"python": "3.11.7"}
@@ -65,3 +68,41 @@ def test_who_claims_another_version_is_not_believed_with_a_broken_seal(
     said = capsys.readouterr().out
     assert "run.json is not what it was" in said and "which is not what it was: " in said
     assert "git checkout" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "cut", "code"),
+    [("requests-l.jsonl", b"", 11), ("obs-late.jsonl", None, 11), ("notes.txt", None, 0)],
+    ids=["cut", "added, empty", "no evidence"],
+)
+def test_the_file_that_was_changed_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, cut: bytes | None, code: int
+) -> None:
+    """Even an empty file of evidence that changes no number; what is no evidence is nobody's business."""
+    folder = listed(run_folder(tmp_path / "run"))
+    assert main(["verify", str(folder)]) == 0
+    (folder / name).write_bytes(cut or b"")
+    assert main(["verify", str(folder)]) == code
+    said = capsys.readouterr().out
+    assert (f"{folder}: {name}: " in said) == (code == 11)
+
+
+def test_what_cannot_be_read_is_named_by_the_list_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the sentence of who could not read it."""
+    folder = listed(run_folder(tmp_path / "run"))
+    path = folder / "readback.jsonl"
+    path.write_bytes(b"\xff" + path.read_bytes()[1:])
+    assert main(["verify", str(folder)]) == 11
+    printed = capsys.readouterr()
+    assert f"{folder}: readback.jsonl: changed" in printed.out and "evidence cannot be read" in printed.err
+
+
+def listed(folder: Path) -> Path:
+    """The folder with the list of its files in its last mark, as a drill writes it."""
+    path = folder / EVENTS
+    *lines, seal = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines))
+    last = json.loads(seal)
+    last["data"][FILES] = manifest_of(folder)
+    path.write_text("".join([*lines, json.dumps(last) + "\n"]))
+    return folder

@@ -19,6 +19,7 @@ from drill.clock import FakeClock
 from drill.drill import Drill
 from drill.interrupt import SIGNALS
 from drill.journal import outstanding
+from drill.manifest import differing_files
 from drill.timeline import Event, Timeline, load_history
 from drill.verdict import Verdict
 from tests.drill.dead_world import stored_dead_man
@@ -171,6 +172,7 @@ def assert_in_order(run: Run, aws: Troubled) -> None:
     assert outstanding(run.folder / "journal.jsonl") == []
     assert armed(aws, run) == []
     assert list(broken_seals(load_history(run.folder))) == []
+    assert differing_files(run.folder) == []
     assert run.unreported == ""
     assert all((run.folder / name).exists() for name in ("verdict.json", "drill.json", "report.html"))
 
