@@ -173,8 +173,14 @@ def measure(
     if any(math.isinf(o.onset.low_s) for o in sure):
         problem = "the first probe to fail was sent before any that succeeded was answered: no baseline to fall from"
         return RecoveryTime(problem, failures=len(bads), successes=successes)
-    doubted = outages(*_doubting(looks, goods, bads, (begin_s, end_s), silence_s), sustained_s)
-    return _joined(sure, doubted, gap_s, len(bads), successes)
+    pauses = [
+        (before, after)
+        for before, after in itertools.pairwise(looks)
+        if after.sent_s - before.sent_s > silence_s and begin_s < after.sent_s <= end_s
+    ]
+    hopeful = outages(_hoping(goods, pauses), bads, sustained_s)
+    doubted = outages(*_doubting(goods, bads, pauses), sustained_s)
+    return _joined(sure, hopeful, doubted, gap_s, len(bads), successes)
 
 
 def _problem(looks: Sequence[Look], goods: Sequence[Look], bads: Sequence[Look], begin_s: float) -> str:
@@ -188,12 +194,21 @@ def _problem(looks: Sequence[Look], goods: Sequence[Look], bads: Sequence[Look],
     return ""
 
 
+def _hoping(goods: Sequence[Look], pauses: Iterable[tuple[Look, Look]]) -> list[Look]:
+    """Goods as the favourable reading has them: all through a pause the service may have been up.
+
+    A recovery that was sustained only unseen, if at all, parts two outages: nobody knows that they are one.
+    """
+    ends = [at_s for before, after in pauses for at_s in _inside(before, after)]
+    return sorted([*goods, *(Look(at_s, at_s, True) for at_s in ends)], key=lambda k: k.sent_s)
+
+
+def _inside(before: Look, after: Look) -> tuple[float, float]:
+    return math.nextafter(before.sent_s, math.inf), math.nextafter(after.sent_s, -math.inf)
+
+
 def _doubting(
-    looks: Sequence[Look],
-    goods: Sequence[Look],
-    bads: Sequence[Look],
-    window: tuple[float, float],
-    silence_s: float,
+    goods: Sequence[Look], bads: Sequence[Look], pauses: Iterable[tuple[Look, Look]]
 ) -> tuple[list[Look], list[Look]]:
     """Goods and bads as the unfavourable reading has them.
 
@@ -202,25 +217,26 @@ def _doubting(
     """
     first_bad_s = min((k.done_s for k in bads), default=math.inf)
     strays = [k for k in goods if not k.landed and k.sent_s > first_bad_s]
-    begin_s, end_s = window
-    silences = [
-        silence(before, after)
-        for before, after in itertools.pairwise(looks)
-        if after.sent_s - before.sent_s > silence_s and begin_s < after.sent_s <= end_s
-    ]
+    silences = [silence(before, after) for before, after in pauses]
     settled = [k for k in goods if k.landed or k.sent_s <= first_bad_s]
     return settled, sorted([*bads, *strays, *silences], key=lambda k: k.sent_s)
 
 
 def silence(before: Look, after: Look) -> Look:
-    """The failure that a pause between two looks may hide: known as early as the one, sent as late as the other."""
-    return Look(math.nextafter(after.sent_s, -math.inf), before.sent_s, False, sure=False)
+    """The failure that a pause between two looks may hide: known as soon as the one was answered (when that was good,
+    the service was up after its send), sent as late as the other."""
+    return Look(math.nextafter(after.sent_s, -math.inf), math.nextafter(before.done_s, math.inf), False, sure=False)
 
 
 def _joined(
-    sure: Sequence[Outage], doubted: Sequence[Outage], gap_s: float, failures: int, successes: int
+    sure: Sequence[Outage],
+    hopeful: Sequence[Outage],
+    doubted: Sequence[Outage],
+    gap_s: float,
+    failures: int,
+    successes: int,
 ) -> RecoveryTime:
-    low_s = max((o.duration.low_s for o in sure), default=0.0)
+    low_s = max((o.duration.low_s for o in hopeful), default=0.0)
     high_s = max(gap_s, *(o.longest_s(gap_s) for o in doubted)) if doubted else gap_s
     if not sure:
         basis = (f"no failure; widest gap between good probes {gap_s:.3f} s wall",)
@@ -235,7 +251,7 @@ def _joined(
         max(longest.recovery.high_s, around.recovery.high_s),
         tuple(dict.fromkeys(longest.recovery.basis + around.recovery.basis[-1:])),
     )
-    total = Interval(sum(o.duration.low_s for o in sure), sum(o.longest_s(gap_s) for o in doubted))
+    total = Interval(sum(o.duration.low_s for o in hopeful), sum(o.longest_s(gap_s) for o in doubted))
     duration = Interval(low_s, max(low_s, high_s), longest.onset.basis + recovery.basis)
     return RecoveryTime("", longest.onset, recovery, duration, gap_s, len(sure), total, failures, successes)
 
@@ -332,12 +348,19 @@ def first_sustained(
 def _outage(goods: Sequence[Look], group: _Group, first_good: Look | None) -> Outage:
     onset, recovery = _onset(goods, group), _recovery(group, first_good)
     low_s = max(0.0, recovery.low_s - onset.high_s)
-    return Outage(onset, recovery, Interval(low_s, max(low_s, recovery.high_s - onset.low_s)), group.delimited)
+    # A look that fails slowly may have met the failure as it was sent, however many were served meanwhile.
+    earliest_s = min(onset.low_s, _last_good_s(goods, math.nextafter(group.first_sent_s, math.inf)))
+    return Outage(onset, recovery, Interval(low_s, max(low_s, recovery.high_s - earliest_s)), group.delimited)
+
+
+def _last_good_s(goods: Sequence[Look], before_s: float) -> float:
+    """The latest send of a good look that was answered before then."""
+    return max((k.sent_s for k in goods if k.done_s < before_s), default=-math.inf)
 
 
 def _onset(goods: Sequence[Look], group: _Group) -> Interval:
     before_s = group.first_done_s if group.delimited else math.nextafter(group.first_sent_s, math.inf)
-    last_s = max((k.sent_s for k in goods if k.done_s < before_s), default=-math.inf)
+    last_s = _last_good_s(goods, before_s)
     basis = (f"last good probe sent at {last_s:.3f}", f"first failure known at {group.first_done_s:.3f}")
     return Interval(min(last_s, group.first_done_s), group.first_done_s, basis)
 

@@ -81,27 +81,33 @@ def _served_from(rows: Sequence[Observation], window: Window, settings: Settings
 
 
 def quorum(found: Sequence[Vantage]) -> Interval | None:
-    """How long fewer than a majority of the vantages were served, by the longest outage of each (wall seconds).
+    """The longest time in which fewer than a majority of the vantages were served (wall seconds), by the longest
+    outage of each.
 
     [0, 0] while a majority saw no outage at all; None when there is no vantage, or one of them says nothing.
     """
     times = [v.time for v in found]
     if not times or any(t.problem for t in times):
         return None
-    needed = len(times) // 2 + 1
-    out = [t for t in times if t.onset is not None and t.recovery is not None]
-    still_up = len(times) - len(out)
-    if still_up >= needed:
-        return Interval(0.0, 0.0)
-    lost = len(times) - needed  # the onset of the one after so many takes the majority away
-    onset = _nth([t.onset for t in out if t.onset], lost)
-    recovery = _nth([t.recovery for t in out if t.recovery], needed - still_up - 1)
-    return recovery.minus(onset)
+    spare = len(times) - (len(times) // 2 + 1)
+    out = [(t.onset, t.recovery) for t in times if t.onset is not None and t.recovery is not None]
+    certain = [(onset.high_s, recovery.low_s) for onset, recovery in out if onset.high_s < recovery.low_s]
+    possible = [(onset.low_s, recovery.high_s) for onset, recovery in out]
+    low_s = _longest_beyond(certain, spare)
+    return Interval(low_s, max(low_s, _longest_beyond(possible, spare)))
 
 
-def _nth(intervals: Sequence[Interval], n: int) -> Interval:
-    """The n-th smallest of instants that are only known as intervals: it lies between the n-th lows and highs."""
-    return Interval(sorted(i.low_s for i in intervals)[n], sorted(i.high_s for i in intervals)[n])
+def _longest_beyond(spans: Sequence[tuple[float, float]], spare: int) -> float:
+    """The longest stretch that more than `spare` of these stretches cover."""
+    edges = sorted([*((begin_s, -1) for begin_s, _ in spans), *((end_s, 1) for _, end_s in spans)])
+    down, since_s, longest_s = 0, 0.0, 0.0
+    for at_s, end in edges:
+        before, down = down, down - end
+        if before <= spare < down:
+            since_s = at_s
+        if down <= spare < before:
+            longest_s = max(longest_s, at_s - since_s)
+    return longest_s
 
 
 def rows_of(found: Sequence[Vantage], speed: float) -> list[dict[str, Any]]:
