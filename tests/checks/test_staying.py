@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from checks.staying import staying_findings
@@ -13,6 +15,7 @@ from tests.checks.histories import FAIL, OK, OSAKA, TOKYO, UNKNOWN, Story
 
 def stayed(story: Story, end_s: float | None = 480) -> Finding:
     """The one finding of a story in which Tokyo was looked at from 0 s on."""
+    story = copy.deepcopy(story)  # a parameter is every run's
     story.mark(0, STAY_BEGIN, region=TOKYO, for_s=480.0)
     if end_s is not None:
         story.mark(end_s, STAY_END, region=TOKYO)
