@@ -28,7 +28,7 @@ from checks.residue import left_behind
 from checks.seal import broken_seals
 from checks.service_level import level_finding
 from checks.staying import staying_findings
-from checks.switch import switch_findings
+from checks.switch import blind_wall_s, switch_findings
 from checks.unprocessed import unprocessed_finding
 from checks.unreplicated import unreplicated_notes
 from checks.vantages import rows_of, vantages_of
@@ -137,7 +137,7 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     if measured.point.balances is not None:
         yield balances_finding(history, measured, measured.point.balances)
     yield from end_state_findings(history, measured.window)
-    yield from switch_findings(history, measured.window)
+    yield from switch_findings(history, measured.window, blind_wall_s(settings))
     yield from quiet_findings(history, measured.window, settings)
     yield evidence_finding(measured)
 

@@ -17,6 +17,8 @@ from drill.timeline import History, Readback
 
 RECOVERY_PASS, SETTLED_PASS = PASSES
 RegionOf = Callable[[str], str | None]
+ELSEWHERE = "where"
+"""What is spoiled when writes were read back from another Region than the survivor."""
 
 
 def believed(history: History, window: Window, settle_wall_s: float) -> list[Readback]:
@@ -81,7 +83,7 @@ def spoiled_passes(history: History, window: Window, settle_wall_s: float) -> It
     regions = {str(e.data.get("region")) for e in passes if e.at_s >= window.begin_s} or {"nobody knows where"}
     read = any(r.window == window.name for r in history.readbacks)
     if read and regions != {window.survivor}:
-        yield "where", f"writes were read back from {', '.join(sorted(regions))}, not only from {window.survivor}"
+        yield ELSEWHERE, f"writes were read back from {', '.join(sorted(regions))}, not only from {window.survivor}"
     late = [e.at_s for e in passes if e.data.get("pass_") == SETTLED_PASS]
     begun_s = min((*late, *(r.at_s for r in history.readbacks if _is_settled_pass(r, window))), default=math.inf)
     if begun_s < window.settled_by_s + settle_wall_s:

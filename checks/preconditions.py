@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from checks.recovery_time import RecoveryTime
 from checks.service_level import badly_served
 from checks.windows import FAILBACK, FAILOVER, TIMEOUT_FLOOR_S, Places, Settings, Window
+from drill.probes import NEW, PULSE
 from drill.timeline import Event, History, Observation, Outcome, Request
 
 MIN_BASELINE = 5
@@ -179,14 +180,27 @@ def effect_proven(history: History, window: Window, settings: Settings, measured
     "errors" means failed probes; "region_moved" is for `moved` to see.
     """
     causes = caused(history, window)
-    if "errors" in {str(e.data.get("effect", "errors")) for e in causes} and not measured.failures:
-        yield "the fault did not bite: no client saw a failure"
-    began_s = min((float(e.data.get("began_s", e.at_s)) for e in causes), default=math.inf)
+    biting = [e for e in causes if e.data.get("effect", "errors") == "errors"]
+    if biting and not _failed_since(history, window, settings, _began_s(biting)):
+        yield "the fault did not bite: no client saw a failure after it"
+    began_s = _began_s(causes)
     early = [
         o for o in history.of(history.probe) if o.outcome is Outcome.FAIL and window.begin_s <= o.done_s < began_s
     ]
     if causes and early:
         yield f"{len(early)} probes failed in the {window.name} window before anything was done to the system"
+
+
+def _began_s(causes: Iterable[Event]) -> float:
+    """When the first of them may have taken effect (monotonic wall seconds); infinity for none."""
+    return min((float(e.data.get("began_s", e.at_s)) for e in causes), default=math.inf)
+
+
+def _failed_since(history: History, window: Window, settings: Settings, since_s: float) -> bool:
+    """Whether a look that recovery time rests on failed in the window, after that instant."""
+    pulses = history.of(PULSE, NEW) if settings.probing.needed_by_writes else ()
+    failed = (o for o in (*history.of(history.probe), *pulses) if o.outcome is Outcome.FAIL)
+    return any(o.done_s >= max(since_s, window.begin_s) and o.sent_s <= window.end_s for o in failed)
 
 
 def moved(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from checks.signals import TARGETS
-from checks.windows import Window
+from checks.windows import Settings, Window
 from drill.find import kind_of
 from drill.timeline import History, Observation, Outcome
 from drill.verdict import Finding, Verdict, unit_of
@@ -38,10 +38,21 @@ DEAF = (
 )
 
 
-def switch_findings(history: History, window: Window) -> Iterator[Finding]:
+BLIND_INTERVALS = 10
+BLIND_FLOOR_S = 5.0
+"""What was registered longer ago than both (intervals of the signals; wall seconds) says nothing of the end."""
+
+
+def blind_wall_s(settings: Settings) -> float:
+    """How old the last look at what is registered may be, in wall seconds."""
+    return max(BLIND_FLOOR_S, BLIND_INTERVALS * settings.wall_s(settings.timings.signals_interval_s))
+
+
+def switch_findings(history: History, window: Window, blind_s: float) -> Iterator[Finding]:
     """PASS: exactly the writer is registered. FAIL names the stuck state, and as advice what prevents it.
 
-    A second finding, FAIL, only where the balancer is right for long and the replica gets nothing all the same.
+    blind_s: how long before the end of the window the last look may be (wall seconds). A second finding, FAIL, only
+    where the balancer is right for long and the replica gets nothing all the same.
     """
     keys = (history.header.get("target") or {}).get("resources") or {}
     if not any(kind_of(key) == "elbv2.target_group" for key in keys):
@@ -49,11 +60,8 @@ def switch_findings(history: History, window: Window) -> Iterator[Finding]:
     name = f"switch, {window.name}"
     looks = [o for o in history.of(TARGETS) if o.outcome is Outcome.OK and window.begin_s <= o.done_s <= window.end_s]
     writer = _writer(history, window)
-    if not looks or not writer:
-        missing = "what is registered was not seen" if not looks else "no write was acknowledged"
-        yield Finding(
-            name, Verdict.INVALID, f"nobody knows whether the writer is registered: {missing} in the window"
-        )
+    if missing := _unknown(looks, writer, window.end_s, blind_s):
+        yield Finding(name, Verdict.INVALID, f"nobody knows whether the writer is registered: {missing}")
         return
     registered = "" if looks[-1].value == "-" else looks[-1].value
     data = {"writer": writer, "registered": registered, "course": _course(looks, window, history.speed)}
@@ -64,6 +72,16 @@ def switch_findings(history: History, window: Window) -> Iterator[Finding]:
     stuck, advice = EMPTY if not registered else SEVERAL if "," in registered else STALE
     why = f"stuck: {stuck} (writer {writer}, registered {registered or 'nothing'})"
     yield Finding(name, Verdict.FAIL, why, advice=advice, data=data)
+
+
+def _unknown(looks: list[Observation], writer: str, end_s: float, blind_s: float) -> str:
+    """Why nothing can be said of the window's end, "" when something can."""
+    if not looks:
+        return "what is registered was not seen in the window"
+    if not writer:
+        return "no write was acknowledged in the window"
+    ago_s = end_s - looks[-1].done_s
+    return f"it was last seen {ago_s:.1f} s (wall) before the end of the window" if ago_s > blind_s else ""
 
 
 def _turned_s(looks: list[Observation]) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from checks.looks import ELSEWHERE, spoiled_passes
 from checks.recovery_time import RecoveryTime
 from checks.windows import Settings, Window
 from drill.ledger import Write
@@ -35,7 +36,8 @@ def unprocessed_finding(
         return None
     name = f"{OPEN} at recovery, {window.name}"
     looks = [r for r in history.readbacks if r.window == window.name and r.pass_ == "recovery"]
-    why = [*problems, *_unread(history, window, looks)]
+    elsewhere = [said for what, said in spoiled_passes(history, window, 0.0) if what == ELSEWHERE]
+    why = [*problems, *elsewhere, *_unread(history, window, looks)]
     recovery = time.recovery or _moved(window, time)
     if why or recovery is None:
         reason = "; ".join(why) or "clients did not recover"

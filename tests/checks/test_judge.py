@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checks.judge import judge
+from drill.probes import NEW, PULSE
 from drill.timeline import History, Observation
 from drill.verdict import Finding, Judgement, Verdict
 from tests.checks.histories import (
@@ -198,6 +199,13 @@ def _no_bite(story: Story) -> None:
     story.looks(-60, 40).looks(40, 320, region=OSAKA)
 
 
+def _bitten_before_it_began(story: Story) -> None:
+    """A quick look failed just before anything was done, and then nothing did."""
+    _no_bite(story)
+    at = story.at(0.1), story.at(0.3)
+    story.observations.append(Observation(*at, PULSE, NEW, FAIL, "", "status 503"))
+
+
 def _healed_at_home(story: Story) -> None:
     story.observations.clear()
     story.looks(-60, 10).looks(10, 250, FAIL).looks(250, 320, region=TOKYO)
@@ -271,6 +279,7 @@ SPOILS: list[tuple[Spoil, str]] = [
     (_not_ours, "were not made by run r1"),
     (_came_back, "did not stay in force: aws.ecs.transaction showed 1/1"),
     (_no_bite, "did not bite"),
+    (_bitten_before_it_began, "no client saw a failure after it"),
     (_healed_at_home, "served again, not from"),
     (_not_from_home, f"not served from {TOKYO} before"),
     (_blind, "observer was blind"),

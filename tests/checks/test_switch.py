@@ -18,6 +18,7 @@ HEADER: dict[str, Any] = {
     "speed": 10.0,
     "target": {"resources": {"source_target_group": {"region": "ap-northeast-1", "name": "source-targets"}}},
 }
+BLIND_S = 20.0
 WINDOW = Window("failover", "ap-northeast-1", 100.0, 140.0, "timeout", 0.0)
 
 
@@ -47,7 +48,7 @@ def test_each_end_is_named(value: str, verdict: Verdict, words: str) -> None:
     history = History(
         HEADER, observations=(seen(99.0, READER), seen(105.0, READER), seen(139.0, value)), writes=WRITES
     )
-    (found,) = switch_findings(history, WINDOW)
+    (found,) = switch_findings(history, WINDOW, BLIND_S)
     assert (found.verdict, found.name) == (verdict, "switch, failover")
     assert words in found.reason
     assert ("reconciliation" in found.advice) == (verdict is Verdict.FAIL)
@@ -68,15 +69,28 @@ def test_what_nobody_has_seen_is_not_in_order(
     looks: tuple[Observation, ...], writes: tuple[Write, ...], words: str
 ) -> None:
     """INVALID, never PASS."""
-    (found,) = switch_findings(History(HEADER, observations=looks, writes=writes), WINDOW)
+    (found,) = switch_findings(History(HEADER, observations=looks, writes=writes), WINDOW, BLIND_S)
     assert found.verdict is Verdict.INVALID
     assert words in found.reason
+
+
+@pytest.mark.parametrize("value", [WRITER, READER, "-"])
+def test_what_was_seen_long_before_the_end_says_nothing_of_it(value: str) -> None:
+    """The witness went blind: neither in order nor stuck, whatever it saw last."""
+    for seen_s, verdicts in ((119.9, {Verdict.INVALID}), (120.0, {Verdict.PASS, Verdict.FAIL})):
+        history = History(HEADER, observations=(seen(105.0, READER), seen(seen_s, value)), writes=WRITES)
+        found = next(switch_findings(history, WINDOW, BLIND_S))
+        assert found.verdict in verdicts
+        assert ("last seen 20.1 s (wall) before the end" in found.reason) == (found.verdict is Verdict.INVALID)
 
 
 def test_a_system_without_such_a_balancer_is_not_asked() -> None:
     """No finding."""
     header = {**HEADER, "target": {"resources": {"transaction": {}}}}
-    assert list(switch_findings(History(header, observations=(seen(120.0, WRITER),), writes=WRITES), WINDOW)) == []
+    assert (
+        list(switch_findings(History(header, observations=(seen(120.0, WRITER),), writes=WRITES), WINDOW, BLIND_S))
+        == []
+    )
 
 
 def read_back(at_s: float, outcome: Outcome) -> Observation:
@@ -114,6 +128,6 @@ def test_a_replica_that_does_not_follow_the_right_target_is_named(
     """Only when the writer has been registered for long, rows were acknowledged there, and not one was read back."""
     looks = (seen(turned_s, READER), *(seen(at_s, WRITER) for at_s in (turned_s + 1, 139.0)))
     history = History(HEADER, observations=(*looks, *read_backs), writes=WRITES)
-    findings = list(switch_findings(history, WINDOW))
+    findings = list(switch_findings(history, WINDOW, BLIND_S))
     assert [f.name for f in findings] == found
     assert all("stuck" in f.reason and "GTID" in f.advice for f in findings[1:])

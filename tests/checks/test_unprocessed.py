@@ -9,7 +9,7 @@ import pytest
 
 from checks.judge import judge
 from drill.verdict import Finding, Verdict
-from tests.checks.histories import OBJECTIVES, OSAKA, Story, good_failover
+from tests.checks.histories import OBJECTIVES, OSAKA, TOKYO, Story, good_failover
 
 NAME = "unprocessed at recovery, failover"
 
@@ -67,6 +67,16 @@ def test_what_could_not_be_read_is_not_there_for_all_we_know(look: str | None) -
     assert found is not None
     assert (found.verdict, found.interval) == (Verdict.INVALID, None)
     assert "1 of 3 acknowledged events could not be read back at recovery" in found.reason
+
+
+def test_read_from_another_region_proves_nothing() -> None:
+    """What the old Region has says nothing of what the survivor had."""
+    told = story(late="settled")
+    told.events = [replace(e, data=e.data | {"region": TOKYO}) if e.name == "readback" else e for e in told.events]
+    found = finding(told)
+    assert found is not None
+    assert found.verdict is Verdict.INVALID
+    assert f"read back from {TOKYO}, not only from {OSAKA}" in found.reason
 
 
 def test_nobody_looked_proves_nothing() -> None:
