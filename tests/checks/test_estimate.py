@@ -90,6 +90,50 @@ def test_a_brown_out_without_enough_looks_after_it_has_no_end() -> None:
     assert brown_out([look for look in looks if look.good], 0.01) is None
 
 
+def every_other(count: int = 400, first: int = 200, last: int = 240, step: int = 2) -> list[Look]:
+    """Looks each 10 ms, 1 ms long; from number `first` to `last` every `step`-th fails."""
+    return [
+        Look(n / 100, n / 100 + 0.001, not (first <= n <= last and (n - first) % step == 0)) for n in range(count)
+    ]
+
+
+def test_a_brown_out_is_told_to_the_look() -> None:
+    """21 of 41 fail. By Wilson's bound at 4.75 deviations at least 0.21 do, so luck of 59 looks has odds of 1e-6."""
+    share, z = 21 / 41, 4.75
+    centre, spread = share + z * z / 82, z * math.sqrt(share * (1 - share) / 41 + z * z / (4 * 41 * 41))
+    least = (centre - spread) / (1 + z * z / 41)
+    lucky = math.ceil(math.log(1e-6) / math.log(1 - least))
+    assert (round(least, 2), lucky) == (0.21, 59)
+    found = brown_out(every_other(), 0.01)
+    assert found is not None
+    assert found.failed == share
+    assert (found.onset.low_s, found.onset.high_s) == (pytest.approx(1.4), pytest.approx(2.001))
+    assert (found.recovery.low_s, found.recovery.high_s) == (2.4, pytest.approx(3.001))
+    hidden_s = (1 / share - 0.5) * 0.01
+    assert found.point == (pytest.approx(2.001 - hidden_s), pytest.approx(2.401 + hidden_s))
+    assert (found.duration.low_s, found.duration.high_s) == pytest.approx((2.4 - 2.001, 3.001 - 1.4))
+
+
+def test_a_brown_out_near_the_ends_of_the_evidence_is_bounded_by_them_or_not_at_all() -> None:
+    """Before the first look there is none; after the last one nobody knows: exactly enough looks bound it."""
+    early = brown_out(every_other(first=20, last=60), 0.01)
+    assert early is not None and early.onset.low_s == 0.0
+    enough, short = brown_out(every_other(count=301), 0.01), brown_out(every_other(count=300), 0.01)
+    assert enough is not None and short is not None
+    assert enough.recovery.high_s == pytest.approx(3.001)
+    assert math.isinf(short.recovery.high_s)
+
+
+def test_a_spell_in_which_everything_fails_leaves_less_to_luck() -> None:
+    """41 of 41 fail: at least 0.645 do, so 14 looks; a single failure says next to nothing, and is not divided by."""
+    found = brown_out(every_other(step=1), 0.01)
+    assert found is not None and found.failed == 1
+    assert found.onset.low_s == pytest.approx(2.0 - 0.15)
+    single = brown_out(every_other(count=600, first=200, last=200), 0.01)
+    assert single is not None and math.isfinite(single.recovery.high_s)
+    assert single.point == (pytest.approx(2.001 - 0.005), pytest.approx(2.001 + 0.005))
+
+
 # -- the calibration's own judgement can fail
 
 

@@ -58,6 +58,16 @@ def test_counts_name_every_fate_and_mark() -> None:
     counts = reconcile(planted.sent, planted.pieces()).counts()
     assert sum(counts[name] for name in FATES) == 1000
     assert counts["duplicated"] == planted.twice.sum() > 0
+    assert counts["changed"] == planted.changed.sum() > 0
+    assert counts["accepted by both Regions"] == planted.both.sum() > 0
+
+
+def test_a_fate_that_nobody_met_is_counted_as_none() -> None:
+    """Every fate has its number, also when there is but one write, or none."""
+    only = plant(1, 2)
+    counts = reconcile(only.sent, only.pieces()).counts()
+    assert set(counts) == {*FATES, "duplicated", "changed", "accepted by both Regions"}
+    assert sum(counts[name] for name in FATES) == 1
 
 
 def test_looks_at_unknown_writes_are_strays_and_change_nothing() -> None:
