@@ -43,6 +43,8 @@ WRITING, READING = (ACCEPT, SETTLE), (READ,)
 INTERVAL_FLOOR_S = 0.1
 POLL_FLOOR_S = 0.03
 MAX_IN_FLIGHT = 64
+OWN_ERROR = "own"
+"""See drill.client.Reply: a probe that could not be made is neither good nor bad."""
 GRACE_S = 1.0
 """Wall seconds that probes in flight have to finish when the prober is told to end."""
 
@@ -198,6 +200,7 @@ class Prober:
 
     def _add(self, n: int, probe: str, sent_s: float, reply: Reply, outcome: Outcome, detail: str) -> None:
         if self._open.take(n, probe):
+            outcome = Outcome.UNKNOWN if reply.error == OWN_ERROR else outcome
             why = "" if outcome is Outcome.OK else detail
             self._file.add(Observation(sent_s, reply.done_s, probe, VANTAGE, outcome, reply.peer, why))
 

@@ -8,6 +8,7 @@ http.client: it works in threads, and under gevent when the process is patched f
 
 from __future__ import annotations
 
+import errno
 import http.client
 import io
 import itertools
@@ -21,7 +22,9 @@ from urllib.parse import urlsplit
 from drill.clock import Clock, SystemClock
 from drill.resolver import CachingClient
 
-ErrorClass = Literal["", "refused", "reset", "timeout", "dns", "protocol"]
+ErrorClass = Literal["", "refused", "reset", "timeout", "dns", "protocol", "own"]
+OWN = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
+"""What is wrong with ourselves (no descriptor, no port, no memory left) and with nobody whom we ask."""
 TIMEOUT_FLOOR_WALL_S = 1.0
 """A declared timeout, however fast the target runs, leaves the machine at least this long (wall seconds)."""
 MAX_BODY_BYTES = 1024 * 1024
@@ -45,7 +48,7 @@ class Reply:
     no longer in the DNS answer that this client would get now (see `with_pinned`); error: "" when the whole reply
     arrived, else refused (no connection), reset (broken before the reply was whole; a kept connection that the
     server has closed meanwhile counts), timeout (the deadline passed), dns (no address), protocol (not HTTP, or a
-    body beyond MAX_BODY_BYTES); detail: the error in words;
+    body beyond MAX_BODY_BYTES), own (this machine could not ask: see OWN); detail: the error in words;
     maybe_sent: the server may have seen the request. False means that it certainly has not.
     """
 
@@ -253,7 +256,8 @@ class HttpClient:
         except (http.client.HTTPException, ssl.SSLError, _BadReply) as error:
             attempt.failed("protocol", error)
         except OSError as error:
-            attempt.failed("reset" if connection else "refused", error)
+            own = connection is None and error.errno in OWN
+            attempt.failed("own" if own else "reset" if connection else "refused", error)
         finally:
             # Also when the greenlet is killed in the middle: such a connection must not be used again.
             if connection is not None:

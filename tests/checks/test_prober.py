@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from checks.prober import Pace, Prober
 from drill.child import Child
+from drill.client import Reply
 from drill.doors import open_door
 from drill.ledger import LedgerWriter, read_ledger
 from drill.timeline import Observation, ObservationFile, Outcome
@@ -147,6 +149,32 @@ def test_a_settled_write_names_the_address_that_served_it(tmp_path: Path) -> Non
     assert seen["write.settle"].value == world.tokyo.host
     assert seen["write.settle"].sent_s == seen["write.accept"].sent_s
     assert seen["write.settle"].done_s > seen["write.accept"].done_s
+
+
+class NoDescriptor:
+    """A door of a process that has no descriptor left (tests/drill/test_client.py has the real one)."""
+
+    def write(self, kind: str, names: Mapping[str, str], body: bytes, *, fresh: bool) -> Reply:
+        """Nothing was sent."""
+        now_s = time.monotonic()
+        return Reply(now_s, now_s, error="own", detail="Too many open files")
+
+    def with_pinned(self, reply: Reply) -> Reply:
+        """As it is."""
+        return reply
+
+
+def test_a_probe_that_this_machine_could_not_make_is_unknown(tmp_path: Path) -> None:
+    """Out of descriptors: no failure of the system, so no bite and no outage; the words say whose fault it was."""
+    ledger = LedgerWriter(tmp_path / "ledger-p.bin")
+    target = published_target()
+    writer = WriteClient(target.writes, NoDescriptor(), ledger, clock=CLOCK)  # type: ignore[arg-type]
+    Prober(target, "r1", writer, ObservationFile(tmp_path, "prober"), CLOCK).fire()
+    eventually(lambda: len(observed(tmp_path)) == 2)
+    ledger.close()
+    assert {(o.outcome, o.detail.partition(": ")[2].endswith("Too many open files")) for o in observed(tmp_path)} == {
+        (Outcome.UNKNOWN, True)
+    }
 
 
 def test_a_write_refused_after_acceptance_fails_as_refused(tmp_path: Path) -> None:

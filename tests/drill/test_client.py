@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import os
+import resource
 import socket
 import ssl
 import threading
@@ -341,3 +343,30 @@ def test_https_is_verified_against_the_name(tmp_path: Path, monkeypatch: pytest.
 def test_a_declared_timeout_has_a_floor_in_wall_seconds() -> None:
     """Three target seconds at speed 10 would be 0.3 s; the machine gets a second."""
     assert [wall_timeout_s(3, 1), wall_timeout_s(3, 10), wall_timeout_s(20, 10)] == [3, 1, 2]
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """This process can open nothing more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (held[0] + 1, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for fd in held:
+            os.close(fd)
+
+
+def test_what_is_wrong_with_ourselves_is_nobody_elses_failure(client: HttpClient) -> None:
+    """Without a descriptor for a connection nothing was asked: not refused, certainly not sent, and said so."""
+    with http_server(ok) as port:
+        with no_descriptor_left():
+            reply = get(client, port, fresh=True)
+        assert (reply.error, reply.maybe_sent, reply.status) == ("own", False, 0)
+        assert "Too many open files" in reply.detail
+        assert get(client, port, fresh=True).ok
