@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from checks.recovery_time import RecoveryTime
+from checks.seal import SEAL
 from checks.service_level import badly_served
 from checks.windows import FAILBACK, FAILOVER, TIMEOUT_FLOOR_S, Places, Settings, Window
 from drill.probes import NEW, PULSE
@@ -295,13 +296,10 @@ def one_run(history: History, window: Window, settings: Settings, measured: Reco
     """All evidence is of this run, and the system gave each write a name of its own."""
     load = (history.header.get("target") or {}).get("load") or {}
     prefix, run_id = load.get("synthetic_prefix"), history.header.get("run_id")
+    if run_id:
+        yield from _of_other_times(history)
     if prefix and run_id:
         strange = [w.key for w in history.writes if not w.account.startswith(f"{prefix}{run_id}-")]
-        began_s = min((e.at_s for e in history.events), default=-math.inf)
-        sends = (*(o.sent_s for o in history.observations), *(r.sent_s for r in history.requests))
-        early = sum(sent_s < began_s for sent_s in sends)
-        if early:
-            yield f"{early} looks and requests on record were made before the run began"
         if strange:
             yield f"{len(strange)} writes of the ledger were not made by run {run_id} (first: {strange[0]})"
     keys, ids = Counter(w.key for w in history.writes), Counter(w.id for w in history.writes if w.result == "acked")
@@ -309,3 +307,15 @@ def one_run(history: History, window: Window, settings: Settings, measured: Reco
         twice = next((name for name, times in names.items() if times > 1), None)
         if twice is not None:
             yield f"{names[twice]} writes share the {what} {twice}: reading one back says nothing of the others"
+
+
+def _of_other_times(history: History) -> Iterator[str]:
+    """What was made before the first mark of the run, or after the last of one that came to its end."""
+    marks, ends = [e.at_s for e in history.events], [e.at_s for e in history.named(SEAL)]
+    sends = [*(o.sent_s for o in history.observations), *(r.sent_s for r in history.requests)]
+    began_s, ended_s = min(marks, default=-math.inf), max(ends, default=math.inf)
+    early, late = sum(sent_s < began_s for sent_s in sends), sum(sent_s > ended_s for sent_s in sends)
+    if early:
+        yield f"{early} looks and requests on record were made before the run began"
+    if late:
+        yield f"{late} looks and requests on record were made after the run had ended"
