@@ -72,3 +72,38 @@ def test_nothing_is_judged_that_no_scenario_promised() -> None:
     settings = settings_of(history)
     (window,) = windows_of(history, settings.places)
     assert list(quiet_findings(history, window, settings)) == []
+
+
+def test_what_is_said_is_told_whole() -> None:
+    """Name, sentence and counts of each end."""
+    name = f"quiet, {TOKYO}"
+    unseen = found(moved(turned=False).write("late", 120, 120.5))
+    assert unseen == Finding(name, Verdict.INVALID, "proves nothing: nobody saw DNS turn the traffic away")
+    nobody = found(moved().write("at the switch", TURNED_S, 120.5))
+    why = f"proves nothing: nobody asked {TOKYO} for a write after DNS had turned the traffic away"
+    counts = {"asked": 0, "acknowledged": 0, "indeterminate": 0}
+    assert nobody == Finding(name, Verdict.INVALID, why, data=counts)
+    refused = found(moved().write("r", 100.1, 101, "refused").write("s", 300, 301, "refused"))
+    why = f"all 2 writes that reached {TOKYO} after DNS had turned the traffic away were refused"
+    assert refused == Finding(name, Verdict.PASS, why, data=counts | {"asked": 2})
+    assert found(moved().write("r", 120, 121, "refused").write("behind the end", 300.1, 301)).data["asked"] == 1
+    hung = found(moved().write("r", 120, 121, "refused").write("h", 121, None, "indeterminate"))
+    why = f"proves nothing: 1 of 2 writes that were sent to {TOKYO} then were never answered"
+    assert hung == Finding(name, Verdict.INVALID, why, data=counts | {"asked": 2, "indeterminate": 1})
+    loud = found(moved().write("b", 160, 160.5).write("a", 120, 120.5))
+    assert loud.data == counts | {"asked": 2, "acknowledged": 2}
+    assert loud.reason == (
+        f"{TOKYO} had been told to stop, and acknowledged 2 of 2 writes that were sent to it after DNS had turned "
+        "the traffic away (first after 20 s, last after 60 s, first id id-a)"
+    )
+
+
+def test_only_the_promised_window_is_judged() -> None:
+    """A promise of another window says nothing of this one."""
+    history = moved().write("late", 120, 120.5).history()
+    other = replace(
+        history, events=tuple(replace(e, data=e.data | {"window": "failback"}) for e in history.named(QUIET))
+    )
+    settings = settings_of(history)
+    (window,) = windows_of(history, settings.places)
+    assert list(quiet_findings(other, window, settings)) == []

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from checks.signals import TARGETS
-from checks.switch import switch_findings
-from checks.windows import PROBE, Window
+from checks.switch import blind_wall_s, switch_findings
+from checks.windows import PROBE, Window, settings_of
 from drill.ledger import Write
 from drill.timeline import History, Observation, Outcome
-from drill.verdict import Verdict
+from drill.verdict import Finding, Verdict
+from tests.checks.histories import Story
 
 WRITER, READER = "127.105.1.10", "127.105.2.20"
 HEADER: dict[str, Any] = {
@@ -131,3 +133,74 @@ def test_a_replica_that_does_not_follow_the_right_target_is_named(
     findings = list(switch_findings(history, WINDOW, BLIND_S))
     assert [f.name for f in findings] == found
     assert all("stuck" in f.reason and "GTID" in f.advice for f in findings[1:])
+
+
+def judged(looks: tuple[Observation, ...], writes: tuple[Write, ...] = WRITES, kind: str = "lab") -> list[Finding]:
+    """The findings of a run of that kind of target."""
+    return list(
+        switch_findings(History({**HEADER, "target_kind": kind}, observations=looks, writes=writes), WINDOW, BLIND_S)
+    )
+
+
+def test_the_course_is_told_in_target_seconds_from_the_windows_begin() -> None:
+    """Each change of what is registered, when it was seen first."""
+    looks = (seen(100.0, READER), seen(101.0, READER), seen(110.25, "-"), seen(111.0, WRITER), seen(140.0, WRITER))
+    (found,) = judged(looks)
+    assert found.data["course"] == [
+        {"after_s": 0.0, "registered": READER},
+        {"after_s": 102.5, "registered": "-"},
+        {"after_s": 110.0, "registered": WRITER},
+    ]
+    assert (found.data["writer"], found.data["registered"]) == (WRITER, WRITER)
+
+
+def test_the_writer_is_where_the_last_write_of_the_window_was_acknowledged() -> None:
+    """By its send; at the window's ends too; refused ones and those of other times say nothing."""
+    looks = (seen(139.0, WRITER),)
+    for writes, verdict in (
+        ((acked(99.9, WRITER),), Verdict.PASS),
+        ((acked(99.8, WRITER),), Verdict.INVALID),
+        ((acked(139.9, WRITER),), Verdict.PASS),
+        ((acked(130.0, WRITER), acked(140.0, READER)), Verdict.PASS),
+        ((acked(130.0, WRITER), replace(acked(135.0, READER), result="refused")), Verdict.PASS),
+        ((acked(130.0, WRITER), replace(acked(135.0, READER), result_s=None)), Verdict.PASS),
+    ):
+        (found,) = judged(looks, writes)
+        assert found.verdict is verdict
+    (nobody,) = judged(looks, ())
+    assert nobody == Finding(
+        "switch, failover",
+        Verdict.INVALID,
+        "nobody knows whether the writer is registered: no write was acknowledged in the window",
+    )
+    (unseen,) = judged(())
+    assert (
+        unseen.reason
+        == "nobody knows whether the writer is registered: what is registered was not seen in the window"
+    )
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("lab", "lab s"), ("aws", "s")])
+def test_a_deaf_replica_is_told_whole(kind: str, unit: str) -> None:
+    """18 wall seconds at speed 10 are long enough, exactly; rows acknowledged since are counted, at both ends."""
+    looks = (seen(110.0, READER), seen(110.1, WRITER), seen(139.0, WRITER))
+    failed = tuple(read_back(at_s, Outcome.FAIL) for at_s in (110.5, 128.0))
+    writes = (acked(105.0, READER), *(acked(at_s, WRITER) for at_s in (109.9, 110.0, 120.0, 139.8)))
+    history = History({**HEADER, "target_kind": kind}, observations=(*looks, *failed), writes=writes)
+    *_, found = switch_findings(history, WINDOW, BLIND_S)
+    assert (found.name, found.verdict, found.data) == ("replica, failover", Verdict.FAIL, {"after_s": 180.0})
+    assert found.reason == (
+        "stuck: the one registered target is the writer, and still no row that is acknowledged there reaches the "
+        f"replica (3 in 180 {unit})"
+    )
+    sooner = replace(history, observations=(*looks, failed[0], read_back(127.9, Outcome.FAIL)))
+    assert [f.name for f in switch_findings(sooner, WINDOW, BLIND_S)] == ["switch, failover"]
+    unwritten = replace(history, writes=(*writes[:2], replace(writes[2], result="refused")))
+    assert [f.name for f in switch_findings(unwritten, WINDOW, BLIND_S)] == ["switch, failover"]
+
+
+def test_how_old_a_look_may_be_follows_the_signals_pace() -> None:
+    """Ten intervals of theirs, and five wall seconds at least."""
+    fixed = settings_of(Story().history())
+    assert blind_wall_s(fixed) == 5.0
+    assert blind_wall_s(replace(fixed, timings=fixed.timings.model_copy(update={"signals_interval_s": 20.0}))) == 20.0
