@@ -161,6 +161,18 @@ def balanced(value: float | None = 1000.0, died: bool = False) -> Story:
     return story.mark(50, "witness.died", name="prober") if died else story
 
 
+def test_one_balance_that_was_not_read_is_enough() -> None:
+    """Others that add up say nothing of it; and two things that are not proven are two parts of one sentence."""
+    found = one(balanced().balance(301, "drill-2", None), BALANCES)
+    assert (found.verdict.value, found.reason, found.data["checked"]) == (
+        "INVALID",
+        "1 balances could not be read",
+        1,
+    )
+    died = balanced(died=True).mark(60, "witness.died", name="pulse")
+    assert one(died, BALANCES).reason == f"proves nothing: {DIED}; the witness pulse died during the drill"
+
+
 @pytest.mark.parametrize(
     ("story", "verdict", "reason", "checked", "unread"),
     [

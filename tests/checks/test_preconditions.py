@@ -328,3 +328,79 @@ def test_a_drill_of_reads_alone_is_held_to_its_reads() -> None:
     story.observations = [Observation(story.at(5), story.at(6), READ, "client", FAIL)]
     assert said(preconditions.effect_proven, story, read_only=True) == []
     assert said(preconditions.effect_proven, story) == NO_BITE
+
+
+# -- the drill's own marks, and other times
+
+
+def agreed(reason: str, onset_s: float | None = 10, back_s: float = 50, first_s: float | None = None) -> list[str]:
+    """What is said of a window that ended so, whose evidence shows an outage until then (infinity: to the end)."""
+    story = Story().window(0, 100, reason=reason)
+    if first_s is not None:
+        story.mark(90, "window.recovered", window="failover", first_good_s=story.at(first_s))
+    at = story.at
+    outage = RecoveryTime(
+        onset=None if onset_s is None else Interval(at(onset_s), at(onset_s)),
+        recovery=None if onset_s is None else Interval(at(back_s - 1), at(back_s)),
+    )
+    return said(preconditions.marks_agree, story, outage)
+
+
+def test_what_the_drill_took_for_the_recovery_is_what_the_evidence_shows() -> None:
+    """Recovered or given up as the looks say, and not before they say it; exactly then is not before."""
+    gave_up = ["the drill gave up waiting, and the evidence shows a sustained recovery"]
+    assert agreed("recovered") == agreed("recovered", first_s=50.0) == []
+    assert agreed("timeout") == agreed("timeout", onset_s=None) == gave_up
+    assert agreed("timeout", back_s=float("inf")) == []
+    assert agreed("recovered", back_s=float("inf")) == [
+        "the drill took its clients for recovered, and the evidence shows no sustained recovery"
+    ]
+    assert agreed("recovered", first_s=49.0) == [
+        "clients recovered 0.100 s (wall) after the instant that the drill took for the recovery"
+    ]
+
+
+@pytest.mark.parametrize(("held", "words"), [(True, 1), (False, 0)])
+def test_a_drill_that_waited_for_its_service_level_was_right_to_give_up(held: bool, words: int) -> None:
+    """Only where that level was not held again."""
+    story = Story().window(0, 300, reason="timeout")
+    story.target = story.target | {"service_level": {"success_ratio": 0.9, "latency_wall_s": 0.3, "window_s": 20.0}}
+    for at_s in range(-60, 300, 2):
+        outcome = OK if at_s < 10 or (held and at_s >= 50) else FAIL
+        story.observations.append(
+            Observation(
+                story.at(at_s), story.at(at_s + 0.5), PULSE, NEW, outcome, TOKYO_PEER if outcome is OK else ""
+            )
+        )
+    found = said(preconditions.marks_agree, story, RecoveryTime())
+    assert found == ["the drill gave up waiting, and the evidence shows a sustained recovery"] * words
+
+
+def test_a_survivor_that_is_not_the_due_one_is_named() -> None:
+    """A failover goes to the standby, a failback to the primary."""
+    story = Story().mark(0, "window.begin", window="failover", survivor=TOKYO)
+    story.mark(100, "window.end", window="failover", reason="recovered")
+    assert said(preconditions.marks_agree, story, RecoveryTime()) == [
+        f"the survivor of a failover is {OSAKA}, the drill went by {TOKYO}"
+    ]
+
+
+def timed(*sends_s: float) -> list[str]:
+    """What is said of looks sent then, in a run whose first mark is at 0 and whose seal is at 110."""
+    story = Story(run_id="r1").window(0, 99)
+    for sent_s in sends_s:
+        story.look(sent_s, 200, OK)
+    return said(preconditions.one_run, story)
+
+
+def test_looks_of_before_the_run_or_after_its_end_are_counted() -> None:
+    """The instants of the first and of the last mark belong to it; a run without a mark or an end has neither."""
+    assert timed(0.0, 50.0, 110.0) == []
+    assert timed(-0.1, -5.0) == ["2 looks and requests on record were made before the run began"]
+    assert timed(110.1) == ["1 looks and requests on record were made after the run had ended"]
+    story = Story(run_id="r1").window(0, 99).look(500, 501, OK)
+    history = story.unsealed()
+    fixed = settings_of(history)
+    window = windows_of(history, fixed.places)[0]
+    assert list(preconditions.one_run(history, window, fixed, MEASURED)) == []
+    assert list(preconditions.one_run(replace(history, events=()), window, fixed, MEASURED)) == []

@@ -136,14 +136,18 @@ def test_each_task_is_one_new_synthetic_account_with_the_published_sequence(tmp_
 
 
 def test_a_killed_load_has_every_accepted_write_in_its_ledger(tmp_path: Path) -> None:
-    """SIGKILL in full flight loses no write that the server has accepted."""
+    """SIGKILL in full flight loses no write that the server has accepted, and no request that was flushed."""
     bank = Bank(reads_to_settle=1)
     with world(tmp_path, bank, users=8) as system:
         load = system.load()
         until(lambda: len(bank.acked) > 20, "20 accepted writes")
+        until(system.requests, "requests on record while the load runs")
+        flushed = system.requests()
         os.kill(load.pid, signal.SIGKILL)
         until(load.died, "the end of the process")
-        writes = system.writes()
+        writes, requests = system.writes(), system.requests()
+    assert requests[: len(flushed)] == flushed
+    assert sum(r.name != "read" and r.outcome is Outcome.OK for r in requests) <= len(bank.acked)
     intended = {w.account for w in writes}
     assert set(bank.acked.values()) <= intended
     assert len(writes) >= len(bank.acked)
