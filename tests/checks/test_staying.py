@@ -64,3 +64,25 @@ def test_what_nobody_saw_proves_nothing(story: Story, words: str) -> None:
 def test_a_look_that_was_cut_short_proves_nothing() -> None:
     """The drill ended meanwhile."""
     assert stayed(Story().looks(0, 480), end_s=None).verdict is Verdict.INVALID
+
+
+def test_blindness_is_a_pause_that_is_longer_than_allowed() -> None:
+    """3 s of wall time, exactly, are bearable; five looks are enough; the last time-out's looks may be missing."""
+    assert stayed(Story().looks(0, 480, every_s=30.0)).verdict is Verdict.PASS
+    blind = stayed(Story().looks(0, 480, every_s=31.0))
+    assert (blind.verdict, blind.reason) == (
+        Verdict.INVALID,
+        "proves nothing: the observer was blind for 3.1 s (wall)",
+    )
+    five = Story(timings={"probe_interval_s": 10.0})
+    assert stayed(five.looks(0, 480, every_s=96.0)).data["looks"] == 5
+    assert stayed(Story(timings={"probe_interval_s": 10.0}).looks(0, 480, every_s=96.0)).verdict is Verdict.PASS
+    ended = Story(timings={"probe_timeout_s": 30.0}).looks(0, 421)
+    assert stayed(ended).verdict is Verdict.PASS
+    assert stayed(Story(timings={"probe_timeout_s": 30.0}).looks(0, 415)).verdict is Verdict.INVALID
+
+
+def test_what_failed_and_what_was_served_elsewhere_are_counted_apart() -> None:
+    """Of all the looks."""
+    found = stayed(Story().looks(0, 200).looks(200, 210, FAIL).looks(210, 480, OK, OSAKA))
+    assert "5 of 240 writes failed and 135 were served elsewhere" in found.reason

@@ -118,3 +118,14 @@ def test_a_move_without_a_failure_counts_from_the_first_good_write_there() -> No
 def test_without_an_objective_it_is_not_judged() -> None:
     """It is a question of systems that deliver late."""
     assert finding(story(limit_s=None)) is None
+
+
+def test_an_event_under_way_at_the_recovery_is_as_young_as_it_may_be() -> None:
+    """Its age is bounded by nought below, and what it rests on is told."""
+    told = good_failover(objectives=OBJECTIVES | {"unprocessed_s": 300.0}).write("u1-4", 249.0, 249.9)
+    told.readbacks = [replace(r, state="settled") if r.pass_ == "recovery" else r for r in told.readbacks]
+    told.read(291, {"u1-4": "absent"}, "recovery").read(340, {"u1-4": "settled"})
+    found = finding(told)
+    assert found is not None and found.interval is not None
+    assert (found.interval.low_s, found.interval.high_s) == pytest.approx((0.0, 1.5))
+    assert found.interval.basis == (f"oldest missing event sent at {told.at(249.0):.3f}",)
