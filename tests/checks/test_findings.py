@@ -11,15 +11,19 @@ from dataclasses import replace
 
 import pytest
 
-from checks.integrity import side_by_side
+from checks.degradation import Degradation
+from checks.integrity import by_key, side_by_side, strays, torn_findings
 from checks.judge import judge
 from checks.looks import believed, final_states, spoiled_passes
 from checks.names import servers_of
+from checks.recovery_time import RecoveryTime
 from checks.staying import staying_findings
+from checks.vantages import Vantage, rows_of
 from checks.windows import Window, settings_of, windows_of
 from drill.drill import STAY_BEGIN, STAY_END
 from drill.timeline import History, Observation, Outcome, Readback
-from drill.verdict import Finding, Verdict
+from drill.verdict import Finding, Interval, Verdict
+from drill.write_path import ARCHIVE
 from tests.checks.histories import (
     FAIL,
     OK,
@@ -430,3 +434,83 @@ def test_a_server_that_did_not_move_in_the_window_has_no_bounds_of_a_move() -> N
 def _window(story: Story) -> tuple[History, Window]:
     history = story.history()
     return history, windows_of(history, settings_of(history).places)[0]
+
+
+# -- the ledger's end, stores by the client's key, and the rows of vantages
+
+
+def test_a_torn_ledger_is_a_finding_of_the_run_folder() -> None:
+    """Each file by its name and how much was cut off."""
+    torn = list(torn_findings(History({}, torn={"ledger-p.bin": 12, "ledger-a.bin": 3})))
+    assert [f.reason.partition(",")[0] for f in torn] == [
+        "ledger-a.bin ends in an unfinished record of 3 bytes",
+        "ledger-p.bin ends in an unfinished record of 12 bytes",
+    ]
+    assert {(f.name, f.verdict) for f in torn} == {("run folder", Verdict.INVALID)}
+    assert torn[0].reason.endswith(", which was cut off: was its writer killed?")
+
+
+def test_stores_that_are_asked_by_the_clients_key_are_those_without_an_id_in_their_path() -> None:
+    """The main one and the named ones; a store without a path is asked by nobody."""
+    paths = {"orders": {"read_path": "/orders/{id}"}, "carts": {"read_path": "/carts/{key}"}, "none": {}}
+    assert by_key({"target": {"writes": {"read_path": "/by/{key}", "stores": paths}}}) == {"main", "carts"}
+    assert by_key({"target": {"writes": {"read_path": "/w/{id}", "stores": paths}}}) == {"carts"}
+    assert by_key({"target": {"writes": {}}}) == by_key({"target": None}) == by_key({}) == set()
+
+
+def test_strays_are_looks_at_what_the_ledger_does_not_hold() -> None:
+    """Acknowledged writes may be looked for anywhere they belong and in an archive; others only by their key."""
+    story = Story().window(0, 200).write("u-1", 1, 2).write("u-2", 3, None, "indeterminate")
+    story.read(201, {"u-1": "settled"})
+    story.readbacks.append(Readback(story.at(202), "failover", "archive", "u-1", "settled", ARCHIVE))
+    history, window = _window(story)
+    assert list(strays(history, window)) == []
+    story.read(203, {"u-2": "absent"})
+    history, window = _window(story)
+    assert list(strays(history, window)) == [
+        "the ledger does not hold 1 writes that were read back (first: u-2)",
+    ]
+    asked = {**story.target, "writes": {"read_path": "/by/{key}"}}
+    assert list(strays(replace(history, header=history.header | {"target": asked}), window)) == []
+    archived = Readback(story.at(204), "failover", "archive", "u-2", "settled", ARCHIVE)
+    more = replace(history, readbacks=(*history.readbacks, archived))
+    assert list(strays(replace(more, header=history.header | {"target": asked}), window)) == [
+        "the ledger does not hold 1 writes that were read back (first: u-2)",
+    ]
+
+
+def test_a_vantage_is_told_whole() -> None:
+    """In target seconds, rounded to a millionth; and the quorum's row behind it."""
+    time = RecoveryTime(
+        "",
+        Interval(10.0, 11.0),
+        Interval(20.0, 21.0),
+        Interval(9.0, 11.00000004),
+        outages=2,
+        unavailable=Interval(9.5, float("inf")),
+    )
+    degraded = Degradation(((1.0, 3.00000004),), 0.12345674, 0.98765432)
+    seen = Vantage("reads", time, 1.00000004, degraded, (OSAKA, "elsewhere"), 7)
+    row, bare = rows_of([seen, Vantage("x", RecoveryTime("why"), None, Degradation(), (), 0)], 10.0)
+    assert row == {
+        "vantage": "reads",
+        "recovery_s": [90.0, 110.0],
+        "estimate_s": 10.0,
+        "outages": 2,
+        "unavailable_s": [95.0, None],
+        "looks": 7,
+        "served_share": 0.987654,
+        "lowest_share": 0.123457,
+        "degraded_s": 20.0,
+        "served_from": [OSAKA, "elsewhere"],
+        "problem": "",
+    }
+    assert (bare["recovery_s"], bare["estimate_s"], bare["served_share"], bare["problem"]) == (
+        None,
+        None,
+        None,
+        "why",
+    )
+    *_, last = rows_of([seen, seen, seen], 10.0)
+    assert last == {"vantage": "quorum of 3", "recovery_s": [90.0, 110.0]}
+    assert len(rows_of([seen], 10.0)) == 1

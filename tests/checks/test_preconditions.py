@@ -404,3 +404,15 @@ def test_looks_of_before_the_run_or_after_its_end_are_counted() -> None:
     window = windows_of(history, fixed.places)[0]
     assert list(preconditions.one_run(history, window, fixed, MEASURED)) == []
     assert list(preconditions.one_run(replace(history, events=()), window, fixed, MEASURED)) == []
+
+
+def test_two_changes_of_one_kind_are_told_apart_by_their_numbers() -> None:
+    """What was held or restored of the other says nothing; without numbers the kind decides, and what is later."""
+    force, unheld = preconditions.fault_in_force, ["nobody saw that k was still in force when the window had ended"]
+    mine = faulted(number=1)
+    assert said(force, mine.mark(100, "fault.held", kind="k", number=2)) == unheld
+    mine.mark(60, "fault.restored", kind="k", number=2).mark(100, "fault.held", kind="other", number=1)
+    assert said(force, mine) == []
+    by_kind = faulted().mark(100, "fault.held", kind="k").mark(0.5, "fault.restored", kind="k")
+    assert said(force, by_kind.mark(60, "fault.restored", kind="other")) == []
+    assert said(force, faulted().mark(100, "fault.held", kind="other")) == unheld
