@@ -29,6 +29,7 @@ from checks.seal import broken_seals
 from checks.service_level import level_finding
 from checks.staying import staying_findings
 from checks.switch import blind_wall_s, switch_findings
+from checks.unnoticed import unnoticed
 from checks.unprocessed import unprocessed_finding
 from checks.unreplicated import unreplicated_notes
 from checks.vantages import rows_of, vantages_of
@@ -98,7 +99,9 @@ def _judged(history: History, settings: Settings) -> Judgement:
     region_of = settings.places.region_of
     tellers = (side_by_side, unreplicated_notes)
     beside = (note for m in measured for tell in tellers for note in tell(history, m.window, region_of))
-    notes = (*(note for m in measured for note in _notes(history, m)), *gave_up(history), *beside, *late, *left)
+    unseen = (note for m in measured for note in unnoticed(history, m.window, m.time, settings))
+    told = (note for m in measured for note in _notes(history, m))
+    notes = (*told, *unseen, *gave_up(history), *beside, *late, *left)
     return conclude(findings, phases, {m.window.name: m.point.counts() for m in measured}, notes)
 
 

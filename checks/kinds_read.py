@@ -61,6 +61,10 @@ def _network_acl(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield operation, reply
 
 
+def _instance(aws: Aws, reader: Reader, found: Found) -> Replies:
+    yield _read(reader, found, "ec2", "DescribeInstances", InstanceIds=[found.extra["id"]])
+
+
 def _machine(aws: Aws, reader: Reader, found: Found) -> Replies:
     yield _read(reader, found, "stepfunctions", "DescribeStateMachine", stateMachineArn=found.arn)
     yield _read(reader, found, "stepfunctions", "ListTagsForResource", resourceArn=found.arn)
@@ -195,6 +199,7 @@ READERS: Mapping[str, Callable[[Aws, Reader, Found], Replies]] = {
     "events.targets": _rule,
     "route53.record": _record,
     "ec2.network_acl": _network_acl,
+    "ec2.instance": _instance,
     "states.machine": _machine,
     "fis.template": _template,
     "cloudwatch.alarm": _alarm,

@@ -44,6 +44,7 @@ SNAPSHOT: Mapping[str, tuple[Read, ...]] = {
     ),
     "route53.record": (Read("route53", "ListResourceRecordSets"),),
     "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"),),
+    "ec2.instance": (Read("ec2", "DescribeInstances"),),
     "states.machine": (
         Read("stepfunctions", "DescribeStateMachine"),
         Read("stepfunctions", "ListTagsForResource"),

@@ -100,7 +100,7 @@ def measure_level(
         return BadlyServed(f"{inside} quick looks in the window, {LEAST_LOOKS} needed for a share")
     if known[0].sent_s > begin_s - level.window_s:
         return BadlyServed("no quick looks before the window: nobody saw the level that there was to fall from")
-    below = list(_below(known, level))
+    below = list(runs_below(known, level))
     if any(known[at].sent_s < begin_s for _, at, _ in below):
         return BadlyServed("the service level was not held before the window: there is nothing to fall from")
     sure = [_stretch(known, level, first, last) for first, _, last in below]
@@ -122,7 +122,7 @@ def _evidence(looks: Sequence[Look], since_s: float, end_s: float) -> list[Look]
     return known[max(0, bisect.bisect_left(known, since_s, key=lambda k: k.sent_s) - 1) :]
 
 
-def _below(looks: Sequence[Look], level: Level) -> Iterator[tuple[int, int, int]]:
+def runs_below(looks: Sequence[Look], level: Level) -> Iterator[tuple[int, int, int]]:
     """Every run of windows that are below the level: (first look of the first one, last of it, last of the last)."""
     well = [level.well(look) for look in looks]
     first, good = 0, 0

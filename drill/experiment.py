@@ -8,6 +8,9 @@ Sources: https://docs.aws.amazon.com/fis/latest/userguide/experiment-templates.h
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,6 +21,8 @@ from drill.errors import Refused
 
 WITHOUT_TARGET = ("aws:fis:wait", "aws:cloudwatch:assert-alarm-state")
 """The actions that touch nothing."""
+RUNS_DOCUMENTS = ("aws:ssm:send-command", "aws:ssm:start-automation-execution")
+"""The actions that run a document of Systems Manager."""
 TAGGED_AS: Mapping[str, str] = {
     "aws:dynamodb:global-table": "dynamodb:table",
     "aws:ec2:instance": "ec2:instance",
@@ -69,10 +74,37 @@ def touched_by(aws: Aws, name: str, template: Mapping[str, Any], region: str) ->
 
 
 def lasts_s(template: Mapping[str, Any]) -> float:
-    """Seconds that its actions last at most, one after the other, what is undone later only (an instance that is
-    started again after a while) included."""
-    given = [pair for action in template["actions"].values() for pair in action.get("parameters", {}).items()]
-    return sum(_seconds(value) for name, value in given if name.lower().endswith("duration"))
+    """Seconds that its actions last at most, one after the other, what they have begun and what is undone later only
+    (an instance that is started again after a while) included."""
+    return sum(map(_lasts_s, template["actions"].values()))
+
+
+def document_of(action: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+    """The name of the SSM document that an action runs, and the parameters that it gives; "" and none for others.
+
+    Refused for parameters that are no JSON object.
+    """
+    said = action.get("parameters", {})
+    if action.get("actionId") not in RUNS_DOCUMENTS:
+        return "", {}
+    given = _object(str(said.get("documentParameters", "{}")))
+    name = str(said.get("documentArn", "")).rpartition("/")[2]
+    return name, {key: "".join(value) for key, value in given.items()}
+
+
+def _object(text: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError):
+        if isinstance(found := json.loads(text), dict):
+            return found
+    raise Refused(f"documentParameters {text!r} of an experiment template are no JSON object")
+
+
+def _lasts_s(action: Mapping[str, Any]) -> float:
+    """FIS does not end a document when its action's time is over: its own DurationSeconds may be longer."""
+    own = document_of(action)[1].get("DurationSeconds", "0")
+    given = action.get("parameters", {}).items()
+    lasts_s = sum(_seconds(value) for name, value in given if name.lower().endswith("duration"))
+    return max(lasts_s, float(own) if own.isdigit() else math.inf)
 
 
 def _require_plain(name: str, template: Mapping[str, Any], region: str) -> None:

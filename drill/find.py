@@ -19,6 +19,7 @@ KIND_OF_KEY = (
     ("*_targets", "events.targets"),
     ("*_record", "route53.record"),
     ("*_network_acl", "ec2.network_acl"),
+    ("*_instance", "ec2.instance"),
     ("*_machine", "states.machine"),
     ("*_experiment", "fis.template"),
     ("*_alarm", "cloudwatch.alarm"),

@@ -33,10 +33,10 @@ class Found:
 
     extra by kind: ecs.service {cluster}; arc.cluster {}; arc.control {panel, cluster} (ARNs); events.rule {bus};
     events.targets {bus}; dynamodb.item {table, key} (names; arn is the table's); apigateway.stage {api} (its id);
-    events.archive {bus} (ARN); route53.health_check, ec2.network_acl and fis.template {id} (their names are their
-    Name tags, or their ids); route53.record {zone (id), record (its name, as Route 53 writes it), type} (name is its
-    SetIdentifier, arn the zone's); sns.subscription {topic} (an ARN; its name is the last part of what is
-    subscribed); others none.
+    events.archive {bus} (ARN); route53.health_check, ec2.network_acl, ec2.instance and fis.template {id} (their names
+    are their Name tags, or their ids); route53.record {zone (id), record (its name, as Route 53 writes it), type}
+    (name is its SetIdentifier, arn the zone's); sns.subscription {topic} (an ARN; its name is the last part of what
+    is subscribed); others none.
     """
 
     kind: str
@@ -225,9 +225,23 @@ def _network_acls(aws: Clients, resource: Resource) -> Iterator[Found]:
     ec2 = aws.client("ec2", resource.region)
     for acl in _items_of(ec2, "describe_network_acls", "NetworkAcls"):
         number = acl["NetworkAclId"]
-        name = next((tag["Value"] for tag in acl.get("Tags", ()) if tag["Key"] == "Name"), number)
+        name = _tagged_name(acl, number)
         arn = f"arn:{partition_of(resource.region)}:ec2:{resource.region}:{acl['OwnerId']}:network-acl/{number}"
         yield Found("ec2.network_acl", resource.region, name, arn, {"id": number})
+
+
+def _tagged_name(thing: Mapping[str, Any], number: str) -> str:
+    return next((str(tag["Value"]) for tag in thing.get("Tags", ()) if tag["Key"] == "Name"), number)
+
+
+def _instances(aws: Clients, resource: Resource) -> Iterator[Found]:
+    """Those that are not terminated, by their tag Name, or by their ids when they have none."""
+    for reservation in _items_of(aws.client("ec2", resource.region), "describe_instances", "Reservations"):
+        for instance in reservation["Instances"]:
+            if instance["State"]["Name"] not in ("shutting-down", "terminated"):
+                number, owner = instance["InstanceId"], reservation["OwnerId"]
+                arn = f"arn:{partition_of(resource.region)}:ec2:{resource.region}:{owner}:instance/{number}"
+                yield Found("ec2.instance", resource.region, _tagged_name(instance, number), arn, {"id": number})
 
 
 def _templates(aws: Clients, resource: Resource) -> Iterator[Found]:
@@ -270,6 +284,7 @@ LISTERS: dict[str, Lister] = {
     "events.targets": _targets,
     "route53.record": _records,
     "ec2.network_acl": _network_acls,
+    "ec2.instance": _instances,
     "fis.template": _templates,
     "arc.control": _arc_controls,
     "ssm.document": _documents,

@@ -51,6 +51,7 @@ FINDING: Mapping[str, tuple[Read, ...]] = {
         Read("route53", "ListResourceRecordSets", everything=True),
     ),
     "ec2.network_acl": (Read("ec2", "DescribeNetworkAcls"),),
+    "ec2.instance": (Read("ec2", "DescribeInstances"),),
     "states.machine": (Read("stepfunctions", "ListStateMachines"),),
     "fis.template": (Read("fis", "ListExperimentTemplates"),),
     "cloudwatch.alarm": (Read("cloudwatch", "DescribeAlarms", everything=True),),

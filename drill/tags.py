@@ -90,6 +90,7 @@ OF_KIND: Mapping[str, tuple[Read, ...]] = {
     "events.targets": (Read("events", "ListTagsForResource"),),
     "route53.record": (Read("route53", "ListTagsForResource"),),
     "ec2.network_acl": (Read("ec2", "DescribeTags"),),
+    "ec2.instance": (Read("ec2", "DescribeTags"),),
     "states.machine": (Read("stepfunctions", "ListTagsForResource"),),
     "fis.template": (Read("fis", "ListTagsForResource"),),
     "cloudwatch.alarm": (Read("cloudwatch", "ListTagsForResource"),),

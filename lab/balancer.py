@@ -24,6 +24,7 @@ from typing import Any
 
 from lab import processes, web
 from lab.clock import LabClock
+from lab.packet_loss import Loss
 from lab.talker import Event, Talker
 
 REGION_HEADER = "X-Lab-Region"
@@ -220,6 +221,9 @@ class Balancer:
         if command["command"] == "cut_off":
             self._server.cut_off(command["networks"])
             return
+        if command["command"] == "lose":
+            self._server.lose(Loss.from_json(command["loss"]))
+            return
         action = {"register": self.register, "deregister": self.deregister}[command["command"]]
         action(command["group"], command["id"], command["port"])
 
@@ -285,8 +289,15 @@ class BalancerProcess:
 
     def cut_off(self, networks: Sequence[str]) -> None:
         """Be a black hole at the addresses in these networks and at no others; see lab.black_hole."""
+        self._change_network({"command": "cut_off", "networks": list(networks)})
+
+    def lose(self, loss: Loss | None) -> None:
+        """Lose packets so, or none any more; see lab.packet_loss."""
+        self._change_network({"command": "lose", "loss": None if loss is None else asdict(loss)})
+
+    def _change_network(self, command: Mapping[str, Any]) -> None:
         with contextlib.suppress(processes.ChildError):  # it has ended: nothing answers there anyway
-            self._talker.tell(json.dumps({"command": "cut_off", "networks": list(networks)}))
+            self._talker.tell(json.dumps(command))
 
     def await_state(self, group: str, target_id: str, port: int, state: str | None, timeout_s: float) -> bool:
         """Wait (wall seconds) until a target has `state`, None = it is forgotten; whether it has."""

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import errno
 import ipaddress
 import socket
-import struct
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
-"""<asm-generic/socket.h>; Python's socket module has no names for them."""
-_RETURN = 0x06
-"""BPF_RET | BPF_K: keep so many bytes of the packet; 0 drops it."""
+from lab.packet_loss import DROP_ALL, Loss, attach
+
+SO_DETACH_FILTER = 27
+"""<asm-generic/socket.h>; Python's socket module has no name for it."""
 
 
 class Filtered(Protocol):
@@ -36,42 +34,61 @@ class Filtered(Protocol):
 
 def deafen(sock: Filtered) -> None:
     """Drop every packet that arrives at this socket, and at those that it accepts."""
-    program = ctypes.create_string_buffer(struct.pack("HBBI", _RETURN, 0, 0, 0))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+    attach(sock, DROP_ALL)
 
 
 def hear(sock: Filtered) -> None:
-    """Undo `deafen`; what is sent again from now on arrives."""
+    """Undo `deafen`, or a loss; what is sent again from now on arrives."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
     except OSError as error:
-        if error.errno != errno.ENOENT:  # it was not deaf
+        if error.errno != errno.ENOENT:  # it has no filter
             raise
 
 
 class Dark:
-    """Which networks are cut off now, for the sockets of one process that lie in them; inside its event loop."""
+    """Which networks are cut off or lose packets now, for the sockets of one process; inside its event loop.
+
+    A socket has one filter at most: in a network that is cut off a loss makes no difference.
+    """
 
     def __init__(self) -> None:
         self._networks: tuple[ipaddress.IPv4Network, ...] = ()
+        self._loss: Loss | None = None
+        self._ever = False
         self._changed = asyncio.Event()
 
     def set(self, networks: Sequence[str], sockets: Iterable[Filtered]) -> None:
         """Cut these networks off and no others. sockets: all that the process has open."""
         self._networks = tuple(map(ipaddress.IPv4Network, networks))
-        for sock in sockets:
-            self.apply(sock)
+        self._apply_all(sockets)
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def lose(self, loss: Loss | None, sockets: Iterable[Filtered]) -> None:
+        """Lose packets so, or none any more. sockets: all that the process has open."""
+        self._loss = loss
+        self._apply_all(sockets)
+
+    def _apply_all(self, sockets: Iterable[Filtered]) -> None:
+        self._ever = True
+        for sock in sockets:
+            self.apply(sock)
+
     def apply(self, sock: Filtered) -> None:
-        """Make a socket deaf or not, as its own address has it now."""
+        """Give a socket the filter that its own address has now, or none."""
         with contextlib.suppress(OSError):  # it was closed meanwhile
-            (deafen if self.covers(sock.getsockname()[0]) else hear)(sock)
+            host = sock.getsockname()[0]
+            if self.covers(host):
+                deafen(sock)
+            elif self._loss is not None and self._loss.covers(host):
+                self._loss.attach(sock)
+            else:
+                hear(sock)
 
     def admit(self, sock: Filtered) -> None:
-        """The same for one just accepted: it may have been waiting for that when its address was cut off."""
-        if self._networks:
+        """The same for one just accepted, which has its listener's filter of when it was opened."""
+        if self._ever:
             self.apply(sock)
 
     def covers(self, host: str) -> bool:

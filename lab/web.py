@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from lab.black_hole import Dark
+from lab.black_hole import Dark, Filtered
+from lab.packet_loss import Loss
 
 MAX_HEAD_BYTES = 16 * 1024
 MAX_BODY_BYTES = 256 * 1024
@@ -158,8 +159,15 @@ class Server:
 
     def cut_off(self, networks: Sequence[str]) -> None:
         """Be a black hole at the addresses in these networks and answer at all others; see lab.black_hole."""
+        self._dark.set(networks, self._sockets())
+
+    def lose(self, loss: Loss | None) -> None:
+        """Lose packets so, or none any more; see lab.packet_loss."""
+        self._dark.lose(loss, self._sockets())
+
+    def _sockets(self) -> list[Filtered]:
         listening = [sock for server in self._servers for sock in server.sockets]
-        self._dark.set(networks, [*listening, *(writer.get_extra_info("socket") for writer in self._writers)])
+        return [*listening, *(writer.get_extra_info("socket") for writer in self._writers)]
 
     async def listen(self, host: str, port: int) -> int:
         """Listen on host:port (0 = any free one) and return the port; OSError when it is taken."""
@@ -204,10 +212,11 @@ class Server:
 
 
 class Client:
-    """Requests to one host:port over pooled keep-alive connections."""
+    """Requests to one host:port over pooled keep-alive connections. own: the address to connect from, "" for any."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, own: str = "") -> None:
         self.host, self.port = host, port
+        self._own = (own, 0) if own else None
         self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def request(self, request: Request, timeout_s: float) -> Response:
@@ -241,7 +250,7 @@ class Client:
             if time.monotonic() - since < POOL_IDLE_S and not reader.at_eof() and not writer.is_closing():
                 return reader, writer
             writer.close()
-        return await asyncio.open_connection(self.host, self.port, limit=MAX_HEAD_BYTES)
+        return await asyncio.open_connection(self.host, self.port, limit=MAX_HEAD_BYTES, local_addr=self._own)
 
     def _give_back(self, response: Response, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         closing = response.headers.get("connection", "").lower() == "close"

@@ -3,8 +3,10 @@
 As AWS does: pending, initiating, running, completed; stopped by StopExperiment or by a stop condition's alarm; failed
 when a target is empty; an action begins when those that it starts after have ended, and what it did ends with it.
 Played: aws:dynamodb:global-table-pause-replication (replication pauses a while after the action has begun, AWS: up to
-five minutes; the table's resource policy denies it at once, until a date) and aws:fis:wait. Every other action is
-refused when its template is made. Targets are named by ARN; the states of single actions are those of the experiment.
+five minutes; the table's resource policy denies it at once, until a date), aws:ssm:send-command with what
+lab.aws.run_command plays (a command that still runs when its action is over runs on; a stopped experiment cancels
+it), and aws:fis:wait. Every other action is refused when its template is made. Targets are named by ARN; the states
+of single actions are those of the experiment.
 
 Source: https://docs.aws.amazon.com/fis/latest/userguide/fis-actions-reference.html
 """
@@ -25,6 +27,7 @@ from moto.moto_api import state_manager
 
 from lab.aws.dynamodb import GlobalTables
 from lab.aws.patching import replace
+from lab.aws.run_command import FAILED, Commands, ids_of, is_played
 from lab.aws.server import AwsServer
 from lab.clock import LabClock
 from lab.truth import Truth
@@ -33,6 +36,7 @@ LOOK_WALL_S = 0.1
 START_S = 5.0
 """Lab seconds from the start of an experiment until it runs."""
 PAUSE, WAIT = "aws:dynamodb:global-table-pause-replication", "aws:fis:wait"
+SEND_COMMAND = "aws:ssm:send-command"
 SID = "DoNotModifyFisDynamoDbPauseReplication"
 DENIED = ("dynamodb:ReadDataForReplication", "dynamodb:WriteDataForReplication")
 OVER = ("completed", "stopped", "failed")
@@ -46,23 +50,37 @@ _live: Experiments | None = None
 
 @dataclass
 class _Run:
-    """An experiment that is not over: when it was started, when each action began, which have ended."""
+    """An experiment that is not over: when it was started, when each action began, which have ended.
+
+    commands: what actions sent, by their names.
+    """
 
     backend: FISBackend
     experiment: Experiment
     started_s: float
     began_s: dict[str, float] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
+    commands: dict[str, str] = field(default_factory=dict)
 
 
 class Experiments:
-    """Runs what is started, in every Region. pause_delay_s: lab seconds until a pause takes effect."""
+    """Runs what is started, in every Region.
+
+    pause_delay_s: lab seconds until a pause takes effect; commands: what runs those that are sent, None where no
+    instance takes any.
+    """
 
     def __init__(
-        self, server: AwsServer, tables: GlobalTables, clock: LabClock, truth: Truth, pause_delay_s: float = 0.0
+        self,
+        server: AwsServer,
+        tables: GlobalTables,
+        clock: LabClock,
+        truth: Truth,
+        pause_delay_s: float = 0.0,
+        commands: Commands | None = None,
     ) -> None:
         self._server, self._tables, self._clock, self._truth = server, tables, clock, truth
-        self._pause_delay_s = pause_delay_s
+        self._pause_delay_s, self._commands = pause_delay_s, commands
         self._lock = threading.Lock()
         self._runs: list[_Run] = []
         self._stop = threading.Event()
@@ -85,6 +103,10 @@ class Experiments:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
+
+    def runs(self, document: str) -> bool:
+        """Whether instances here run that document (ARN)."""
+        return self._commands is not None and is_played(document)
 
     def begin(self, backend: FISBackend, experiment: Experiment) -> None:
         """An experiment was started."""
@@ -122,7 +144,7 @@ class Experiments:
         for name, action in run.experiment.actions.items():
             if name not in run.began_s and set(action.get("startAfter", ())) <= run.ended:
                 run.began_s[name] = now_s
-                self._do(run, action, now_s)
+                self._do(run, name, action, now_s)
             elif name in run.began_s and name not in run.ended and now_s >= run.began_s[name] + _lasts_s(action):
                 run.ended.add(name)
                 self._undo(run, action)
@@ -133,6 +155,8 @@ class Experiments:
         for name in run.began_s.keys() - run.ended:
             run.ended.add(name)
             self._undo(run, run.experiment.actions[name])
+            if self._commands is not None and name in run.commands:
+                self._commands.cancel(run.commands[name])
         run.experiment.status = status
         with self._lock:
             self._runs.remove(run)
@@ -152,12 +176,27 @@ class Experiments:
 
     # -- what actions do
 
-    def _do(self, run: _Run, action: dict[str, Any], now_s: float) -> None:
+    def _do(self, run: _Run, name: str, action: dict[str, Any], now_s: float) -> None:
+        if action["actionId"] == SEND_COMMAND:
+            run.commands[name] = self._sent(run, action)
         for arn in _tables_of(run.experiment, action):
             self._server.client("dynamodb", _region(arn)).put_resource_policy(
                 ResourceArn=arn, Policy=self._denying(run.experiment, arn, now_s + _lasts_s(action))
             )
             self._tables.pause(_name(arn), _region(arn), now_s + self._pause_delay_s)
+
+    def _sent(self, run: _Run, action: dict[str, Any]) -> str:
+        """The id of the command that the action sends to its instances."""
+        said = action["parameters"]
+        given = json.loads(said.get("documentParameters", "{}"))
+        sent = self._server.client("ssm", run.backend.region_name).send_command(
+            DocumentName=str(said["documentArn"]).rpartition("/")[2],
+            InstanceIds=ids_of(_targets_of(run.experiment, action)),
+            Parameters={key: value if isinstance(value, list) else [value] for key, value in given.items()},
+        )["Command"]
+        if sent["Status"] == FAILED:
+            raise RuntimeError(f"command {sent['CommandId']} failed: another of its kind is in progress")
+        return str(sent["CommandId"])
 
     def _undo(self, run: _Run, action: dict[str, Any]) -> None:
         for arn in _tables_of(run.experiment, action):
@@ -196,8 +235,11 @@ class Experiments:
 
 def _tables_of(experiment: Experiment, action: dict[str, Any]) -> list[str]:
     """The ARNs of the tables whose replication an action pauses; none for any other action."""
-    if action["actionId"] != PAUSE:
-        return []
+    return _targets_of(experiment, action) if action["actionId"] == PAUSE else []
+
+
+def _targets_of(experiment: Experiment, action: dict[str, Any]) -> list[str]:
+    """The ARNs of all that an action is done to."""
     return [arn for name in action.get("targets", {}).values() for arn in experiment.targets[name]["resourceArns"]]
 
 
@@ -219,7 +261,7 @@ def _lasts_s(action: dict[str, Any]) -> float:
 def _create_template(backend: FISBackend, **values: Any) -> dict[str, Any]:
     """Replaces moto's CreateExperimentTemplate: an action that the lab does not play is refused; ids are AWS's."""
     for action in values["actions"].values():
-        if action["actionId"] not in (PAUSE, WAIT):
+        if not _played(action):
             raise NotImplementedError(f"FIS action {action['actionId']}")
     tags = values.pop("tags", None) or {}
     template = backend.experiment_templates.pop(_moto_create(backend, **values)["id"])
@@ -228,6 +270,13 @@ def _create_template(backend: FISBackend, **values: Any) -> dict[str, Any]:
     backend._client_token_to_template_id[token] = template.id
     backend.tag_resource(template.arn, tags)
     return template.to_dict(tags=tags)
+
+
+def _played(action: dict[str, Any]) -> bool:
+    """Whether an action does here what it does on AWS."""
+    if action["actionId"] == SEND_COMMAND:
+        return _live is not None and _live.runs(str(action.get("parameters", {}).get("documentArn")))
+    return action["actionId"] in (PAUSE, WAIT)
 
 
 def _start_experiment(backend: FISBackend, **values: Any) -> dict[str, Any]:

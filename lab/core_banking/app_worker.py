@@ -52,7 +52,7 @@ class Worker:
 
     def __init__(self, config: ServiceConfig) -> None:
         self._dynamodb = DynamoDb(config.aws_host, config.aws_port, config.region)
-        self._services = web.Client(config.api_host, config.api_port)
+        self._services = web.Client(config.api_host, config.api_port, config.host)
         self._table, self._clock, self._pause_s = config.table, config.clock, config.worker_pause_s
         self._stopped = StopFlag(self._dynamodb, config.param_table, config.clock, default=True)
         self._truth = Truth(Path(config.truth_dir), config.clock)

@@ -37,12 +37,14 @@ class Script(Protocol):
 class Journey:
     """The canary's customer journey against `name`, resolved at `resolver` (host, port), served on `http_port`.
 
-    cut_off(): whether the canary's own subnet is a black hole now; its VPC's resolver is none even then.
+    own: the address that it connects from, in its own VPC; cut_off(): whether its subnet is a black hole now; the
+    VPC's resolver is none even then.
     """
 
     name: str
     resolver: tuple[str, int]
     http_port: int
+    own: str
     cut_off: Callable[[], bool] = lambda: False
 
     def __call__(self, run: Script) -> None:
@@ -65,7 +67,9 @@ class Journey:
     def _request(
         self, method: str, path: str, account: str, body: Mapping[str, object] | None = None
     ) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(self._resolve(), self.http_port, timeout=REQUEST_TIMEOUT_S)
+        connection = http.client.HTTPConnection(
+            self._resolve(), self.http_port, timeout=REQUEST_TIMEOUT_S, source_address=(self.own, 0)
+        )
         if self.cut_off():
             time.sleep(REQUEST_TIMEOUT_S)
             raise CanaryFailure(f"{method} {path}: timed out")

@@ -21,6 +21,7 @@ from lab.aws.functions import Functions
 from lab.aws.network_acls import NetworkAcls
 from lab.aws.rds import RdsGlobal
 from lab.aws.route53 import Route53
+from lab.aws.run_command import Commands
 from lab.aws.scheduler import Scheduler
 from lab.aws.stacks import Stacks
 from lab.aws.states import StateMachines
@@ -28,7 +29,7 @@ from lab.aws.synthetics import CanaryRunner
 from lab.balancer import BalancerProcess
 from lab.base_cloud import BaseCloud
 from lab.clock import LabClock
-from lab.core_banking import automation, infra, names
+from lab.core_banking import automation, bastion, infra, names
 from lab.core_banking.canary import CanaryFailure, Journey
 from lab.core_banking.names import PLACES, SERVING, TOKYO
 from lab.lost_region import LostRegions
@@ -109,11 +110,13 @@ class Cloud(BaseCloud):
         self._aurora.attach(names.GLOBAL_CLUSTER, Aurora(pair, is_lost=lost.is_lost))
         self._closers.callback(self._aurora.stop)
         self._functions = Functions(server, clock, truth, self._plan.state_dir)
+        self._commands = Commands(clock, truth, [balancer.lose for balancer in balancers.values()])
         journeys = {names.canary_name(region): self._journey(region) for region in PLACES}
         for engine in (
             self._tables,
             self._acls,
-            Experiments(server, self._tables, clock, truth, pausing.DELAY_S),
+            self._commands,
+            Experiments(server, self._tables, clock, truth, pausing.DELAY_S, self._commands),
             self._functions,
             StateMachines(server, clock, truth),
             Events(server, clock, truth),
@@ -128,7 +131,8 @@ class Cloud(BaseCloud):
 
     def _journey(self, region: str) -> Journey:
         here = PLACES[region].canary
-        return Journey(names.API_NAME, self._resolvers[region], self._http_port, lambda: self._acls.cuts_off(here))
+        resolver = self._resolvers[region]
+        return Journey(names.API_NAME, resolver, self._http_port, here, lambda: self._acls.cuts_off(here))
 
     # -- resources --------------------------------------------------------------------------------------------
 
@@ -146,6 +150,7 @@ class Cloud(BaseCloud):
         route = infra.routing(client)
         infra.zone(client, self._lbs, route, self._networks)
         automation.deploy(client, self._functions.register, route)
+        self._commands.add(bastion.deploy(client, int(self._settings["client.loss_percent"])))
 
     def _services(self) -> None:
         tokyo = {"Transaction": int(self._settings["ecs.transaction_desired_count"])}

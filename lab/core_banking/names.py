@@ -75,7 +75,7 @@ FAILOVER_STACK = "BLEAFSI-CoreBanking-failover-Dev"
 
 def addresses() -> list[str]:
     """Every loopback address that the lab cannot do without."""
-    fixed = [AWS_HOST, *dns_addresses()]
+    fixed = [AWS_HOST, *dns_addresses(), *(place.canary for place in PLACES.values())]
     serving = [PLACES[region] for region in SERVING]
     return fixed + [
         address for place in serving for address in (*place.balancers, place.database, shared_host(place.network))

@@ -18,6 +18,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "route53.propagation_s": Setting(5.0, seconds(0, 86400), "routing control change until DNS answers by it"),
     "ecs.transaction_desired_count": Setting(1, count(10), "Tokyo's transaction tasks at the start"),
+    "client.loss_percent": Setting(30, count(100), "of the published packet-loss experiment, 0 to lose none"),
     "misbehave": Setting((), misbehaviour, "how the AWS API misbehaves from when the lab is up"),
     "worker.pause_s": Setting(1.0, seconds(0.05, 60), "the worker's pause between two rounds"),
 }

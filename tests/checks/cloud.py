@@ -154,7 +154,8 @@ def cloud(
         _routing(made)
         _tables(made)
         _network(made)
-        _experiment(made)
+        _experiment(made, "pause-replication")
+        _experiment(made, "exp-packetloss")
         _serverless(made)
         yield made
     finally:
@@ -261,22 +262,25 @@ def _tables(made: Cloud) -> None:
 
 
 def _network(made: Cloud) -> None:
-    """Tokyo's network ACL, as the operator has named it."""
+    """Tokyo's network ACL and the clients' host, as the operator has named them."""
     ec2 = made.client("ec2", TOKYO)
     (acl,) = ec2.describe_network_acls()["NetworkAcls"]
     name = {"Key": "Name", "Value": "core-banking-tokyo"}
     ec2.create_tags(Resources=[acl["NetworkAclId"]], Tags=[name])
+    image = ec2.register_image(Name="bastion")["ImageId"]
+    number = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    ec2.create_tags(Resources=[number], Tags=[{"Key": "Name", "Value": "core-banking-bastion"}])
 
 
-def _experiment(made: Cloud) -> None:
+def _experiment(made: Cloud, name: str) -> None:
     """A template of FIS by the name that the target knows; what runs it is in tests/faults/experiments.py."""
     made.client("fis", TOKYO).create_experiment_template(
-        clientToken="published",
-        description="replication paused",
+        clientToken=name,
+        description="stands for what the target names",
         roleArn=f"arn:aws:iam::{made.server.account}:role/fis",
         stopConditions=[{"source": "none"}],
         actions={"wait": {"actionId": "aws:fis:wait", "parameters": {"duration": "PT1M"}}},
-        tags={"Name": "pause-replication"},
+        tags={"Name": name},
     )
 
 

@@ -116,7 +116,7 @@ def test_the_tags_of_each_kind_of_thing_are_read_as_declared(made: Cloud, key: s
     """Each is refused by name: with the line that tags it, or because its tags cannot be read."""
     aws, found = ReadOnlyAws(made.aws), find_one(made.aws, kind_of(key), made.target.resources[key])
     words = r"needs the tags drill=allowed, it has none; .*type:\n  aws .* --region"
-    if kind_of(key) in ("fis.template", "ec2.network_acl"):  # found by a tag, so it has one
+    if kind_of(key) in ("fis.template", "ec2.network_acl", "ec2.instance"):  # found by a tag, so it has one
         words = words.replace("it has none", f"it has Name={made.target.resources[key].name}")
     if key == "global_cluster":  # moto knows no tags of these
         words = "its tags cannot be read, so it may not be changed: .*Invalid resource name"

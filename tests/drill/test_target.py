@@ -150,7 +150,9 @@ def test_the_example_for_a_real_account_is_valid_and_breaks_the_same_things() ->
     assert real.kind == "aws"
     assert real.region_of("10.101.5.165") == "ap-northeast-3"
     assert (real.resources, real.writes, real.objectives) == (lab.resources, lab.writes, lab.objectives)
-    ids = {f"{kind}-{'0' * 17}": f"{kind}-*" for kind in ("acl", "subnet")}  # an account's own; the lab has no others
+    assert real.service_level == lab.service_level
+    own = ("acl", "subnet", "i")  # an account's own; the lab has no others
+    ids = {f"{kind}-{'0' * 17}": f"{kind}-*" for kind in own}
     named = {r: [ids.get(name, name) for name in names] for r, names in real.blast_radius.resources.items()}
     assert (named, set(ids) <= set(real.blast_radius.resources["ap-northeast-1"])) == (
         lab.blast_radius.resources,

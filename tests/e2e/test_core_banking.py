@@ -36,7 +36,7 @@ OF_OTHER_SCENARIOS = (
     *("ec2:ReplaceNetworkAclEntry", "ec2:DescribeTags"),
     *("dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy", "dynamodb:ListTagsOfResource"),
     *("fis:StartExperiment", "fis:StopExperiment", "fis:ListExperiments"),
-    *("fis:TagResource", "fis:ListTagsForResource"),
+    *("fis:TagResource", "fis:ListTagsForResource", "ssm:ListCommands"),
 )
 """What the policy allows beyond this drill."""
 

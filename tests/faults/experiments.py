@@ -1,7 +1,9 @@
-"""Experiment templates of AWS FIS and a global table, in the account of tests/checks/cloud.py, and FIS living."""
+"""Experiment templates of AWS FIS, a global table and a client instance, in the account of tests/checks/cloud.py, and
+FIS and Run Command living."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,13 +12,17 @@ from moto.fis.models import fis_backends
 
 from drill.target import Resource
 from lab.aws.dynamodb import GlobalTables
-from lab.aws.fis import PAUSE, Experiments
+from lab.aws.fis import PAUSE, SEND_COMMAND, Experiments
+from lab.aws.run_command import DOCUMENT, Commands
 from tests.checks.cloud import DATA_TABLE, ROLE, Cloud
 from tests.checks.worlds import OSAKA, TOKYO, eventually
 
 TEMPLATE = Resource(region=TOKYO, name="pause-data")
 TABLE = Resource(region=TOKYO, name=DATA_TABLE)
-EXPERIMENTS = {"pause_experiment": TEMPLATE}
+LOSING = Resource(region=TOKYO, name="lose-packets")
+CLIENT = Resource(region=TOKYO, name="core-banking-bastion")
+LOSS = {"LossPercent": "30", "Sources": "127.100.5.165,127.100.9.84", "DurationSeconds": "1200"}
+EXPERIMENTS = {"pause_experiment": TEMPLATE, "loss_experiment": LOSING}
 """Keys for the target."""
 ALARM = "experiments-stop"
 
@@ -48,6 +54,37 @@ def pausing(made: Cloud, lasts: str = "PT1H", **said: Any) -> dict[str, Any]:
     return base | said
 
 
+def losing(made: Cloud, **said: Any) -> dict[str, Any]:
+    """What a template says by which the client loses packets for 20 minutes, with what is `said` otherwise of the
+    document's parameters."""
+    parameters = {
+        "documentArn": f"arn:aws:ssm:{TOKYO}::document/{DOCUMENT}",
+        "documentParameters": json.dumps({**LOSS, **said}),
+        "duration": "PT20M",
+    }
+    action = {"actionId": SEND_COMMAND, "parameters": parameters, "targets": {"Instances": "client"}}
+    target = {"resourceType": "aws:ec2:instance", "selectionMode": "ALL", "resourceArns": [instance_arn(made)]}
+    return pausing(
+        made,
+        clientToken=f"losing {said}",
+        actions={"lose": action},
+        targets={"client": target},
+        tags={"Name": LOSING.name},
+    )
+
+
+def instance_arn(made: Cloud) -> str:
+    """The clients' host."""
+    return f"arn:aws:ec2:{TOKYO}:{made.server.account}:instance/{instance_id(made)}"
+
+
+def instance_id(made: Cloud) -> str:
+    """Its id."""
+    named = [{"Name": "tag:Name", "Values": [CLIENT.name]}]
+    (reservation,) = made.client("ec2", TOKYO).describe_instances(Filters=named)["Reservations"]
+    return str(reservation["Instances"][0]["InstanceId"])
+
+
 def make_template(made: Cloud, said: Mapping[str, Any]) -> str:
     """Create one; its id."""
     reply = made.client("fis", TOKYO).create_experiment_template(**said)
@@ -56,10 +93,12 @@ def make_template(made: Cloud, said: Mapping[str, Any]) -> str:
 
 @contextmanager
 def experiments(made: Cloud, lasts: str = "PT1H") -> Iterator[Experiments]:
-    """The alarm, two templates (so that "*" is ambiguous), the table a global one, and FIS that lives."""
+    """The alarm, three templates (so that "*" is ambiguous), the table a global one, and FIS that lives."""
     clock, truth = made.server.clock, made.truth
     tables = GlobalTables(made.server, clock, truth, lag_s=1.0)
-    living = Experiments(made.server, tables, clock, truth)
+    commands = Commands(clock, truth, [])
+    commands.add(instance_id(made))
+    living = Experiments(made.server, tables, clock, truth, commands=commands)
     made.client("cloudwatch", TOKYO).put_metric_alarm(
         AlarmName=ALARM,
         Namespace="bank",
@@ -73,14 +112,17 @@ def experiments(made: Cloud, lasts: str = "PT1H") -> Iterator[Experiments]:
     )
     tables.replicate(DATA_TABLE, [TOKYO, OSAKA])
     tables.start()
+    commands.start()
     living.start()
     try:
         make_template(made, pausing(made, lasts))
         make_template(made, pausing(made, lasts, clientToken="other", tags={"Name": "other"}))
+        make_template(made, losing(made))
         made.target = made.target.model_copy(update={"resources": {**made.target.resources, **EXPERIMENTS}})
         yield living
     finally:
         living.stop()
+        commands.stop()
         tables.stop()
 
 
@@ -109,6 +151,14 @@ def forget_all(made: Cloud) -> None:
     backend = fis_backends[made.server.account][TOKYO]
     backend.experiments.clear()
     backend._client_token_to_experiment_id.clear()
+
+
+def forget_template(made: Cloud, name: str) -> None:
+    """The templates of that name, which a test has made, are no more."""
+    fis = made.client("fis", TOKYO)
+    for template in fis.list_experiment_templates()["experimentTemplates"]:
+        if template["tags"]["Name"] == name:
+            fis.delete_experiment_template(id=template["id"])
 
 
 def all_running(made: Cloud) -> bool:

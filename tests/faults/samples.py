@@ -29,6 +29,7 @@ from faults.health_check_inverted import InvertHealthCheck
 from faults.lambda_concurrency import LimitFunction
 from faults.lambda_variable import ChangeVariable
 from faults.network_acl import DenyNetworkAcl
+from faults.packet_loss import LosePackets
 from faults.rds_global import MoveGlobalCluster
 from faults.rds_instance import FailOverCluster
 from faults.record_weight import SetRecordWeight
@@ -53,7 +54,7 @@ from tests.faults.events_source import (
     forget_published,
     published,
 )
-from tests.faults.experiments import TABLE, TEMPLATE, forget_all, started, table_arn
+from tests.faults.experiments import CLIENT, LOSING, TABLE, TEMPLATE, forget_all, started, table_arn
 
 SERVICE = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionFargateService*")
 WORKER = Resource(region=TOKYO, within="*SampleMultiRegionAppCluster*", name="*TransactionWorkerFargateService*")
@@ -269,6 +270,7 @@ ACTIONS = (
     Sample("machine stopped", StopStateMachine(FAILOVER, 900.0), _start_to_be_stopped, started=_aborted),
     Sample("experiment run", RunExperiment(TEMPLATE, 60.0), undo=forget_all, started=started),
     Sample("replication paused", PauseReplication(TEMPLATE, TABLE, 60.0), undo=forget_all, started=started),
+    Sample("packets lost", LosePackets(LOSING, CLIENT, 60.0), undo=forget_all, started=started),
     Sample("runbook run", RunDocument(RUNBOOK, timeout_s=900.0), started=_runbooks),
     Sample("archive replayed", ReplayArchive(ARCHIVE, timeout_s=900.0), started=_replays),
     Sample(

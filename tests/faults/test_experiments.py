@@ -32,6 +32,7 @@ from tests.faults.experiments import (
     all_running,
     experiments,
     forget_all,
+    forget_template,
     make_template,
     pausing,
     started,
@@ -54,10 +55,7 @@ def made(account: Cloud) -> Iterator[Cloud]:
     """No experiment runs, and no template is there but the two, after each test."""
     yield account
     forget_all(account)
-    fis = account.client("fis", TOKYO)
-    for template in fis.list_experiment_templates()["experimentTemplates"]:
-        if template["tags"]["Name"] == TRIED.name:
-            fis.delete_experiment_template(id=template["id"])
+    forget_template(account, TRIED.name)
 
 
 def try_template(made: Cloud, **said: Any) -> Any:
