@@ -58,7 +58,7 @@ def statements(document: dict[str, Any], action: str) -> list[str]:
 
 def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
     """Twelve mutating actions, each on the resources that the scenarios break, put back, start or stop (of executions
-    only a drill's own, of experiments those of FIS's own ids); and the dead-man's own, on this tool's own stack."""
+    only a drill's own, of experiments those of its two templates); and the dead-man's own, on this tool's own stack."""
     changes = [s for s in document["Statement"] if s["Sid"].startswith("Change")]
     ours = [s for s in changes if all(STACK in arn for arn in s["Resource"])]
     theirs = [s for s in changes if s not in ours]
@@ -72,6 +72,7 @@ def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
         "events:EnableRule",
         "fis:StartExperiment",
         "fis:StopExperiment",
+        "fis:StopExperiment",
         "fis:TagResource",
         "states:StartExecution",
         "states:StopExecution",
@@ -80,7 +81,12 @@ def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
     assert not [arn for arn in arns if TARGET.account not in arn]
     experiments = "arn:aws:fis:ap-northeast-1:111111111111:experiment/*"
     (own,) = {arn for arn in arns if "*" in arn} - {experiments}
-    assert statements(document, "fis:StopExperiment") == statements(document, "fis:TagResource") == [experiments]
+    assert statements(document, "fis:TagResource") == [experiments]
+    assert statements(document, "fis:StopExperiment") == [experiments, experiments]
+    only = [s["Condition"] for s in theirs if "fis:StopExperiment" in s["Action"]]
+    templates = [arn.rpartition("/")[2] for arn in statements(document, "fis:StartExperiment") if "template" in arn]
+    tags = [{"StringLike": {"aws:ResourceTag/failover-drill": [f"*-{name}"]}} for name in templates]
+    assert sorted(map(str, only)) == sorted(map(str, tags))
     assert re.fullmatch(r"arn:aws:states:ap-northeast-3:\d{12}:execution:FailoverStateMachine\w+:drill-\*", own)
     assert statements(document, "states:StopExecution") == [own]
     assert sorted(a for s in ours for a in s["Action"]) == [

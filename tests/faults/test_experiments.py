@@ -180,9 +180,9 @@ def test_a_pause_is_begun_in_force_and_stopped(made: Cloud) -> None:
 
 def test_a_table_that_somebody_pauses_already_is_refused(made: Cloud) -> None:
     """What the drill would then see in force would be somebody else's doing."""
+    policy = PauseReplication(TEMPLATE, TABLE, 60.0).prepare(made.aws, "t", "r").end_state[-1]
     others = RunExperiment(Resource(region=TOKYO, name="other"), 60.0).prepare(made.aws, "t", "somebody")
     made.aws.run(others.calls[0])
-    policy = PauseReplication(TEMPLATE, TABLE, 60.0).prepare(made.aws, "t", "r").end_state[-1]
     eventually(lambda: made.aws.read([policy])[0].holds)
     with pytest.raises(Refused, match="somebody's experiment pauses its replication already"):
         PauseReplication(TEMPLATE, TABLE, 60.0).prepare(made.aws, "t", "r")

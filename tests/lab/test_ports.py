@@ -23,7 +23,7 @@ def test_missing_addresses_are_all_named(monkeypatch: pytest.MonkeyPatch, platfo
         ports.require_addresses(names.addresses())
     needed = names.addresses()
     assert f"lacks {len(needed)} loopback addresses" in str(caught.value)
-    assert [command.format(address) in str(caught.value) for address in needed] == [True] * 13
+    assert [command.format(address) in str(caught.value) for address in needed] == [True] * 16
     assert {"127.100.2.10", "127.101.2.10", "127.102.0.10", "127.100.5.165", "127.101.1.5"} <= set(needed)
 
 
