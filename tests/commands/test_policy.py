@@ -57,8 +57,8 @@ def statements(document: dict[str, Any], action: str) -> list[str]:
 
 
 def test_only_what_is_drilled_may_be_changed(document: dict[str, Any]) -> None:
-    """Twelve mutating actions, each on the resources that the scenarios break, put back, start or stop (of executions
-    only a drill's own, of experiments those of its two templates); and the dead-man's own, on this tool's own stack."""
+    """Twelve mutating actions, each on the resources that the scenarios break, put back, start or stop (executions
+    and experiments of a drill's own alone); and the dead-man's own, on this tool's own stack."""
     changes = [s for s in document["Statement"] if s["Sid"].startswith("Change")]
     ours = [s for s in changes if all(STACK in arn for arn in s["Resource"])]
     theirs = [s for s in changes if s not in ours]
