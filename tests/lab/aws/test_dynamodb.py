@@ -81,7 +81,9 @@ def test_write_arrives_after_the_lag(server: AwsServer, tables: GlobalTables, cl
     before_s = clock.now_s()
     put(server, TOKYO, "a", "new")
     assert read(server, TOKYO, "a")
-    assert read(server, OSAKA, "a") is None
+    there_at_once = read(server, OSAKA, "a") is not None
+    looked_after_s = clock.now_s() - before_s
+    assert not there_at_once or looked_after_s >= 40.0  # this machine may have stalled for longer than the lag
     assert within(3, lambda: read(server, OSAKA, "a") is not None)
     assert clock.now_s() - before_s >= 40.0
 
