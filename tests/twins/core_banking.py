@@ -11,20 +11,13 @@ from drill.drill import Drill
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from scenarios.core_banking import take_over
 
 
 def test_rule_left_disabled(drill: Drill, target: Target) -> None:
     """Nobody armed the automatic failover: the users stay without service, and the drill must say so."""
-    standby, timings = target.regions.standby, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
-    drill.start_load()
-    drill.steady(for_s=timings.baseline_s)
-    with (
-        drill.window("failover", survivor=standby),
-        drill.applied(ScaleEcsService(target.resource("transaction"), desired=0)),
-    ):
-        drill.until(served_from(target, standby), timeout_s=timings.window_s)
-        drill.settle(standby)
+    take_over(drill, target)
 
 
 def test_fault_that_nobody_feels(drill: Drill, target: Target) -> None:
