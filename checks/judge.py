@@ -17,6 +17,7 @@ from checks.balances import Balances
 from checks.data_residue import cleaning_of
 from checks.error_windows import error_notes, error_rows
 from checks.integrity import integrity_finding, side_by_side, strays, torn_findings
+from checks.lab_speed import blamed_fairly, speed_findings
 from checks.looks import spoiled_passes
 from checks.names import servers_of
 from checks.phases import phases_of
@@ -88,7 +89,11 @@ def _nonsense(error: Exception) -> Finding:
 
 def _judged(history: History, settings: Settings) -> Judgement:
     measured = [measure_window(history, window, settings) for window in windows_of(history, settings.places)]
-    findings = [f for m in measured for f in _window_findings(history, m, settings)]
+    findings = [
+        blamed_fairly(finding, history, m.window, settings)
+        for m in measured
+        for finding in _window_findings(history, m, settings)
+    ]
     findings += staying_findings(history, settings)
     findings += [*_missing_windows(history, measured), *run_findings(history)]
     phases = tuple(
@@ -318,9 +323,7 @@ def run_findings(history: History) -> Iterator[Finding]:
     """What the run says of itself: reasons to discard it, a speed not held, a record cut off, things not put back."""
     for event in history.named("invalid"):
         yield Finding("run", Verdict.INVALID, str(event.data.get("reason", "no reason recorded")))
-    overruns = history.named("lab.overrun")
-    if overruns:
-        yield _overrun_finding(overruns[0].data, len(overruns))
+    yield from speed_findings(history)
     yield from watchdog_findings(history)
     yield from torn_findings(history)
     for why in broken_seals(history):
@@ -338,14 +341,6 @@ def run_findings(history: History) -> Iterator[Finding]:
         if not same_fault(history, "fault.restored", fault) and not by_journal:
             why = f"no record shows that {fault.data.get('kind', 'the fault')} was put back; type: drill restore RUN"
             yield Finding("clean-up", Verdict.DIRTY, why, data={"lines": []})
-
-
-def _overrun_finding(first: dict[str, object], count: int) -> Finding:
-    reason = (
-        f"this machine did not hold the lab's speed {count} times: {first.get('what', '?')} is declared as "
-        f"{first.get('declared_s', '?')} lab s and took {first.get('took_s', '?')} lab s"
-    )
-    return Finding("lab speed", Verdict.INVALID, reason, advice="lower --lab-speed", data={"overruns": count})
 
 
 def _notes(history: History, measured: Measured) -> Iterator[str]:

@@ -42,6 +42,9 @@ WRITING, READING = (ACCEPT, SETTLE), (READ,)
 """The observations of one probe that writes, and of one that may not."""
 INTERVAL_FLOOR_S = 0.1
 POLL_FLOOR_S = 0.03
+POLL_SHARE = 5
+"""A read follows the one before it after at most this part of the time that the probe has taken: many probes that
+wait for a slow system, each at full pace, would be a load of their own that keeps it slow."""
 MAX_IN_FLIGHT = 64
 OWN_ERROR = "own"
 """See drill.client.Reply: a probe that could not be made is neither good nor bad."""
@@ -53,7 +56,7 @@ GRACE_S = 1.0
 class Pace:
     """How fast probes go, in wall seconds.
 
-    interval_s: between two probes; poll_s: between two reads of one; request_s: deadline of one request;
+    interval_s: between two probes; poll_s: between two reads of one, at least; request_s: deadline of one request;
     probe_s: after this a probe that is not settled has failed; in_flight: how many may be under way;
     quick_interval_s: between two probes while a window of the drill is open.
     """
@@ -75,6 +78,15 @@ class Pace:
         needed = math.ceil((probe_s + request_s) / quick_s) + 1
         poll_s = max(POLL_FLOOR_S, target.load.poll_s / speed)
         return cls(interval_s, poll_s, request_s, probe_s, min(needed, MAX_IN_FLIGHT), quick_s)
+
+    def before_next(self, waited_s: float) -> float:
+        """The pause before the next read of a probe that has waited so long; 0 when none would be in time.
+
+        The last read comes as late as it may: what settles just in time is seen to.
+        """
+        left_s = self.probe_s - waited_s
+        last_s = max(self.poll_s, left_s - self.poll_s)
+        return min(last_s, max(self.poll_s, waited_s / POLL_SHARE)) if left_s > self.poll_s else 0.0
 
 
 @dataclass
@@ -176,8 +188,8 @@ class Prober:
             return
         deadline_s = sent_s + self.pace.probe_s
         read = self._writer.read(submitted.id, account, store=self._store)
-        while not _final(read) and read.reply.done_s + self.pace.poll_s < deadline_s:
-            self._clock.sleep(self.pace.poll_s * self._clock.speed)
+        while not _final(read) and (pause_s := self.pace.before_next(read.reply.done_s - sent_s)):
+            self._clock.sleep(pause_s * self._clock.speed)
             read = self._writer.read(submitted.id, account, store=self._store)
         good = read.state == "settled" and read.reply.done_s <= deadline_s
         detail = "" if good else self._why_not(read, deadline_s)

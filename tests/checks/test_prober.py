@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from checks.prober import Pace, Prober
+from checks.prober import POLL_SHARE, Pace, Prober
 from drill.child import Child
 from drill.client import Reply
 from drill.doors import open_door
@@ -259,3 +259,16 @@ def test_clients_follow_the_name_when_its_answer_changes(tmp_path: Path) -> None
         "resolver:ap-northeast-1",
         "resolver:ap-northeast-3",
     }
+
+
+def test_reads_of_a_slow_probe_come_at_longer_and_longer_pauses_and_once_more_just_before_its_time() -> None:
+    """At first at the full pace, then a fifth of the time taken; the last one a pause before the deadline."""
+    pace = Pace.of(published_target(), 15.0)
+    waited_s, pauses = 0.01, list[float]()
+    while pause_s := pace.before_next(waited_s):
+        pauses.append(pause_s)
+        waited_s += pause_s
+    assert pauses[0] == pace.poll_s and max(pauses) <= pace.probe_s / POLL_SHARE
+    assert all(pause_s >= pace.poll_s for pause_s in pauses)
+    assert pace.probe_s - pace.poll_s * 1.001 <= waited_s <= pace.probe_s
+    assert len(pauses) < pace.probe_s / pace.poll_s / 2
