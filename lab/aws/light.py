@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import botocore.loaders
+import moto.core.responses
+import moto.core.utils
 import moto.utilities.utils
+from botocore.model import StructureShape
+from moto.core.serialize import BaseJSONSerializer
 
 NEVER_NEEDED = ("ec2/resources/instance_type_offerings/", "ec2/resources/amis.json")
 
@@ -48,6 +52,22 @@ def install() -> None:
         return [] if resource.replace(os.sep, "/").startswith(NEVER_NEEDED) else load(resource)
 
     moto.utilities.utils.load_resource = load_resource
+    named = functools.cache(moto.core.utils.method_names_from_class)
+    moto.core.responses.__dict__["method_names_from_class"] = named
+    BaseJSONSerializer._serialize_type_structure = _structure  # type: ignore[method-assign]
+
+
+_moto_structure = BaseJSONSerializer._serialize_type_structure
+AS_STORED = frozenset({"S", "N", "BOOL", "NULL", "SS", "NS"})
+"""Attribute values whose stored form is that of the API; binary ones are not, lists and maps may hold such."""
+
+
+def _structure(self: Any, serialized: Any, value: Any, shape: StructureShape, key: str) -> None:
+    """As moto's; a plain attribute value is written as it is stored."""
+    if shape.name == "AttributeValue" and type(value) is dict and len(value) == 1 and AS_STORED.issuperset(value):
+        self._default_serialize(serialized, value, shape, key)
+    else:
+        _moto_structure(self, serialized, value, shape, key)
 
 
 def _remembered(listed: Callable[[Any, str], list[str]]) -> Callable[[Any, str], list[str]]:
