@@ -35,7 +35,7 @@ drill: setup
 test: setup
 ifeq ($(strip $(ARGS)),)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not failover and not alone and not long"
-	@$(BIN)/python -m pytest -m "alone and not failover and not long"
+	@$(BIN)/python -m pytest tests/e2e -m "alone and not failover and not long"
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

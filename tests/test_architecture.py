@@ -119,3 +119,11 @@ def test_no_file_that_is_committed_records_where_packages_came_from() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert "uv.lock" not in listed
     assert not re.search(r"https?://|--index-url", (ROOT / "requirements.lock").read_text())
+
+
+def test_what_must_run_alone_is_where_the_second_pass_looks() -> None:
+    """`make test` collects its second pass below tests/e2e: what must be alone anywhere else would never run."""
+    marked = {path for path in (ROOT / "tests").rglob("test_*.py") if re.search(r"\bmark\.alone\b", path.read_text())}
+    marked.discard(Path(__file__))
+    assert marked and {path.parent.name for path in marked} == {"e2e"}
+    assert "pytest tests/e2e -m" in (ROOT / "Makefile").read_text()
