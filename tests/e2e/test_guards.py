@@ -70,7 +70,8 @@ def test_outside_its_hours_a_target_is_left_alone(state: Path, tmp_path: Path) -
 @pytest.mark.long
 def test_a_step_outside_the_blast_radius_refuses_the_whole_drill(state: Path, tmp_path: Path) -> None:
     """The second step of the scenario may not touch its service, so the first does not arm its rule."""
-    target = changed(tmp_path, ('ap-northeast-1 = ["*SampleMultiRegionAppTransactionFargateService*"]', ""))
+    service = '"*SampleMultiRegionAppTransactionFargateService*", "*SampleMultiRegionAppParamTable*"'
+    target = changed(tmp_path, (service, service.partition(", ")[2]))
     done = drill(tmp_path / "runs", *HEADLINE, target, f"--lab-attach={state}")
     refused(done, "is outside the blast radius of target core-banking")
     assert done.journal() == {}
