@@ -43,7 +43,7 @@ WORKERS = 4
 MAX_WAITING = 10_000
 """Deliveries that may wait; beyond that a delivery counts as failed."""
 KEPT_FAILURES = 1_000
-DRAINED_PER_S = 15.0
+DRAINED_PER_S = 10.0
 """Deliveries a lab second with which a Region that was impaired catches up, and a replay goes on."""
 RETRY_FIRST_S, RETRY_MOST_S, RETRY_FOR_S = 1.0, 60.0, 24 * 3600.0
 """Pauses between attempts double from the first to the most; attempts end when it is that old (lab seconds)."""
