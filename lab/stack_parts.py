@@ -37,6 +37,16 @@ def routing(client: Client, region: str, cluster: str, panel: str, controls: Map
     )
 
 
+def control_check(route53: Any, reference: str, control: str, name: str = "") -> str:
+    """A health check on a routing control; its id. name: its tag Name, "" for none."""
+    config = {"Type": "RECOVERY_CONTROL", "RoutingControlArn": control}
+    made = route53.create_health_check(CallerReference=reference, HealthCheckConfig=config)["HealthCheck"]["Id"]
+    if name:
+        tags = [{"Key": "Name", "Value": name}]
+        route53.change_tags_for_resource(ResourceType="healthcheck", ResourceId=made, AddTags=tags)
+    return str(made)
+
+
 def target_group(elb: Any, name: str, vpc: str) -> str:
     """A target group of addresses that answer HTTP, checked at /health; its ARN."""
     created = elb.create_target_group(

@@ -10,7 +10,7 @@ from typing import Any
 from lab import stack_parts
 from lab.core_banking import names
 from lab.core_banking.names import OSAKA, PATHS, PLACES, SERVING, TOKYO
-from lab.stack_parts import Client, Routing, fargate_service, target_group
+from lab.stack_parts import Client, Routing, control_check, fargate_service, target_group
 
 ENGINE = {"Engine": "aurora-postgresql", "EngineVersion": "11.9"}
 
@@ -186,13 +186,7 @@ def _alias(name: str, lb: Balancing) -> dict[str, Any]:
 
 def _failover_record(r53: Any, region: str, lb: Balancing, route: Routing) -> dict[str, Any]:
     city = PLACES[region].city
-    check = r53.create_health_check(
-        CallerReference=f"hc-{city}",
-        HealthCheckConfig={"Type": "RECOVERY_CONTROL", "RoutingControlArn": route.controls[region]},
-    )["HealthCheck"]["Id"]
-    r53.change_tags_for_resource(
-        ResourceType="healthcheck", ResourceId=check, AddTags=[{"Key": "Name", "Value": f"hc-{city}"}]
-    )
+    check = control_check(r53, f"hc-{city}", route.controls[region], f"hc-{city}")
     role = "PRIMARY" if region == TOKYO else "SECONDARY"
     return {
         **_alias(names.API_NAME, lb),

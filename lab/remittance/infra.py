@@ -10,7 +10,7 @@ from typing import Any
 from lab import stack_parts
 from lab.remittance import names
 from lab.remittance.names import ARC_REGION, EAST, PLACES, SERVING, WEST
-from lab.stack_parts import Client, Routing
+from lab.stack_parts import Client, Routing, control_check
 
 ENGINE = {"Engine": "aurora-postgresql", "EngineVersion": "11.9"}
 METHODS = {
@@ -117,10 +117,7 @@ def zone(client: Client, apis: Mapping[str, Api], route: Routing) -> None:
 
 def _failover_record(r53: Any, region: str, made: Api, route: Routing) -> dict[str, Any]:
     role = "Primary" if region == EAST else "Secondary"
-    check = r53.create_health_check(
-        CallerReference=f"hc-{role}",
-        HealthCheckConfig={"Type": "RECOVERY_CONTROL", "RoutingControlArn": route.controls[region]},
-    )["HealthCheck"]["Id"]
+    check = control_check(r53, f"hc-{role}", route.controls[region])
     return {
         "Name": names.API_NAME,
         "Type": "A",

@@ -10,7 +10,7 @@ from typing import Any
 from lab import stack_parts
 from lab.retail_store import names
 from lab.retail_store.names import DATABASES, EAST, INTERNAL, PATHS, PLACES, SERVICES, SERVING, WEST
-from lab.stack_parts import Client, Routing, fargate_service, target_group
+from lab.stack_parts import Client, Routing, control_check, fargate_service, target_group
 
 ENGINE = {"Engine": "aurora-mysql", "EngineVersion": "8.0.mysql_aurora.3.04.0"}
 
@@ -167,10 +167,7 @@ def zone(client: Client, lbs: Mapping[str, Balancing], route: Routing, nets: Map
 
 def _latency_record(r53: Any, region: str, lb: Balancing, route: Routing) -> dict[str, Any]:
     role = PLACES[region].role
-    check = r53.create_health_check(
-        CallerReference=f"hc-{role}",
-        HealthCheckConfig={"Type": "RECOVERY_CONTROL", "RoutingControlArn": route.controls[region]},
-    )["HealthCheck"]["Id"]
+    check = control_check(r53, f"hc-{role}", route.controls[region], f"{names.HEALTH_CHECK}{role}")
     return {
         "Name": names.STORE_NAME,
         "Type": "A",

@@ -15,6 +15,8 @@ ARC_REGION = "us-west-2"
 """The control plane of ARC answers in this Region only, which is the standby of this system."""
 ZONE, STORE_NAME = "demo.io", "store.demo.io"
 ARC_CLUSTER, ARC_PANEL = "retail-store-ar-ArcCluster", "retail-store-ar-ControlPanel"
+HEALTH_CHECK = "retail-store-ar-ArcHealthCheck"
+"""The tag Name of a Region's health check, before the Region's role."""
 CARTS_TABLE = "cartsTable"
 DATABASES = ("orders", "catalog")
 """The services that keep their data in an Aurora global cluster of their own."""
