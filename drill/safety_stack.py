@@ -79,6 +79,7 @@ PASSING = ("events.targets", "events.endpoint")
 """Kinds whose calls hand a role to EventBridge, which the target does not name: any role, to that service alone."""
 BY_ID: Mapping[str, tuple[str, str]] = {
     "arc.control": ("RoutingControlId", GLOBAL),
+    "route53.health_check": ("Id", GLOBAL),
     "route53.record": ("Id", GLOBAL),
     "ec2.network_acl": ("NaclId", ""),
 }
