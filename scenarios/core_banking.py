@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 from checks.conditions import served_from
 from checks.guards import before_failover, clusters_connected
 from checks.worst_moment import worst_moment
 from drill.drill import Drill
 from drill.end_state import EndState
-from drill.errors import NotRecovered
 from drill.read_only import OnlyReads
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
 from faults.start_machine import StartStateMachine
+from scenarios.afterwards import afterwards
 
 MACHINE_S = 900.0
 """The failover or failback machine is over within this: the switchover takes minutes."""
@@ -52,12 +51,6 @@ def go_home(drill: Drill, target: Target, time: int = 1, at_the_worst_moment: bo
     drill.perform(StartStateMachine(target.resource("failback_machine"), timeout_s=MACHINE_S, time=time))
 
 
-@contextlib.contextmanager
-def home_afterwards(drill: Drill, target: Target) -> Iterator[None]:
-    """The system is taken home whether or not it recovered; after an abort nothing more is done to it."""
-    try:
-        yield
-    except NotRecovered:
-        go_home(drill, target)
-        raise
-    go_home(drill, target)
+def home_afterwards(drill: Drill, target: Target) -> AbstractContextManager[None]:
+    """See scenarios.afterwards."""
+    return afterwards(lambda: go_home(drill, target))

@@ -14,8 +14,10 @@ from drill.drill import Drill
 from drill.read_only import OnlyReads
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
+from faults.health_check_disabled import DisableHealthCheck
 from faults.rds_global import MoveGlobalCluster
 from faults.ssm_run import RunDocument
+from scenarios.afterwards import afterwards
 from scenarios.pausing import replication_paused
 
 pytestmark = pytest.mark.system("retail-store")
@@ -44,6 +46,27 @@ def go_home(drill: Drill, target: Target) -> None:
     for key in ("catalog_global_cluster", "orders_global_cluster"):
         drill.perform(MoveGlobalCluster(target.resource(key), target.regions.primary, timeout_s=MOVE_S))
     drill.perform(RunDocument(target.resource("failback_document"), timeout_s=RUNBOOK_S))
+
+
+def go_home_once_whole(drill: Drill, target: Target) -> None:
+    """The way back, not measured."""
+    drill.look("clusters connected", whole(drill, target))
+    go_home(drill, target)
+
+
+def lose_the_orders(drill: Drill, target: Target) -> None:
+    """us-east-1 loses its orders service under load, and the operators evacuate it once they have decided."""
+    standby, timings = target.regions.standby, target.timings
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with (
+        drill.window("failover", survivor=standby),
+        drill.applied(ScaleEcsService(target.resource("orders"), desired=0)),
+    ):
+        drill.decide(after_s=timings.decision_s)
+        evacuate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
 
 
 @pytest.mark.headline
@@ -76,21 +99,23 @@ def test_evacuation_and_return(drill: Drill, target: Target) -> None:
 def test_lossy_failover(drill: Drill, target: Target) -> None:
     """The runbooks fail over lossily, whether or not the old writer lives: what had not been replicated when
     us-east-1's orders service was lost is gone, within the RPO and named order by order."""
-    standby, timings = target.regions.standby, target.timings
     drill.look_all(before_failover(drill.aws, target, drill.clock))
+    lose_the_orders(drill, target)
+    go_home_once_whole(drill, target)
 
-    drill.start_load()
-    drill.steady(for_s=timings.baseline_s)
+
+@pytest.mark.needs("primary_health_check", "the health check on the primary Region's routing control")
+@pytest.mark.failover
+def test_health_check_left_disabled(drill: Drill, target: Target) -> None:
+    """Somebody has disabled us-east-1's health check and forgotten it, which nothing tells. The same loss, the same
+    runbooks: each step succeeds, the routing control is Off, the databases move. But a disabled check counts as
+    healthy: the names go on leading to us-east-1, which now has no writer either."""
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
     with (
-        drill.window("failover", survivor=standby),
-        drill.applied(ScaleEcsService(target.resource("orders"), desired=0)),
+        afterwards(lambda: go_home_once_whole(drill, target)),
+        drill.applied(DisableHealthCheck(target.resource("primary_health_check"))),
     ):
-        drill.decide(after_s=timings.decision_s)
-        evacuate(drill, target)
-        drill.until(served_from(target, standby), timeout_s=timings.window_s)
-        drill.settle(standby)
-    drill.look("clusters connected", whole(drill, target))
-    go_home(drill, target)
+        lose_the_orders(drill, target)
 
 
 @pytest.mark.needs("pause_experiment", "without FIS a Region cannot be lost with carts that it has not replicated")
@@ -118,5 +143,4 @@ def test_region_loss(drill: Drill, target: Target) -> None:
             moved_s = drill.clock.monotonic_s()
             drill.until(served_from(target, standby, from_s=moved_s), timeout_s=timings.window_s)
             drill.settle(standby)
-    drill.look("clusters connected", whole(drill, target))
-    go_home(drill, target)
+    go_home_once_whole(drill, target)

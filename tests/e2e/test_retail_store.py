@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from lab.launch import launch
+from lab.retail_store.names import EAST, WEST
 from tests.e2e.drilling import ROOT, Drilled, drill, steady, verb
 
 pytestmark = pytest.mark.alone
@@ -114,6 +117,29 @@ def test_without_the_pause_no_cart_is_lost(tmp_path: Path) -> None:
     (carts,) = [row for row in finding["data"]["stores"] if row["store"] == "carts"]
     assert carts["acknowledged"] > 0, drilled.output
     assert _named(finding, "carts") == set(), drilled.output
+
+
+@pytest.mark.long
+def test_a_disabled_health_check_keeps_clients_where_nothing_works(tmp_path: Path) -> None:
+    """FAIL for that reason alone: the runbooks reach their ends, the control is Off, the writer has moved, and the
+    names have not. Everything is as before afterwards. The same steps with the check at work are lossy_failover."""
+    left = ("-m", "failover", "-k", "test_health_check_left_disabled", *TARGET, *SHORT)
+    drilled = steady(lambda n: drill(tmp_path / f"{n}", *left))
+    assert drilled.code == 1, drilled.output
+    bad = {f["name"]: f["reason"] for f in drilled.verdict["findings"] if f["verdict"] != "PASS"}
+    assert bad.keys() <= {"recovery time, failover", "recovery point, failover", "lab speed"}, drilled.output
+    assert "never recovered" in bad["recovery time, failover"]
+    assert "could not be read back" in bad["recovery point, failover"]  # no name leads to the survivor
+    assert set(drilled.journal().values()) == {"restored", "reached"}
+    assert _turns(drilled, "aws.control.primary", "On", "Off") == ["On", "Off", "On"]
+    assert _turns(drilled, "aws.writer.orders", EAST, WEST) == [EAST, WEST, EAST]
+    assert re.search(r"failover: data promoted,\s+\[\d", drilled.output)
+    assert re.search(r"failover: traffic switched\s+not measured", drilled.output)
+
+
+def _turns(drilled: Drilled, signal: str, *values: str) -> list[str]:
+    """What a signal turned to, of those values, one after the other."""
+    return [value for value, _ in itertools.groupby(v for v in drilled.seen(signal) if v in values)]
 
 
 def _named(finding: dict[str, object], store: str) -> set[str]:
