@@ -17,6 +17,7 @@ from pathlib import Path
 from drill.clock import SystemClock
 from drill.errors import Fenced, Refused
 from drill.holder import Holder, holder_from
+from drill.whole_file import replace_file
 
 WAIT_S = 0.05
 TRIES = 200
@@ -93,9 +94,7 @@ class FileLock:
             raise Refused(f"lock {self.path} cannot be read ({error}); if no drill runs, remove it") from error
 
     def _write(self, holder: Holder) -> None:
-        new = self.path.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps(holder.to_json()))
-        new.replace(self.path)
+        replace_file(self.path, json.dumps(holder.to_json()))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import re
 import tarfile
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from drill.errors import Invalid
+from drill.whole_file import whole_file
 from reports.record import DrillRecord
 
 STATEMENT = "statement.dsse.json"
@@ -104,18 +104,15 @@ def write_bundle(path: Path, texts: Mapping[str, str], files: Mapping[str, Path]
 
     Invalid (with the former bundle still there) when it cannot be written.
     """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with (
-            new.open("wb") as raw,
+            whole_file(path) as raw,
             gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
             tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
         ):
             for name in sorted({*texts, *files}):
                 _add(tar, name, texts.get(name), files.get(name))
-        new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise Invalid(f"{path}: the bundle could not be written ({error}); nothing was left of it") from error
     return path
 
