@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from commands.importing import verdicts_in
 from commands.keys import load_public_key, load_signer
 from commands.rendering import render_again
 from commands.say import say
+from commands.scratch import scratch
 from drill.errors import Invalid, UsageError
 from drill.evidence import Evidence, load_evidence
 from reports.bundle import (
@@ -81,11 +81,13 @@ def verify_bundle(path: Path, key_file: Path | None) -> int:
     Invalid (11) otherwise; UsageError (4) for a key that is none.
     """
     key = load_public_key(key_file) if key_file else None
-    with tempfile.TemporaryDirectory(prefix="drill-bundle-") as folder:
-        opened = open_bundle(path, Path(folder))
+    with scratch("drill-bundle-") as made:
+        place = made.folder / "bundle"
+        place.mkdir()
+        opened = open_bundle(path, place)
         if key is not None:
             require_signed(opened, key)
-        _, record = _rejudged(Path(folder) / "run")
+        _, record = _rejudged(place / "run")
         claimed = _claims(record, {"result": opened.result, **opened.tests})
         said = _claims(record, statement_of(record, {})["predicate"])
         if claimed != said:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,6 +14,7 @@ from checks.accuracy import HARD, Result, by_kind, summary
 from commands.calibrating import Calibrated, Plan, calibrate
 from commands.calibrating_writes import Classified, calibrate_writes
 from commands.say import say
+from commands.scratch import scratch
 from commands.world import CALIBRATION
 from drill.calibration import store, this_machine
 from drill.clock import Clock, SystemClock
@@ -54,11 +53,11 @@ def run(args: argparse.Namespace) -> int:
         if not args.json:
             say(words)
 
-    with tempfile.TemporaryDirectory(prefix="drill-calibrate-") as folder:
+    with scratch("drill-calibrate-") as made:
         psutil.cpu_percent()
-        found = calibrate(plan, Path(folder), clock, tell)
+        found = calibrate(plan, made.folder, clock, tell)
         busy = psutil.cpu_percent() / 100
-        writes = Path(folder) / "writes"
+        writes = made.folder / "writes"
         writes.mkdir()
         tell(f"planting {WRITES_EACH * plan.outages} writes")
         classified = calibrate_writes(WRITES_EACH * plan.outages, plan.seed, writes, clock)

@@ -13,7 +13,6 @@ import secrets
 import shutil
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from tabulate import tabulate
 from checks.residue import diff
 from checks.snapshot import take_snapshot
 from commands.say import say
+from commands.scratch import scratch
 from commands.tormenting import RANDOM, Blow, Result, Tormentor, Victim, blows
 from commands.torture_sessions import Siege
 from commands.torture_sessions import blows as session_blows
@@ -223,16 +223,11 @@ def _forget(victim: Victim) -> None:
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     """A temporary folder; it stays, and is named, when something in it was worth keeping."""
-    folder = Path(tempfile.mkdtemp(prefix="drill-torture-"))
-    try:
-        yield folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    if any(folder.glob("kill-*/journal.jsonl")) or any(folder.glob("kill-*/log.txt")):
-        sys.stderr.write(f"what was not restored is in {folder}\n")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch("drill-torture-") as made:
+        yield made.folder
+        if any(made.folder.glob("kill-*/journal.jsonl")) or any(made.folder.glob("kill-*/log.txt")):
+            made.keep()
+            sys.stderr.write(f"what was not restored is in {made.folder}\n")
 
 
 def _progress(number: int, of: int, result: Result) -> None:

@@ -31,11 +31,16 @@ def make(wanted: Path | None) -> Path:
         folder.mkdir(parents=True, mode=0o700)
     if os.geteuid() == 0:
         folder.chmod(0o711)  # PostgreSQL may run as nobody, who must be able to pass through
-    # Locked before it has its name: a sweep never sees a lock file of a living lab that nobody holds.
+    claim(folder)
+    return folder
+
+
+def claim(folder: Path) -> None:
+    """Put the lock into a new folder and hold it until this process ends."""
+    # Locked before it has its name: a sweep never sees a lock file of a living owner that nobody holds.
     new = folder / f"{LOCK}.new"
     fcntl.flock(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), fcntl.LOCK_SH)
     new.rename(folder / LOCK)
-    return folder
 
 
 def hold(folder: Path) -> None:
@@ -60,10 +65,13 @@ def remove(folder: Path) -> None:
             folder.rmdir()
 
 
-def sweep(parent: Path | None = None) -> list[Path]:
-    """Remove the folders of dead labs of this user in `parent` (None: where `make` puts them); which they were."""
+def sweep(parent: Path | None = None, prefix: str = PREFIX) -> list[Path]:
+    """Remove the folders of dead labs of this user in `parent` (None: where `make` puts them); which they were.
+
+    prefix: how the names of folders begin that somebody else has claimed.
+    """
     swept = []
-    for folder in sorted((parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}*"))[:MAX_SWEPT]:
+    for folder in sorted((parent or Path(tempfile.gettempdir())).glob(f"{prefix}*"))[:MAX_SWEPT]:
         with contextlib.suppress(OSError):
             if _mine(folder) and _dead(folder):
                 remove(folder)

@@ -107,6 +107,12 @@ def test_nothing_but_the_executor_mutates_aws(folder: str) -> None:
     assert {"update_service", "put_item", "start_execution", "stop_experiment"} <= mutating()
 
 
+@pytest.mark.parametrize("folder", ["drill", "faults", "checks", "reports", "loadgen", "scenarios", "commands"])
+def test_nobody_makes_a_temporary_folder_that_a_kill_would_leave(folder: str) -> None:
+    """They come from commands/scratch.py; the lab's own lie in state folders, which a keeper removes."""
+    assert not [path for path in sources(folder) if "tempfile" in imported(path)]
+
+
 def test_the_drills_of_a_session_have_their_guards() -> None:
     """The one place where pytest makes a run hands it its safeguards: without them nothing would be refused."""
     tree = ast.parse((ROOT / "conftest.py").read_text())
