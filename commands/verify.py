@@ -15,9 +15,12 @@ from commands.publish import edited
 from commands.say import say
 from drill.errors import UsageError
 from drill.harness import made_by_another
-from drill.manifest import differing_files
+from drill.manifest import differing_files, restored_since
 from drill.timeline import History
 from drill.verdict import Judgement, Verdict
+from reports.page import REPORT_FILE, page
+from reports.run import load_run
+from reports.stamp import by_this_version
 from reports.summary import VERDICT_FILE, differing_missing, read_judgement, summary_text
 from reports.table import closing_table
 
@@ -63,6 +66,27 @@ def _compared(folder: Path, history: History, judgement: Judgement, changed: Seq
         say(f"{folder}: verdict.json agrees with the evidence, which is not what it was: {'; '.join(changed)}")
         return Verdict.INVALID.exit_code
     say(f"{folder}: verdict.json agrees with the evidence, byte for byte")
+    return _page_told(folder)
+
+
+def _page_told(folder: Path) -> int:
+    """What report.html is, if there is one: what this version renders, another's, older than a restore, or edited.
+
+    Only the last is no agreement.
+    """
+    path = folder / REPORT_FILE
+    if not path.exists():
+        return 0
+    found, anew = path.read_bytes(), f"to render it anew, type: drill report {folder}"
+    if found == page(load_run(folder)).encode():
+        say(f"{path}: what this version renders of the folder, byte for byte")
+    elif not by_this_version(found.decode(errors="replace")):
+        say(f"{path}: NOT COMPARED: another version has rendered it; {anew}")
+    elif restored_since(folder):
+        say(f"{path}: NOT COMPARED: the journal was written on when the drill had ended; {anew}")
+    else:
+        say(f"{path}: not what this version renders of the folder, and says that it is: edited; {anew}")
+        return Verdict.INVALID.exit_code
     return 0
 
 

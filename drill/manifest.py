@@ -27,7 +27,8 @@ EVIDENCE = (
     "snapshot-*.json",
     "load-summary.json",
 )
-GROW = (EVENTS, "journal.jsonl")
+JOURNAL = "journal.jsonl"
+GROW = (EVENTS, JOURNAL)
 CHUNK = 1 << 20
 
 
@@ -47,6 +48,12 @@ def differing_files(folder: Path) -> list[str]:
         return []
     added = [path.name for path in _evidence(folder) if path.name not in then]
     return [*_changed(folder, then), *(f"{name}: added after the drill had ended" for name in sorted(added))]
+
+
+def restored_since(folder: Path) -> bool:
+    """Whether the journal says more than when the list was made: a restore wrote on."""
+    told, path = (_listed(folder) or {}).get(JOURNAL), folder / JOURNAL
+    return told is not None and path.is_file() and path.stat().st_size > told["bytes"]
 
 
 def _changed(folder: Path, then: Mapping[str, Any]) -> Iterator[str]:

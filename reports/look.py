@@ -14,6 +14,7 @@ from reports.run import Run
 
 ASSETS = Path(__file__).parent / "assets"
 SCRIPTS = ("uplot/uPlot.iife.min.js", "report.js")
+SHEET = "uplot/uPlot.min.css"
 CSS = """
 .drill{--fg:#1b1f24;--muted:#57606a;--bg:#ffffff;--line:#d0d7de;--lane:#f3f5f7;color-scheme:light dark;
  color:var(--fg);background:var(--bg);font:15px/1.45 system-ui,sans-serif;padding:12px 16px;max-width:1200px;
@@ -109,9 +110,7 @@ def policy() -> str:
 def scripts(run: Run) -> str:
     """The data island and the scripts, for the end of the page."""
     data = f'<script type="application/json" id="run-data">{island(run)}</script>'
-    return f"<style>{asset('uplot/uPlot.min.css')}</style>{data}" + "".join(
-        f"<script>{asset(name)}</script>" for name in SCRIPTS
-    )
+    return f"<style>{asset(SHEET)}</style>{data}" + "".join(f"<script>{asset(name)}</script>" for name in SCRIPTS)
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[object]], kind: str = "") -> str:

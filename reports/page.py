@@ -32,6 +32,7 @@ from reports.picture import picture
 from reports.residue import NAMES, parts
 from reports.run import Run, load_run, lost_writes, where
 from reports.split import split
+from reports.stamp import stamp
 from reports.summary import MISSING, columns
 from reports.table import (
     banner,
@@ -69,7 +70,7 @@ def page(run: Run) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">{stamp()}'
         f"<title>{safe(title)}</title><style>html,body{{margin:0}}"
         f"@media (prefers-color-scheme:dark){{html{{background:#0d1117}}}}{CSS}{PAGE_CSS}</style></head>"
         f'<body><main class="drill">{_summary(run, "h1", 0, PLACE)}{_details(run, run.folder)}</main>{scripts(run)}'
@@ -256,12 +257,8 @@ def _facts(run: Run) -> str:
     rows = [[key.replace("_", " "), _worded(header[key])] for key in keys + more if header.get(key) not in (None, [])]
     rows.append(["command line", _typed(header.get("command_line"))])
     rows += [["made by", f"the run was {other}"]] if (other := made_by_another(header)) else []
-    folder = [
-        "evidence",
-        f"{run.folder.name}: {run.looks} observations, "
-        f"{len(run.requests)} requests, {len(run.history.writes)} writes",
-    ]
-    return html_table(("what", "value"), [*rows, folder])
+    held = f"{run.looks} observations, {len(run.requests)} requests, {len(run.history.writes)} writes"
+    return html_table(("what", "value"), [*rows, ["evidence", held]])
 
 
 def _typed(command: Any) -> str:

@@ -11,6 +11,8 @@ from commands.main import main
 from drill.harness import COMMIT, SOURCE, this_harness
 from drill.manifest import FILES, manifest_of
 from drill.timeline import EVENTS
+from reports.page import render
+from reports.stamp import stamp as ours
 from tests.reports.records import run_folder
 
 OLD = {"python": "3.11.7"}
@@ -95,6 +97,54 @@ def test_what_cannot_be_read_is_named_by_the_list_too(tmp_path: Path, capsys: py
     assert main(["verify", str(folder)]) == 11
     printed = capsys.readouterr()
     assert f"{folder}: readback.jsonl: changed" in printed.out and "evidence cannot be read" in printed.err
+
+
+def told_of_the_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """The exit code, and what `drill verify` says of report.html."""
+    capsys.readouterr()
+    code = main(["verify", str(folder)])
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{folder}/report.html: ")]
+    return code, "".join(lines).removeprefix(f"{folder}/report.html: ")
+
+
+def test_a_page_is_what_its_folder_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever the folder lies; nothing is said of a page that is not there; one that was edited is no agreement."""
+    folder = listed(run_folder(tmp_path / "run"))
+    assert told_of_the_page(folder, capsys) == (0, "")
+    folder = render(folder).parent.rename(tmp_path / "moved")
+    assert told_of_the_page(folder, capsys) == (0, "what this version renders of the folder, byte for byte")
+    path = folder / "report.html"
+    path.write_text(path.read_text().replace("600", "60", 1))
+    code, said = told_of_the_page(folder, capsys)
+    assert (code, "edited" in said, f"drill report {folder}" in said) == (11, True, True)
+    assert main(["report", str(folder)]) == 0
+    assert told_of_the_page(folder, capsys)[0] == 0
+
+
+@pytest.mark.parametrize("stamp", ["", '<meta name="generator" content="failover-drill 0123456789ab">'])
+def test_a_page_of_another_version_is_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stamp: str
+) -> None:
+    """It says so, loudly, and the verdict agrees all the same; also a page that says nothing of who rendered it."""
+    path = render(listed(run_folder(tmp_path / "run")))
+    page = path.read_text()
+    assert page.count(ours()) == 1
+    path.write_text(page.replace(ours(), stamp))
+    code, said = told_of_the_page(path.parent, capsys)
+    assert (code, said.startswith("NOT COMPARED: another version has rendered it")) == (0, True)
+
+
+def test_a_page_from_before_a_restore_is_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`drill restore` writes on in the journal, of which the page tells."""
+    folder = run_folder(tmp_path / "run")
+    journal = folder / "journal.jsonl"
+    journal.write_text("")
+    path = render(listed(folder))
+    path.write_text(path.read_text().replace("600", "60", 1))
+    assert told_of_the_page(folder, capsys)[0] == 11
+    journal.write_text(json.dumps({"number": 0, "state": "claimed", "seq": 1}) + "\n")
+    code, said = told_of_the_page(folder, capsys)
+    assert (code, said.startswith("NOT COMPARED: the journal was written on")) == (0, True)
 
 
 def listed(folder: Path) -> Path:
