@@ -18,9 +18,12 @@ import tempfile
 import threading
 from pathlib import Path
 
+from lab import state_folder
 from lab.postgres_programs import Programs
 
 USER, DATABASE = "postgres", "postgres"
+MAKING = ".making-"
+"""How folders on the shelf begin that are not ready yet."""
 FORMAT = 1
 """Raised when a cluster is made otherwise than before."""
 LEAN = """
@@ -70,6 +73,8 @@ class Seed:
     def _from_shelf(self) -> Path | None:
         place = self._place()
         with contextlib.suppress(OSError):  # of another user, whom it is closed to
+            if place is not None:
+                state_folder.sweep(place.parent, MAKING)  # of labs that were killed while they filled the shelf
             if place is not None and (place / "password").read_text():
                 return place
         return None
@@ -91,10 +96,14 @@ class Seed:
 def _put(made: Path, place: Path) -> None:
     """All of it is there, or none: it comes by a rename."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".making-", ignore_cleanup_errors=True) as making:
-        copy = Path(making) / place.name
+    making = Path(tempfile.mkdtemp(dir=place.parent, prefix=MAKING))
+    state_folder.claim(making)
+    try:
+        copy = making / place.name
         shutil.copytree(made, copy)
         copy.rename(place)
+    finally:
+        state_folder.remove(making)
 
 
 def make_cluster(programs: Programs, folder: Path) -> None:

@@ -14,6 +14,7 @@ import psutil
 import psycopg
 import pytest
 
+from lab import state_folder
 from lab.postgres import PostgresPair
 from lab.postgres_programs import PostgresError, installation
 from lab.postgres_seed import Seed
@@ -176,10 +177,16 @@ def rows(pair: PostgresPair, region: str) -> list[int]:
 
 
 def test_a_cluster_is_made_once_for_an_environment(tmp_path: Path) -> None:
-    """The second seed takes what the first put on the shelf, with its password; a closed shelf does no harm."""
+    """The second seed takes what the first put on the shelf, with its password; a closed shelf does no harm.
+
+    What a lab that was killed meanwhile had half put there is swept.
+    """
     shelf = tmp_path / "shelf"
     first, second = Seed(tmp_path / "one", shelf=shelf), Seed(tmp_path / "two", shelf=shelf)
     first.copy_to(tmp_path / "a")
+    left = shelf / ".making-by-a-lab-that-was-killed"
+    left.mkdir()
+    (left / state_folder.LOCK).touch()
     second.copy_to(tmp_path / "b")
     assert first.password == second.password
     assert not (tmp_path / "two" / "cluster").exists()
