@@ -1,6 +1,7 @@
 """What botocore itself knows of AWS: service models, Regions, partitions. No credentials, no network.
 
-One session for all of it: each session reads its models anew.
+One session for all of it, and one loader for all sessions: left to itself, each session reads its models anew, which
+is most of what a client costs.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import botocore.session
+from botocore.loaders import create_loader
 
 SMALLEST = "sts"
 """To list a partition's Regions botocore reads a service's model; this one is short, and the service everywhere."""
@@ -17,7 +19,22 @@ SMALLEST = "sts"
 @cache
 def known() -> Any:
     """The session; its users never ask it for a client."""
-    return botocore.session.Session()
+    return sharing_models(botocore.session.Session())
+
+
+def sharing_models(session: Any) -> Any:
+    """The same botocore session, which reads the models that another one of this process has read from memory.
+
+    Models are data, which botocore itself shares among the clients of one session.
+    """
+    session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
+    return session
+
+
+@cache
+def _loader(data_path: str | None) -> Any:
+    """What reads models, where a person's AWS_DATA_PATH and profile say."""
+    return create_loader(data_path)
 
 
 @cache

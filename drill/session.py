@@ -22,6 +22,7 @@ from botocore.credentials import (
 from botocore.exceptions import BotoCoreError, ClientError
 
 from drill.errors import Refused
+from drill.models import sharing_models
 from drill.redact import keep_secret, redact
 from drill.rights import Rights
 
@@ -55,6 +56,7 @@ def open_session(endpoint_url: str | None, access: Rights, region: str | None = 
         source = boto3.Session(**LAB_KEYS) if endpoint_url else boto3.Session(profile_name=access.profile)
     except BotoCoreError as error:
         raise Refused(f"[access] profile {access.profile!r}: {error}; see ~/.aws/config, or correct it") from error
+    sharing_models(source._session)
     return source if access.role_arn is None else _assumed(source, endpoint_url, access, region)
 
 
@@ -111,7 +113,9 @@ def _assumed(source: Any, endpoint_url: str | None, access: Rights, region: str 
     fetcher = AssumeRoleCredentialFetcher(creator, source.get_credentials(), access.role_arn, extra_args=extra)
     core = botocore.session.Session(profile=access.profile)
     core.register_component("credential_provider", CredentialResolver([_Assuming(fetcher)]))
-    return boto3.Session(botocore_session=core)
+    session = boto3.Session(botocore_session=core)
+    sharing_models(core)  # after boto3, which adds a folder of its own to the paths of the loader that it finds
+    return session
 
 
 def _fetched(fetcher: Any) -> dict[str, Any]:
