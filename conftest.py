@@ -5,38 +5,34 @@ Plain `pytest` runs the harness's own tests and injects nothing. `pytest -m fail
 
 from __future__ import annotations
 
+import gc
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from commands.asked import NoSkips, check_markers, check_no_drill_options, check_nothing_repeats, drilling
 from commands.drill_session import NO_DRILL, Session
 from commands.outstanding import require_nothing_outstanding
-from commands.publish import STEP_SUMMARY, append_step_summary, published
 from commands.run_folder import Scenario
-from commands.running import Run
 from commands.safeguards import Safeguards, hide_environment, require_named, show_in_plan
 from commands.safety import armed_world
 from commands.scenario_names import scenario_name
 from commands.walking import hide_secrets, walk
-from commands.world import RUNS, World, open_world
+from commands.world import RUNS, World
 from drill.child import REPOSITORY
 from drill.drill import Drill
 from drill.errors import DrillError, Refused, UsageError
 from drill.target import Target
-from drill.timeline import load_history
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE, Verdict
-from reports.junit import properties
-from reports.live import LiveLine, snapshot
-from reports.page import extras, session_prefix
-from reports.run import load_run
-from reports.table import closing_table
+
+# What runs, judges and reports a drill is imported where one runs (commands.running, commands.showing): a session
+# that plans, that collects, or whose options are wrong needs none of it, and starts a fifth sooner.
+if TYPE_CHECKING:
+    from commands.running import Run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -88,6 +84,7 @@ KEY = pytest.StashKey[Session]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check every option before anything starts; a drill session gets its pytest-html page by itself."""
+    gc.freeze()  # what was imported stays: to look through it at each collection is a tenth of a short session
     hide_environment()
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
     config.addinivalue_line("markers", "needs(key, why): a resource without which a scenario is not applicable")
@@ -129,6 +126,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in drills]
 
 
+def pytest_collection_finish() -> None:
+    """What collecting has imported stays too."""
+    gc.freeze()
+
+
 @pytest.fixture
 def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     """A drill against a fresh world: its own lab, run folder, witnesses."""
@@ -143,7 +145,7 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
     try:
         if session.plans is None:
             require_named(target, session.options)
-        world = session.worlds.enter_context(open_world(target, session.options, session.ahead.lab))
+        world = session.world(target)
         require_nothing_outstanding(session.options.runs, world)
         run = None if session.plans else _begin(request.node, session, world)
     except (UsageError, Refused) as error:
@@ -157,18 +159,17 @@ def drill(request: pytest.FixtureRequest) -> Iterator[Drill]:
         with planned.ending():
             show_in_plan(planned.drill, session.options)
         yield cast(Drill, planned.drill)
-        session.worlds.close()
         session.interrupts.uninstall()
         return
     assert run is not None
-    stream = sys.__stdout__ or sys.stdout
-    line = LiveLine(stream, isatty=stream.isatty() and not os.environ.get("CI"))
-    run.drill.on_tick = _live(request.config, run, line)
+    from commands.showing import live_line
+
+    line = live_line(request.config, run)
     run.after_measuring = lambda: session.begin_next(request.node)
     yield run.drill
     line.close()
     run.finish()
-    session.worlds.close()
+    session.close_worlds()
     session.interrupts.uninstall()
 
 
@@ -202,16 +203,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """The row of a drill on the pytest-html page carries its details, its JUnit test case what was measured."""
-    if call.when == "call":
-        records = [(run, published(run.folder)) for run in _runs_of(item) if run.judgement]
-        item.user_properties += [p for run, record in records if record for p in properties(record, run.folder)]
+    drilled = _runs_of(item) if call.when == "call" else []
+    if drilled:
+        from commands.showing import junit_properties, row_extras
+
+        item.user_properties += junit_properties(drilled)
     report = yield
     hide_secrets(report)
-    if call.when == "call":
-        html = getattr(item.config.option, "htmlpath", None)
-        beside = Path(html).resolve().parent if html else None
-        told = [load_run(run.folder) for run in _runs_of(item) if run.judgement and not run.unreported]
-        shown = [extra for run in told for extra in extras(run, beside)]
+    if drilled:
+        shown = row_extras(drilled, getattr(item.config.option, "htmlpath", None))
         report.extras = getattr(report, "extras", []) + shown
     return report
 
@@ -234,8 +234,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         return
     shared.finish()
     session.exitstatus = shared.exit_code(int(session.exitstatus))
-    if os.environ.get(STEP_SUMMARY) and shared.runs:
-        shared.untold = append_step_summary(os.environ[STEP_SUMMARY], [run.folder for run in shared.runs])
+    if shared.runs:
+        from commands.showing import summarised
+
+        shared.untold = summarised(shared.runs)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -249,8 +251,9 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     """The verdict, the table and the picture of every drill at the top of the pytest-html page."""
     shared = session.config.stash.get(KEY, None)
     if shared is not None:
-        told = [run for run in shared.runs if run.judgement and not run.unreported]
-        prefix.extend(session_prefix([load_run(run.folder) for run in told], shared.words(told)))
+        from commands.showing import page_prefix
+
+        prefix.extend(page_prefix(shared.runs, shared.words))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -258,8 +261,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     shared = config.stash.get(KEY, None)
     if shared is None:
         return
-    for run in shared.runs:
-        terminalreporter.write_line(_closing(run))
+    if shared.runs:
+        from commands.showing import closing
+
+        for run in shared.runs:
+            terminalreporter.write_line(closing(run))
     if not shared.runs and not shared.refusals and not (shared.plans and shared.plans.made):
         terminalreporter.write_line(NO_DRILL)
     for left_out in shared.not_applicable:
@@ -272,6 +278,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def _begin(node: pytest.Item, session: Session, world: World) -> Run:
     """A run that its guards have let in. Refused, and nothing begun, otherwise."""
+    from commands.running import Run
+
     scenario, runs = _scenario(node), session.options.runs
     safeguards = Safeguards.of(world)
     safeguards.ask()
@@ -307,20 +315,3 @@ def _scenario(node: pytest.Item) -> Scenario:
     windows = marker.kwargs.get("windows", ("failover",)) if marker else ("failover",)
     words = " ".join((getattr(node, "function", None).__doc__ or "").split())
     return Scenario(scenario_name(node.name), words, tuple(windows))
-
-
-def _closing(run: Run) -> str:
-    judged = run.finish()
-    if not run.unreported:
-        return closing_table(load_history(run.folder), judged, run.folder)
-    return "\n".join([*(f"{f.verdict.value}: {f.name}: {f.reason}" for f in judged.findings), run.unreported])
-
-
-def _live(config: pytest.Config, run: Run, line: LiveLine) -> Callable[[], None]:
-    capture = config.pluginmanager.getplugin("capturemanager")
-
-    def tick() -> None:
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            line.update(snapshot(run.timeline, run.world.target))
-
-    return tick

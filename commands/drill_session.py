@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,12 +14,14 @@ from commands.asked import one_target
 from commands.chosen import chosen, target_for
 from commands.dry_run import Plans
 from commands.exit_code import session_exit_code
-from commands.running import Run
-from commands.world import Options, release_of
+from commands.world import Options, World, open_world, release_of
 from drill.errors import UsageError
 from drill.interrupt import Interrupts
 from drill.target import Target
 from drill.verdict import REFUSED_EXIT_CODE, USAGE_EXIT_CODE
+
+if TYPE_CHECKING:  # a session whose options are wrong starts sooner without it
+    from commands.running import Run
 
 NO_DRILL = "INVALID: no drill was run, so nothing is proven"
 
@@ -51,6 +54,7 @@ class Session:
         self.untold = ""
         self.interrupts = Interrupts()
         self.worlds = ExitStack()
+        self._looked_at: World | None = None
         self.ahead = Ahead()
         self.finished = False
 
@@ -59,7 +63,7 @@ class Session:
         if self.finished:
             return
         self.finished = True
-        worlds = (self.worlds.close, self.ahead.close)
+        worlds = (self.close_worlds, self.ahead.close)
         for part in (*(run.finish for run in self.runs), *worlds, self.interrupts.uninstall):
             try:
                 part()
@@ -76,6 +80,22 @@ class Session:
             if needs.args[0] not in target.resources:
                 return f"target {target.name} has no {needs.args[0]} in its [resources]: {needs.args[1]}"
         return target
+
+    def world(self, target: Target) -> World:
+        """The world of the next drill, from `open_world`: of a drill its own, so what was open before is closed.
+
+        Plans touch nothing, so that those of one target, one after the other, all look at the same.
+        """
+        if self.plans is not None and self._looked_at is not None and self._looked_at.target.name == target.name:
+            return self._looked_at
+        self.close_worlds()
+        self._looked_at = self.worlds.enter_context(open_world(target, self.options, self.ahead.lab))
+        return self._looked_at
+
+    def close_worlds(self) -> None:
+        """Let go of the world that is open, if one is."""
+        self._looked_at = None
+        self.worlds.close()
 
     def begin_next(self, node: pytest.Item) -> None:
         """Begin to start the lab of the drill that comes after this one, if any does."""

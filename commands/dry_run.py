@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from commands.instruments import LOAD, WITNESSES
 from commands.run_folder import Scenario
-from commands.running import LOAD, WITNESSES
 from commands.world import World
 from drill.errors import DrillError, Refused, UsageError
 from drill.plan import Plan
@@ -77,10 +77,17 @@ class Plans:
 
     to: Path | None = None
     made: list[Planned] = field(default_factory=list)
+    _world: World | None = None
+    _looking: ReadOnlyAws | None = None
+    _found: dict[str, str] = field(default_factory=dict)
 
     def begin(self, scenario: Scenario, world: World) -> Planned:
-        """A walk through one scenario."""
-        drill = PlanningDrill(world.target, ReadOnlyAws(world.aws), world.clock, witnesses=WITNESSES, load=LOAD)
+        """A walk through one scenario. Walks through one world share their clients, and what they have found."""
+        if self._looking is None or self._world is not world:
+            self._world, self._looking, self._found = world, ReadOnlyAws(world.aws), {}
+        drill = PlanningDrill(
+            world.target, self._looking, world.clock, witnesses=WITNESSES, load=LOAD, found=self._found
+        )
         planned = Planned(scenario, drill)
         self.made.append(planned)
         return planned

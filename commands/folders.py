@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from checks.judge import judge
 from commands.world import RUNS
 from drill.errors import Invalid, UsageError
 from drill.harness import NAME, SOURCE, made_by_another
@@ -45,6 +44,8 @@ def history_of(folder: Path) -> History:
 
 def judged_of(folder: Path) -> tuple[History, Judgement]:
     """The folder and what its evidence says. Invalid when that cannot be read, or has a shape no drill writes."""
+    from checks.judge import judge  # late: who begins a drill asks this module only what cannot be read
+
     history = history_of(folder)
     with as_evidence(folder):
         return history, judge(history)

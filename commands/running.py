@@ -15,6 +15,7 @@ from checks.seal import SEAL, seal_of
 from checks.snapshot import take_snapshot, write_snapshot
 from commands.cleaning import CleanUp
 from commands.folders import UNREADABLE
+from commands.instruments import LOAD, WITNESSES
 from commands.lab_watch import note_overruns, note_told
 from commands.publish import publish
 from commands.reading_back import read_back_into
@@ -24,7 +25,7 @@ from commands.sweep import DISMISS_WALL_S, Sweep, start_watchdog
 from commands.world import World
 from drill.aws import anything
 from drill.dead_man import DeadMan, disarm
-from drill.drill import Drill, Instrument
+from drill.drill import Drill
 from drill.errors import DrillError, NotRecovered, Refused, RestoreFailed, chain_of
 from drill.fence import Fence
 from drill.interrupt import Interrupts, Stopped
@@ -38,12 +39,6 @@ from drill.verdict import Finding, Judgement, Verdict, conclude
 from reports.page import render
 from reports.summary import write_summary
 
-WITNESSES = (
-    Instrument("prober", "checks.prober"),
-    Instrument("pulse", "checks.pulse"),
-    Instrument("signals", "checks.signals"),
-)
-LOAD = (Instrument("load-0", "loadgen.run"),)
 CLOCK_DOUBT_S = 1.0
 """How far this host's date may be from AWS's, when it is kept by NTP (seconds)."""
 

@@ -38,7 +38,8 @@ class PlanningDrill:
 
     problems: what the guards that ran found wrong with the system's health: the drill would be INVALID, so the walk
     goes on to show the rest. What a guard refuses ends the walk, as it would end the drill. before_touching: asked,
-    with the ARNs, where the drill would be about to touch them; what it raises ends the walk.
+    with the ARNs, where the drill would be about to touch them; what it raises ends the walk. found: the ARN of each
+    resource key that an earlier walk through the same world has found.
     """
 
     target: Target
@@ -49,6 +50,7 @@ class PlanningDrill:
     on_tick: Callable[[], None] = lambda: None
     before_touching: Callable[[tuple[str, ...]], object] = lambda resources: None
     run_id: str = RUN_ID
+    found: dict[str, str] = field(default_factory=dict)
     steps: list[PlannedStep] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     _window: str = ""
@@ -340,12 +342,11 @@ class PlanningDrill:
         return number
 
     def _found(self) -> dict[str, str]:
-        """What each resource key is now; one that is not exactly one is left out, the guards tell why."""
-        found = {}
-        for key in sorted(self.target.resources):
+        """What each resource key is; one that is not exactly one is left out, the guards tell why."""
+        for key in sorted(self.target.resources.keys() - self.found.keys()):
             with contextlib.suppress(DrillError, BotoCoreError, ClientError):
-                found[key] = find(self.aws, self.target, key).arn
-        return found
+                self.found[key] = find(self.aws, self.target, key).arn
+        return dict(sorted(self.found.items()))
 
 
 _AS_IT_IS_NOW = "planned from the world as it is now; prepared again when its turn comes"
