@@ -15,7 +15,6 @@ import os
 import threading
 from collections.abc import Collection, Mapping
 from email.utils import format_datetime
-from functools import cache
 from typing import Any
 
 import boto3
@@ -313,20 +312,7 @@ def _call_tap(fn: Tap, seen: Tapped) -> None:
 
 def _session() -> boto3.Session:
     """A session with the lab's keys that reads none of the user's AWS files."""
-    core = _core()
-    session = boto3.Session(LAB_ACCESS_KEY, "lab", botocore_session=core)
-    core.register_component("data_loader", _models())  # after boto3, which adds a path to the loader that it finds
-    return session
-
-
-@cache
-def _models() -> Any:
-    """What reads botocore's models: one for all servers of this process, for each one reads them anew."""
-    return _core().get_component("data_loader")
-
-
-def _core() -> botocore.session.Session:
     core = botocore.session.Session()
     core.set_config_variable("config_file", os.devnull)
     core.set_config_variable("credentials_file", os.devnull)
-    return core
+    return boto3.Session(LAB_ACCESS_KEY, "lab", botocore_session=core)
