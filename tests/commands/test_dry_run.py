@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from commands.drill_session import Session
 from commands.dry_run import Planned, Plans
 from commands.run_folder import Scenario
 from commands.world import TARGETS, World
@@ -14,7 +18,7 @@ from drill.aws import Aws
 from drill.clock import FakeClock
 from drill.errors import Invalid, Refused, UsageError
 from drill.plan import plan_from
-from drill.target import load_target
+from drill.target import Target, load_target
 
 WORLD = World(load_target(TARGETS / "core-banking.toml"), Aws("http://127.0.0.1:9"), FakeClock(), None)
 SCENARIO = Scenario("s", "A sentence.")
@@ -83,3 +87,49 @@ def test_the_plans_are_written_where_they_were_asked_for(tmp_path: Path) -> None
     plans.pytest_sessionfinish()
     records = json.loads(plans.to.read_text())
     assert [plan_from(record).ended for record in records] == ["REFUSED: no", "INVALID: ill"]
+
+
+def test_walks_through_one_world_share_clients_and_what_they_found() -> None:
+    """Through another world nothing of it is taken over."""
+    plans = Plans()
+    one, same, other = (plans.begin(SCENARIO, w).drill for w in (WORLD, WORLD, replace(WORLD, clock=FakeClock())))
+    assert (one.aws is same.aws, one.found is same.found) == (True, True)
+    assert (one.aws is other.aws, one.found is other.found) == (False, False)
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Iterator[Callable[..., list[str]]]:
+    """What happens to worlds when a session opens one for each of these targets, one after the other, and ends."""
+    told: list[str] = []
+
+    @contextlib.contextmanager
+    def opened(target: Target, *_: object) -> Iterator[World]:
+        told.append(f"open {target.name}")
+        yield replace(WORLD, target=target)
+        told.append(f"close {target.name}")
+
+    def session(dry: bool, *names: str) -> list[str]:
+        monkeypatch.setattr(pytestconfig.option, "drill_dry_run", dry)
+        made = Session(pytestconfig)
+        for name in names:
+            made.world(load_target(TARGETS / f"{name}.toml"))
+        made.finish()
+        return told
+
+    monkeypatch.setattr("commands.drill_session.open_world", opened)
+    yield session
+
+
+def test_the_plans_of_one_target_look_at_one_world(begun: Callable[..., list[str]]) -> None:
+    """They touch nothing; with the next target it is closed, so that no two labs are up at once."""
+    assert begun(True, "core-banking", "core-banking", "remittance") == [
+        "open core-banking",
+        "close core-banking",
+        "open remittance",
+        "close remittance",
+    ]
+
+
+def test_each_drill_has_a_world_of_its_own(begun: Callable[..., list[str]]) -> None:
+    """Also the second of the same target, as before it."""
+    assert begun(False, "core-banking", "core-banking") == ["open core-banking", "close core-banking"] * 2

@@ -95,6 +95,27 @@ def whole_scenario(drill: PlanningDrill) -> Plan:
     return drill.plan("scenario", "A sentence.")
 
 
+def test_what_an_earlier_walk_has_found_is_not_looked_for_again(url: str) -> None:
+    """The plan names it all the same, and of what was not found yet each is looked for."""
+    found: dict[str, str] = {}
+    shipped = target()
+    keys = {"transaction": SERVICE, "auto_failover_rule": RULE}
+    first, second = (
+        PlanningDrill(
+            shipped.model_copy(update={"resources": named}), ReadOnlyAws(Aws(url)), FakeClock(), found=found
+        )
+        for named in ({"transaction": SERVICE}, keys)
+    )
+    assert first.plan("s", "").found.keys() == {"transaction"}
+    assert second.plan("s", "").found == {
+        "transaction": found["transaction"],
+        "auto_failover_rule": found["auto_failover_rule"],
+    }
+    assert found["auto_failover_rule"].endswith(RULE.name)
+    assert {call.service for call in first.aws.made} == {"ecs"}
+    assert {call.service for call in second.aws.made} == {"events"}
+
+
 def test_the_whole_scenario_is_told_in_order(drill: PlanningDrill) -> None:
     """What is injected, waited for, put back (the last first) and done, with the calls that do it."""
     plan = whole_scenario(drill)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -215,3 +216,19 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(tmp_path: Path) ->
     with pytest.raises(UsageError, match="a user name or password in a URL") as wrong:
         load_target(path)
     assert "planted-pw" not in str(wrong.value)
+
+
+def test_sessions_of_one_process_read_a_model_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """That of a role too; one whose models lie elsewhere as well reads its own."""
+    role = Rights(role_arn="arn:aws:iam::111111111111:role/drills")
+    loaders = [_loader(open_session("http://127.0.0.1:9", rights)) for rights in (Rights(), Rights(), role)]
+    assert all(loader is loaders[0] for loader in loaders)
+    monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
+    other = _loader(open_session("http://127.0.0.1:9", Rights()))
+    assert other is not loaders[0]
+    assert str(tmp_path) in other.search_paths
+    assert str(tmp_path) not in loaders[0].search_paths
+
+
+def _loader(session: Any) -> Any:
+    return session._session.get_component("data_loader")
