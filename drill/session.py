@@ -10,6 +10,7 @@ import functools
 from typing import Any
 
 import boto3
+import botocore.loaders
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import (
@@ -51,8 +52,9 @@ def open_session(endpoint_url: str | None, access: Rights, region: str | None = 
     Refused when the profile does not exist.
     """
     try:
+        core = _core(None if endpoint_url else access.profile)
         # A lab accepts any credentials, and must never be shown real ones.
-        source = boto3.Session(**LAB_KEYS) if endpoint_url else boto3.Session(profile_name=access.profile)
+        source = _session(core, **(LAB_KEYS if endpoint_url else {}))
     except BotoCoreError as error:
         raise Refused(f"[access] profile {access.profile!r}: {error}; see ~/.aws/config, or correct it") from error
     return source if access.role_arn is None else _assumed(source, endpoint_url, access, region)
@@ -103,15 +105,34 @@ class _Assuming(CredentialProvider):  # type: ignore[misc]
         )
 
 
+def _core(profile: str | None) -> Any:
+    """A session of botocore's that reads no service's model again which this process has read before."""
+    core = botocore.session.Session(profile=profile)
+    core.register_component("data_loader", _models(core.get_config_variable("data_path")))
+    return core
+
+
+@functools.cache
+def _models(data_path: str | None) -> Any:
+    return botocore.loaders.create_loader(data_path)
+
+
+def _session(core: Any, **keys: str) -> Any:
+    session = boto3.Session(botocore_session=core, **keys)
+    paths = core.get_component("data_loader").search_paths
+    paths[:] = dict.fromkeys(paths)  # each session of boto3's adds its own folder, here to one loader
+    return session
+
+
 def _assumed(source: Any, endpoint_url: str | None, access: Rights, region: str | None) -> Any:
     extra = {"RoleSessionName": access.session_name}
     extra |= {"ExternalId": access.external_id} if access.external_id else {}
     sts = functools.partial(source._session.create_client, region_name=region, endpoint_url=endpoint_url)
     creator = functools.partial(sts, config=STS)
     fetcher = AssumeRoleCredentialFetcher(creator, source.get_credentials(), access.role_arn, extra_args=extra)
-    core = botocore.session.Session(profile=access.profile)
+    core = _core(access.profile)
     core.register_component("credential_provider", CredentialResolver([_Assuming(fetcher)]))
-    return boto3.Session(botocore_session=core)
+    return _session(core)
 
 
 def _fetched(fetcher: Any) -> dict[str, Any]:
