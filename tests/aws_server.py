@@ -14,6 +14,7 @@ ACCOUNT = "111111111111"
 CODE = f"""
 import os, sys
 os.environ["MOTO_ACCOUNT_ID"] = "{ACCOUNT}"
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # five megabytes of images per account, which nothing here starts
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
