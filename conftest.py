@@ -100,6 +100,8 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(NoSkips(), "drill-no-skips")
         return
     check_nothing_repeats(config)
+    # At the end of a session its plugin loads all of Hypothesis, of which no drill has use: a quarter of a start.
+    config.pluginmanager.unregister(name="hypothesispytest")
     try:
         session = Session(config)
         if session.plans is None:
