@@ -7,7 +7,7 @@ import gc
 import pytest
 
 THRESHOLDS = (5_000, 10, 10)
-"""Python's own are for small heaps: with moto's and botocore's models in memory a quarter of the tests' time went into
+"""Python's own are for small heaps: with moto's and botocore's models in memory a quarter of the time went into
 looking for garbage among what never is any. Half a million new objects now lie between two whole looks."""
 
 
