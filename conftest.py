@@ -97,6 +97,8 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(NoSkips(), "drill-no-skips")
         return
     check_nothing_repeats(config)
+    # At the end of a session its plugin loads all of Hypothesis, of which no drill has use: a quarter of a start.
+    config.pluginmanager.unregister(name="hypothesispytest")
     try:
         session = Session(config)
         if session.plans is None:
@@ -126,16 +128,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in drills]
 
 
-TESTS_COLLECT_GARBAGE_EVERY = 50_000
-"""How many new objects bring a look for garbage, in the harness's own tests; a sixth less time where many clients are
-made."""
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """What collecting has imported stays too; a drill's own process looks for garbage as often as any other."""
+def pytest_collection_finish() -> None:
+    """What collecting has imported stays too."""
     gc.freeze()
-    if not drilling(session.config):
-        gc.set_threshold(TESTS_COLLECT_GARBAGE_EVERY, 20, 50)
 
 
 @pytest.fixture

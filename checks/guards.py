@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from checks.quotas import quota_problems
 from checks.signals import list_automations
+from drill.asked_once import AskedOnce
 from drill.cleaning import clean, open_eraser
 from drill.client import Reply, wall_timeout_s
 from drill.clock import Clock, SystemClock
@@ -87,10 +88,10 @@ def exactly_one(aws: Clients, target: Target, key: str) -> Found:
 
 def all_found(aws: Clients, target: Target) -> dict[str, Found]:
     """Every resource of the target, by key. Refused lists every key that is not exactly one, at once."""
-    found, problems = {}, []
+    found, problems, looking = {}, [], AskedOnce(aws)
     for key in sorted(target.resources):
         try:
-            found[key] = exactly_one(aws, target, key)
+            found[key] = exactly_one(looking, target, key)
         except Refused as problem:
             problems.append(f"{key}: {problem}")
     if problems:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from checks.kinds_read import READERS
 from checks.reader import COULD_NOT_READ, Reader, clean
+from drill.asked_once import AskedOnce
 from drill.aws import Aws
 from drill.call import Call
 from drill.clock import Clock
@@ -38,13 +39,15 @@ def take_snapshot(aws: Aws, target: Target, clock: Clock, when: Literal["before"
 
     when: before or after the drill.
     """
-    reader = Reader(aws, clock)
+    reader, looking = Reader(aws, clock), AskedOnce(aws)
     resources: dict[str, Any] = {}
     unknown: dict[str, str] = {}
     for key in (*sorted(target.resources), *([ZONE] if target.dns.hosted else [])):
         region = target.regions.primary if key == ZONE else target.resource(key).region
         try:
-            resources[key] = _zones(aws, reader, target) if key == ZONE else _resource(aws, reader, target, key)
+            resources[key] = (
+                _zones(aws, reader, target) if key == ZONE else _resource(aws, looking, reader, target, key)
+            )
         except COULD_NOT_READ as error:
             reader.note(region, error)
             unknown[key] = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
@@ -57,9 +60,10 @@ def write_snapshot(path: Path, snapshot: Mapping[str, Any]) -> None:
     replace_file(path, json.dumps(redacted(snapshot), indent=1, sort_keys=True, allow_nan=False) + "\n")
 
 
-def _resource(aws: Aws, reader: Reader, target: Target, key: str) -> dict[str, Any]:
+def _resource(aws: Aws, looking: AskedOnce, reader: Reader, target: Target, key: str) -> dict[str, Any]:
+    """looking: by which what stands for the key is found; what it is set to is always asked anew."""
     reader.require_time(target.resource(key).region)
-    found = find(aws, target, key)
+    found = find(looking, target, key)
     reads: dict[str, Any] = {}
     for name, reply in READERS[found.kind](aws, reader, found):
         reads[name] = reply

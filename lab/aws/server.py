@@ -10,6 +10,7 @@ moto's state belongs to the process, and so does an AwsServer: one at a time, `s
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -72,7 +73,7 @@ class AwsServer:
         self.url = ""
         self._door = Door(self._handle)
         self._regional: list[Door] = []
-        self._moto: Service = MotoDispatcher().answer
+        self._moto: Service = _moto().answer
         self._services: dict[str, Service] = {}
         self._taps: dict[str, list[tuple[frozenset[str], Tap]]] = {}
         self._unavailable: set[tuple[str, str]] = set()
@@ -310,8 +311,15 @@ def _call_tap(fn: Tap, seen: Tapped) -> None:
         log.exception("a tap on %s %s failed", seen.service, seen.operation)
 
 
+@functools.cache
+def _moto() -> MotoDispatcher:
+    """moto's dispatcher, of which a process needs one: its routes stay the same, what it stores is kept elsewhere."""
+    return MotoDispatcher()
+
+
+@functools.cache
 def _session() -> boto3.Session:
-    """A session with the lab's keys that reads none of the user's AWS files."""
+    """A session with the lab's keys that reads none of the user's AWS files; one for all servers, with its models."""
     core = botocore.session.Session()
     core.set_config_variable("config_file", os.devnull)
     core.set_config_variable("credentials_file", os.devnull)

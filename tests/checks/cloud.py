@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,9 @@ class Cloud:
     machines: dict[str, str] = field(default_factory=dict)
     controls: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def aws(self) -> Aws:
-        """Clients as the harness makes them."""
+        """Clients as the harness makes them; the same each time, since making one costs more than ten calls."""
         return Aws(self.server.url)
 
     def client(self, service: str, region: str) -> Any:

@@ -14,16 +14,37 @@ from drill.clock import SystemClock
 from drill.errors import Invalid, Refused
 from drill.read_only import OnlyReads
 from drill.target import Resource, Target
-from tests.checks.cloud import GLOBAL, Cloud, cloud, start_canaries
+from tests.checks.cloud import GLOBAL, Cloud, start_canaries
+from tests.checks.kept import KeptCloud
 from tests.checks.worlds import CLOCK, OSAKA, TOKYO, eventually, published_target, two_regions
 from tests.loadgen.loopback import answer
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeptCloud]:
+    """The account of the tests that only look."""
+    held = KeptCloud(tmp_path_factory.mktemp("kept"))
+    yield held
+    held.close()
+
+
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Cloud]:
-    """The account with everything in place."""
-    with cloud(tmp_path) as account:
+def made(kept: KeptCloud, tmp_path: Path) -> Iterator[Cloud]:
+    """The account with everything in place, to be changed."""
+    with kept.own(tmp_path) as account:
         yield account
+
+
+@pytest.fixture
+def there(kept: KeptCloud) -> Cloud:
+    """The same, to be looked at."""
+    return kept.to_look_at()[0]
+
+
+@pytest.fixture
+def looking(kept: KeptCloud) -> Aws:
+    """Clients of it that can change nothing."""
+    return kept.to_look_at()[1]
 
 
 def with_resource(target: Target, key: str, **change: Any) -> Target:
@@ -32,12 +53,12 @@ def with_resource(target: Target, key: str, **change: Any) -> Target:
     return target.model_copy(update={"resources": resources})
 
 
-def test_the_account_must_be_the_targets(made: Cloud) -> None:
+def test_the_account_must_be_the_targets(there: Cloud, looking: Aws) -> None:
     """Another account is refused, by number."""
-    assert guards.account_matches(made.aws, made.target) == "111111111111"
-    other = made.target.model_copy(update={"account": "222222222222"})
+    assert guards.account_matches(looking, there.target) == "111111111111"
+    other = there.target.model_copy(update={"account": "222222222222"})
     with pytest.raises(Refused, match="belong to account 111111111111, target core-banking lives in 222222222222"):
-        guards.account_matches(made.aws, other)
+        guards.account_matches(looking, other)
 
 
 def test_an_api_that_does_not_answer_is_refused() -> None:
@@ -55,38 +76,38 @@ def test_unknown_regions_are_refused_by_name() -> None:
         guards.regions_known(target.model_copy(update={"resources": resources}))
 
 
-def test_every_resource_of_the_published_target_is_found_once(made: Cloud) -> None:
+def test_every_resource_of_the_published_target_is_found_once(there: Cloud, looking: Aws) -> None:
     """The published patterns tell worker from service and initiator from failover machine."""
-    found = guards.all_found(made.aws, made.target)
-    assert set(found) == set(made.target.resources)
+    found = guards.all_found(looking, there.target)
+    assert set(found) == set(there.target.resources)
     assert found["transaction"].name == "SampleMultiRegionAppTransactionFargateServiceA1"
-    assert found["transaction"].extra["cluster"] == made.clusters[TOKYO]
+    assert found["transaction"].extra["cluster"] == there.clusters[TOKYO]
     assert found["failover_machine"].name == "FailoverStateMachineD4"
-    assert found["control_standby"].arn == made.controls["rc-osaka"]
+    assert found["control_standby"].arn == there.controls["rc-osaka"]
     assert found["arc_cluster"].arn == found["control_primary"].extra["cluster"]
 
 
-def test_several_matches_are_refused_and_named(made: Cloud) -> None:
+def test_several_matches_are_refused_and_named(there: Cloud, looking: Aws) -> None:
     """A pattern that also matches the worker is refused with both names."""
-    target = with_resource(made.target, "transaction", name="*SampleMultiRegionAppTransaction*")
+    target = with_resource(there.target, "transaction", name="*SampleMultiRegionAppTransaction*")
     with pytest.raises(Refused, match=r"exactly one must match, found 2: .*ServiceA1.*WorkerFargateServiceB2"):
-        guards.exactly_one(made.aws, target, "transaction")
+        guards.exactly_one(looking, target, "transaction")
 
 
 @pytest.mark.parametrize("key", sorted(published_target().resources))
-def test_no_match_is_refused_with_the_pattern(made: Cloud, key: str) -> None:
+def test_no_match_is_refused_with_the_pattern(there: Cloud, looking: Aws, key: str) -> None:
     """For every kind of resource, a pattern without a match is refused and names the pattern."""
-    target = with_resource(made.target, key, name="NoSuchThing*")
+    target = with_resource(there.target, key, name="NoSuchThing*")
     with pytest.raises(Refused, match=r"NoSuchThing\*.* exactly one must match, found none"):
-        guards.exactly_one(made.aws, target, key)
+        guards.exactly_one(looking, target, key)
 
 
-def test_every_problem_is_told_at_once(made: Cloud) -> None:
+def test_every_problem_is_told_at_once(there: Cloud, looking: Aws) -> None:
     """Two wrong patterns are one refusal with two lines."""
-    target = with_resource(made.target, "transaction", within="NoCluster*")
+    target = with_resource(there.target, "transaction", within="NoCluster*")
     target = with_resource(target, "auto_failover_rule", name="NoRule*")
     with pytest.raises(Refused) as refused:
-        guards.all_found(made.aws, target)
+        guards.all_found(looking, target)
     assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [
         "auto_failover_rule",
         "transaction",
@@ -103,9 +124,9 @@ def test_things_are_found_beyond_the_first_page(made: Cloud) -> None:
     assert guards.exactly_one(made.aws, target, "auto_failover_rule").name == "zz-last"
 
 
-def test_a_standby_at_rest_is_able(made: Cloud) -> None:
+def test_a_standby_at_rest_is_able(there: Cloud, looking: Aws) -> None:
     """Services run, the reader is connected, no machine is at work."""
-    assert guards.standby_able(made.aws, made.target) == f"{OSAKA} can take over"
+    assert guards.standby_able(looking, there.target) == f"{OSAKA} can take over"
 
 
 def test_everything_that_stands_in_the_way_is_told_at_once(made: Cloud) -> None:
@@ -125,10 +146,10 @@ def test_a_standby_that_was_scaled_to_nothing_is_not_able(made: Cloud) -> None:
         guards.standby_able(made.aws, made.target)
 
 
-def test_data_that_moves_or_has_moved_is_not_able(tmp_path: Path) -> None:
+def test_data_that_moves_or_has_moved_is_not_able(kept: KeptCloud, tmp_path: Path) -> None:
     """During a switchover, and after it, the standby is not the standby."""
     # Long enough, on a machine that stalls, for the switchover to be seen under way.
-    with cloud(tmp_path, switchover_s=400.0) as made:
+    with kept.own(tmp_path, switchover_s=400.0) as made:
         made.client("rds", OSAKA).failover_global_cluster(
             GlobalClusterIdentifier=GLOBAL, TargetDbClusterIdentifier=made.writers[OSAKA]
         )
@@ -146,20 +167,20 @@ def test_data_that_moves_or_has_moved_is_not_able(tmp_path: Path) -> None:
         eventually(moved)
 
 
-def test_a_reader_that_is_missing_is_not_able(tmp_path: Path) -> None:
+def test_a_reader_that_is_missing_is_not_able(kept: KeptCloud, tmp_path: Path) -> None:
     """A global cluster with its writer alone cannot be failed over."""
     told = f"no database reader in {OSAKA}"
-    with cloud(tmp_path, databases_in=(TOKYO,)) as lonely, pytest.raises(Invalid, match=told):
+    with kept.own(tmp_path, databases_in=(TOKYO,)) as lonely, pytest.raises(Invalid, match=told):
         guards.standby_able(lonely.aws, lonely.target)
 
 
-def test_the_place_is_looked_at_before_the_things_in_it(made: Cloud) -> None:
+def test_the_place_is_looked_at_before_the_things_in_it(there: Cloud, looking: Aws) -> None:
     """Before a failover the account comes first and the alarms, which may have to be waited for, last."""
-    looks = guards.before_failover(made.aws, made.target, CLOCK)
+    looks = guards.before_failover(looking, there.target, CLOCK)
     order = ["account", "regions", "exactly one match each", "primary serving", "standby able", "alarms armed"]
     assert list(looks) == order
     assert looks["account"]() == "111111111111"
-    assert made.controls["rc-osaka"] in str(looks["exactly one match each"]())
+    assert there.controls["rc-osaka"] in str(looks["exactly one match each"]())
     assert looks["standby able"]() == f"{OSAKA} can take over"
 
 
@@ -215,7 +236,7 @@ def test_a_system_that_says_no_is_invalid() -> None:
             guards.primary_serving(world.target, CLOCK)
 
 
-def test_the_deposit_is_the_only_guard_that_a_plan_does_not_run(made: Cloud) -> None:
+def test_the_deposit_is_the_only_guard_that_a_plan_does_not_run(there: Cloud, looking: Aws) -> None:
     """All others declare that they only read."""
-    looks = guards.before_failover(made.aws, made.target, CLOCK)
+    looks = guards.before_failover(looking, there.target, CLOCK)
     assert [name for name, look in looks.items() if not isinstance(look, OnlyReads)] == ["primary serving"]

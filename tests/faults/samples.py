@@ -75,6 +75,10 @@ FAILOVER = Resource(region=OSAKA, name="FailoverStateMachine*")
 FAILBACK = Resource(region=OSAKA, name="FailbackStateMachine*")
 
 
+def _nothing(made: Cloud) -> None:
+    """The world is fit for the sample as it is."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """fault: what is prepared; ready, undo: make the world fit for it, and as it was again.
@@ -87,11 +91,16 @@ class Sample:
 
     name: str
     fault: Any
-    ready: Callable[[Cloud], None] = lambda made: None
-    undo: Callable[[Cloud], None] = lambda made: None
+    ready: Callable[[Cloud], None] = _nothing
+    undo: Callable[[Cloud], None] = _nothing
     started: Callable[[Cloud], int] = lambda made: 0
     in_account: bool = True
     keys: tuple[str, ...] = ()
+
+    @property
+    def as_found(self) -> bool:
+        """Whether nothing is done to the world for it, before or after."""
+        return self.ready is _nothing and self.undo is _nothing
 
 
 def _enable(made: Cloud) -> None:
