@@ -43,8 +43,9 @@ WORKERS = 4
 MAX_WAITING = 10_000
 """Deliveries that may wait; beyond that a delivery counts as failed."""
 KEPT_FAILURES = 1_000
-DRAINED_PER_S = 10.0
-"""Deliveries a lab second with which a Region that was impaired catches up, and a replay goes on."""
+DRAINED_PER_WALL_S = 120.0
+"""Deliveries with which a Region that was impaired catches up, and a replay goes on (AWS publishes no rate): of wall
+time, as the load's arrivals are, so that how long it takes is the same at each speed; two cores make more."""
 RETRY_FIRST_S, RETRY_MOST_S, RETRY_FOR_S = 1.0, 60.0, 24 * 3600.0
 """Pauses between attempts double from the first to the most; attempts end when it is that old (lab seconds)."""
 HTTP_TIMEOUT_WALL_S = 5.0
@@ -187,12 +188,12 @@ class Events:
     def impair(self, region: str, pause_s: float) -> None:
         """From now on the Region's buses make one delivery each `pause_s` lab seconds, in order; 0: as ever again.
 
-        What has piled up by then is delivered in the same order, DRAINED_PER_S in a lab second.
+        What has piled up by then is delivered in the same order, DRAINED_PER_WALL_S in a wall second.
         """
         self._truth.record("bus.impaired", region=region, pause_s=pause_s)
         with self._impaired_lock:
             now_s = self._clock.now_s()
-            drained = _Queue(now_s, 1 / DRAINED_PER_S)
+            drained = _Queue(now_s, self._clock.speed / DRAINED_PER_WALL_S)
             if pause_s > 0:
                 self._impaired[region] = _Queue(now_s, pause_s)
             elif self._impaired.pop(region, None):
@@ -203,7 +204,8 @@ class Events:
         with self._impaired_lock:
             queue = self._impaired.get(region)
             if queue is None and replay:
-                queue = self._replays.setdefault((region, replay), _Queue(taken_s, 1 / DRAINED_PER_S))
+                paced = _Queue(taken_s, self._clock.speed / DRAINED_PER_WALL_S)
+                queue = self._replays.setdefault((region, replay), paced)
             return queue.due_s(taken_s) if queue else taken_s + self._delivery_s
 
     def route(self, rule: Rule, event: Mapping[str, Any]) -> None:
