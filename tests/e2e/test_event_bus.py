@@ -132,7 +132,7 @@ def test_an_idle_bus_whose_alarm_does_not_mind_stays(tmp_path: Path) -> None:
     [
         ((*TWIN, "-k", "test_fault_that_nobody_feels"), 11, "fault without bite"),
         ((*TWIN, "-k", "test_primary_that_never_catches_up"), 1, "acknowledged writes lost"),
-        (("-m", "failover and headline", "--lab-set=alarm.evaluation_periods=8"), 1, "missed"),
+        (("-m", "failover and headline", "--lab-set=alarm.evaluation_periods=6"), 1, "misses the limit of 420"),
         (
             (*TWIN, "-k", "test_idle_bus", "--lab-set=heartbeat_s=0"),
             11,
