@@ -1,7 +1,6 @@
 """pytest on a leash: told to stop (SIGTERM) when the process that started it dies, so that it ends in order.
 
-`python -m commands.leashed PARENT_PID ARGUMENTS...` becomes `python -m pytest ARGUMENTS...`, without the plugin of
-Hypothesis, which imports all of it into every session where it is installed: a tenth of what one costs to start.
+`python -m commands.leashed PARENT_PID ARGUMENTS...` becomes `python -m pytest ARGUMENTS...`.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ import sys
 
 from lab.processes import die_with_parent
 
-WITHOUT = ("-p", "no:hypothesispytest")
-"""Pytest knows the name of a plugin that is not installed just as well."""
-
 
 def main() -> None:
     """Never returns: this process becomes pytest. The kernel keeps the wish across exec."""
     die_with_parent(int(sys.argv[1]), signal.SIGTERM)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *WITHOUT, *sys.argv[2:]])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[2:]])
 
 
 if __name__ == "__main__":
