@@ -70,11 +70,15 @@ class Child:
         lines = self._log.read_text(errors="replace").strip().splitlines() if self._log.exists() else []
         return f"exit code {code}: {redact(lines[-1]) if lines else 'no output'}"
 
-    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
-        """Close the pipe, wait up to `timeout_s` wall seconds, then kill the whole session."""
+    def tell(self) -> None:
+        """Close the pipe, which tells it to end, and do not wait for it."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Tell it to end, wait up to `timeout_s` wall seconds, then kill the whole session."""
+        self.tell()
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

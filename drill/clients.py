@@ -27,6 +27,11 @@ def unsteady(timeline: Timeline, since_s: float, dead: Sequence[str], loaded: bo
     return None if served or not loaded else "the load got not one request served"
 
 
+def served_since(timeline: Timeline, since_s: float) -> bool:
+    """Whether a request of the load was served that was sent at or after the monotonic instant `since_s`."""
+    return any(r.outcome is Outcome.OK for r in timeline.requests if r.sent_s >= since_s)
+
+
 def bitten(timeline: Timeline, target: Target, effect: Effect, since_s: float) -> bool:
     """Whether clients have seen the declared effect since the monotonic instant `since_s`."""
     since = [o for o in timeline.observations if o.done_s >= since_s and o.probe in SERVED]

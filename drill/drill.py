@@ -11,7 +11,7 @@ from drill.actions import standing
 from drill.aws import Aws
 from drill.change import Action, Change, Fault, Step
 from drill.child import Child
-from drill.clients import bitten, unsteady
+from drill.clients import bitten, served_since, unsteady
 from drill.clock import Clock
 from drill.dead_man import DeadMan, calls_to_json
 from drill.end_state import DECLARED, EndState, declaration
@@ -27,6 +27,8 @@ from drill.timeline import Timeline
 
 LOOK_WALL_S = 0.25
 """How often a waiting drill looks at its timeline: a wall floor, so that looking never starves what it looks at."""
+WARM_WALL_S = 10.0
+"""A load begins in wall seconds, however fast the lab: its baseline waits this much longer for a served request."""
 FACT_STEP_S = 2.0
 DECIDED = "operator.decided"
 """The mark of the instant at which the operators began to act (data: window, after_s)."""
@@ -129,12 +131,15 @@ class Drill:
     def steady(self, for_s: float) -> None:
         """The steady-state hypothesis: `for_s` target seconds of load with every probe good at the end.
 
-        The first half may warm up. Invalid when there is no probe, or one fails, or no request is served, in the
-        second half: a drill on a system that is not healthy proves nothing.
+        The first half may warm up; it lasts until a load that has just begun has had a request served, WARM_WALL_S
+        longer at most. Invalid when there is no probe, or one fails, or no request is served, in the second half: a
+        drill on a system that is not healthy proves nothing.
         """
         self.timeline.phase("baseline")
         began_s = self.clock.monotonic_s()
         self._wait(for_s / 2)
+        if self.load:
+            self._warm(began_s)
         half_s = self.clock.monotonic_s()
         self._wait(for_s / 2)
         dead = sorted(self._reported_dead)
@@ -322,6 +327,8 @@ class Drill:
         with contextlib.ExitStack() as stack:
             for child in children:
                 stack.callback(child.stop)
+            for child in children:  # all at once: what some of them wait for would else add up
+                child.tell()
         if children:
             self.timeline.mark("load.stopped")
 
@@ -351,6 +358,12 @@ class Drill:
                 "worker": instrument.name,
             }
             self._children.append(Child(instrument.name, instrument.module, config, self.timeline.folder))
+
+    def _warm(self, began_s: float) -> None:
+        """Wait until a request is served that was sent since then."""
+        until_s = self.clock.monotonic_s() + WARM_WALL_S
+        while not served_since(self.timeline, began_s) and self.clock.monotonic_s() < until_s:
+            self._tick(LOOK_WALL_S)
 
     def _wait(self, target_s: float) -> None:
         """Sleep `target_s` target seconds, looking at the timeline meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -13,12 +14,12 @@ import pytest
 
 from drill.aws import Aws
 from drill.clock import FakeClock
-from drill.drill import Drill
+from drill.drill import Drill, Instrument
 from drill.errors import Invalid, NotRecovered, Refused
 from drill.interrupt import Interrupts
 from drill.journal import Journal, journal_records
 from drill.target import Resource, Target, load_target
-from drill.timeline import Observation, Outcome, Timeline
+from drill.timeline import Observation, Outcome, Request, Timeline
 from faults.ecs_scale import ScaleEcsService
 from tests.aws_server import moto_process
 
@@ -196,6 +197,32 @@ def test_a_healthy_baseline_passes(make: Any) -> None:
     assert marks(drill, "steady")[0]["ok"] is True
 
 
+@pytest.mark.parametrize(
+    ("served_from_s", "healthy", "lasted_s"),
+    [(0.0, True, 10.0), (9.0, True, 14.0), (14.5, True, 19.5), (60.0, False, 20.0)],
+    ids=["at once", "late", "just in time", "too late"],
+)
+def test_a_baseline_waits_for_a_load_that_begins_late(
+    make: Any, served_from_s: float, healthy: bool, lasted_s: float
+) -> None:
+    """A load begins in wall seconds, however fast the lab is: the warm-up lasts until it is served, 10 s longer at
+    most; the second half is a whole one all the same, and without a served request the system is not healthy."""
+    drill = make(always(Outcome.OK), load=(Instrument("load", "nobody"),))
+    looks, began_s = drill.on_tick, drill.clock.now_s
+
+    def look() -> None:
+        looks()
+        now_s = drill.clock.now_s
+        if now_s - began_s >= served_from_s:
+            drill.timeline.requests.append(Request(now_s, now_s, "deposit", Outcome.OK))
+
+    drill.on_tick = look
+    with contextlib.nullcontext() if healthy else pytest.raises(Invalid, match="not one request served"):
+        drill.steady(for_s=10)
+    assert marks(drill, "steady")[0]["ok"] is healthy
+    assert drill.clock.now_s - began_s == pytest.approx(lasted_s, abs=0.5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_block_and_the_restore_still_finishes(
     make: Any, service: Callable[[], int], number: signal.Signals
@@ -358,7 +385,7 @@ def test_a_fault_still_in_force_at_the_end_is_on_record(make: Any, service: Call
 
 
 def test_an_instrument_that_cannot_be_stopped_does_not_keep_the_others_running(make: Any) -> None:
-    """Each is stopped, the last one started first; then the failure is told."""
+    """All are told to end before the first is waited for, the last one started first; then the failure is told."""
     stopped: list[str] = []
 
     class Stubborn:
@@ -367,6 +394,9 @@ def test_an_instrument_that_cannot_be_stopped_does_not_keep_the_others_running(m
 
         def died(self) -> None:
             return None
+
+        def tell(self) -> None:
+            stopped.append(f"told {self.name}")
 
         def stop(self) -> None:
             stopped.append(self.name)
@@ -377,5 +407,5 @@ def test_an_instrument_that_cannot_be_stopped_does_not_keep_the_others_running(m
     drill._children = [Stubborn("prober"), Stubborn("load")]
     with pytest.raises(TimeoutError):
         drill.stop()
-    assert stopped == ["load", "prober"]
+    assert stopped == ["told prober", "told load", "load", "prober"]
     assert drill._children == []
