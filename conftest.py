@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from commands.again import protocol, status, told
 from commands.asked import NoSkips, check_markers, check_no_drill_options, check_nothing_repeats, drilling
 from commands.drill_session import NO_DRILL, Session
 from commands.outstanding import require_nothing_outstanding
@@ -181,6 +182,21 @@ def target(drill: Drill) -> Target:
     return drill.target
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A drill whose lab was too fast for this machine is drilled again in a slower one."""
+    session = item.config.stash.get(KEY, None)
+    if session is None or session.plans is not None:
+        return None
+    protocol(item, nextitem, session)
+    return True
+
+
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """How a drill is called that was repeated."""
+    return status(report)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A scenario passes only if its drill's verdict is PASS."""
@@ -236,10 +252,10 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
         return
     shared.finish()
     session.exitstatus = shared.exit_code(int(session.exitstatus))
-    if shared.runs:
+    if shared.counted:
         from commands.showing import summarised
 
-        shared.untold = summarised(shared.runs)
+        shared.untold = summarised(shared.counted)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -255,7 +271,7 @@ def pytest_html_results_summary(prefix: list[str], session: pytest.Session) -> N
     if shared is not None:
         from commands.showing import page_prefix
 
-        prefix.extend(page_prefix(shared.runs, shared.words))
+        prefix.extend(page_prefix(shared.counted, shared.words))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -266,10 +282,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if shared.runs:
         from commands.showing import closing
 
-        for run in shared.runs:
+        for run in shared.counted:
             terminalreporter.write_line(closing(run))
     if not shared.runs and not shared.refusals and not (shared.plans and shared.plans.made):
         terminalreporter.write_line(NO_DRILL)
+    for run in shared.repeated:
+        terminalreporter.write_line(told(run))
     for left_out in shared.not_applicable:
         terminalreporter.write_line(f"not applicable: {left_out}")
     for problem in shared.problems:
@@ -288,7 +306,16 @@ def _begin(node: pytest.Item, session: Session, world: World) -> Run:
     dead_man = armed_world(world)
     with safeguards.kept():
         release = session.options.release
-        run = Run(scenario, world, runs, session.interrupts, release, dead_man, safeguards=safeguards)
+        run = Run(
+            scenario,
+            world,
+            runs,
+            session.interrupts,
+            release,
+            dead_man,
+            safeguards=safeguards,
+            instead_of=session.instead_of,
+        )
         session.runs.append(run)
     return run
 

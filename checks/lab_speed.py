@@ -11,6 +11,8 @@ from drill.timeline import Event, History
 from drill.verdict import Finding, Verdict
 
 OVERRUN = "lab.overrun"
+LAB_SPEED = "lab speed"
+"""The finding's name."""
 TIMED = ("recovery time", "service level", "unprocessed", "end state")
 """Findings that fail because something took too long; a lost write is lost however slow the machine was."""
 
@@ -21,7 +23,7 @@ def speed_findings(history: History) -> Iterator[Finding]:
     if overruns:
         reason = f"this machine did not hold the lab's speed {len(overruns)} times: {_told(overruns[0])}"
         data = {"overruns": len(overruns)}
-        yield Finding("lab speed", Verdict.INVALID, reason, advice="lower --lab-speed", data=data)
+        yield Finding(LAB_SPEED, Verdict.INVALID, reason, advice="lower --lab-speed", data=data)
 
 
 def blamed_fairly(finding: Finding, history: History, window: Window, settings: Settings) -> Finding:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from commands.again import HALF, told, too_fast
 from commands.ahead import Ahead
 from commands.asked import one_target
 from commands.chosen import chosen, target_for
@@ -47,6 +49,7 @@ class Session:
             if target.lab is None:
                 raise UsageError(f"--twin is for a lab; target {target.name} is {target.kind}")
         self.runs: list[Run] = []
+        self.repeated: list[Run] = []
         self.refusals: list[int] = []
         self.plans = Plans(option.drill_plan_to) if option.drill_dry_run else None
         self.problems: list[str] = []
@@ -104,21 +107,41 @@ class Session:
         targets = (self.applies(item) for item in later)
         self.ahead.begin(next((target for target in targets if isinstance(target, Target)), None), self.options)
 
-    def words(self, told: Collection[Run]) -> list[str]:
-        """What the session's page says beside its drills, in sentences. told: the runs that it shows."""
-        cut = [run.folder for run in self.runs if run not in told]
+    @property
+    def counted(self) -> list[Run]:
+        """The runs that count: of a drill that was repeated (commands/again.py), the second one."""
+        return [run for run in self.runs if run not in self.repeated]
+
+    @property
+    def instead_of(self) -> str:
+        """The folder of the run that the next one repeats; "" when it repeats none."""
+        return self.repeated[-1].folder.name if self.repeated and self.repeated[-1] is self.runs[-1] else ""
+
+    def again(self, since: int) -> bool:
+        """Whether the last run, if one began after the first `since`, is to be repeated; then all labs are slower."""
+        asked = self.options.lab_speed is not None or self.options.lab_attach is not None
+        if asked or len(self.runs) == since or not too_fast(self.runs[-1]):
+            return False
+        self.repeated.append(self.runs[-1])
+        self.options = replace(self.options, lab_pace=self.options.lab_pace * HALF)
+        return True
+
+    def words(self, shown: Collection[Run]) -> list[str]:
+        """What the session's page says beside its drills, in sentences. shown: the runs that it shows."""
+        cut = [run.folder for run in self.counted if run not in shown]
         said = [f"INVALID: a drill was cut short or could not be reported; its folder: {folder}" for folder in cut]
         if not self.runs:
             refused = f" (exit code {max(self.refusals)}: the terminal says why)" if self.refusals else ""
             said.append(f"{NO_DRILL}{refused}")
         said += [f"not applicable: {left_out}" for left_out in self.not_applicable]
+        said += [told(run) for run in self.repeated]
         return said + [f"INVALID: {problem}" for problem in self.problems]
 
     def exit_code(self, status: int) -> int:
         """The session's exit code from its drills and pytest's own status."""
         if self.plans is not None:
             return self.plans.exit_code(self.refusals, status or len(self.problems))
-        verdicts = [r.judgement.verdict if r.judgement else None for r in self.runs]
+        verdicts = [r.judgement.verdict if r.judgement else None for r in self.counted]
         refusals = [*self.refusals, *(REFUSED_EXIT_CODE for r in self.runs if r.refused)]
         if not verdicts and status == pytest.ExitCode.USAGE_ERROR:
             refusals.append(USAGE_EXIT_CODE)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from commands.exit_code import session_exit_code
 from commands.importing import entry_of
@@ -33,6 +34,12 @@ def run_folders(runs: Path, html: str, but: Collection[Path] = ()) -> tuple[Path
     """The run folders of the session that wrote that page: each has its command line in its header."""
     folders = (p.parent for p in sorted(runs.glob("*/run.json")) if p.parent not in but)
     return tuple(f for f in folders if not f.is_symlink() and _made_by(f / "run.json", html))
+
+
+def counted(folders: Sequence[Path]) -> tuple[Path, ...]:
+    """Without the runs that another one of them repeats, because this machine did not hold the lab's speed."""
+    repeated = {_header(folder / "run.json").get("instead_of") for folder in folders}
+    return tuple(folder for folder in folders if folder.name not in repeated)
 
 
 def outcome_of(code: int | None, folders: Sequence[Path], stopped: str, said: str = "") -> Outcome:
@@ -95,11 +102,16 @@ def _worst_words(entry: Entry) -> str:
 
 
 def _made_by(header: Path, html: str) -> bool:
+    return f"--html={html}" in (_header(header).get("command_line") or ())
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """What run.json says; {} when it cannot be read."""
     try:
-        words = json.loads(header.read_text())["command_line"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return f"--html={html}" in words
+        said = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def exit_code(state: State) -> int:

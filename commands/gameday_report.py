@@ -8,7 +8,7 @@ from pathlib import Path
 
 from commands.exit_code import session_exit_code
 from commands.gameday_check import target_of
-from commands.gameday_outcome import WORDS, Outcome, exit_code, last_words, outcome_of, run_folders
+from commands.gameday_outcome import WORDS, Outcome, counted, exit_code, last_words, outcome_of, run_folders
 from commands.gameday_session import is_running
 from commands.importing import entry_of
 from drill.errors import Invalid, UsageError
@@ -89,7 +89,7 @@ def _is_lab(step: DrillStep) -> bool:
 
 def _folders(attempt: Attempt, runs: Path) -> tuple[Path, ...]:
     known = () if attempt.end is None else tuple(Path(p) for p in attempt.end.runs if Path(p).is_dir())
-    return known if attempt.end is not None else run_folders(runs, attempt.html)
+    return known if attempt.end is not None else counted(run_folders(runs, attempt.html))
 
 
 def why_cut_short(attempt: Attempt) -> str:

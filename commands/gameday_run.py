@@ -11,7 +11,7 @@ from pathlib import Path
 
 from commands.gameday_check import target_of
 from commands.gameday_live import LiveDrill
-from commands.gameday_outcome import Outcome, exit_code, last_words, outcome_of, run_folders
+from commands.gameday_outcome import Outcome, counted, exit_code, last_words, outcome_of, run_folders
 from commands.gameday_session import DrillSession, SessionOptions, session_arguments
 from commands.gameday_signals import Signals
 from commands.gameday_terminal import Terminal
@@ -195,7 +195,7 @@ class Runner:
 
     def note(self, drill: str, attempt: int, code: int | None, html: str, stopped: str) -> Outcome:
         """Judge an attempt that is over, and record what it counts for."""
-        folders = run_folders(self.options.runs, html)
+        folders = counted(run_folders(self.options.runs, html))
         outcome = outcome_of(code, folders, stopped, last_words(Path(html).with_suffix(".log")))
         self.log.add(
             "ended",

@@ -36,14 +36,18 @@ def folder_for(runs: Path, scenario: str, world: World) -> Path:
     return base if not base.exists() else base.with_name(f"{base.name}-{secrets.token_hex(2)}")
 
 
-def header_of(scenario: Scenario, world: World, run_id: str, release: str) -> dict[str, Any]:
-    """What run.json says of a run before anything has happened: enough to judge it anywhere, by itself."""
+def header_of(scenario: Scenario, world: World, run_id: str, release: str, instead_of: str = "") -> dict[str, Any]:
+    """What run.json says of a run before anything has happened: enough to judge it anywhere, by itself.
+
+    instead_of: the folder of the run that it repeats, "" when it repeats none.
+    """
     target = world.target
     return {
         "run_id": run_id,
         "scenario": scenario.name,
         "docstring": scenario.docstring,
         "release": release,
+        "instead_of": instead_of,
         "windows": list(scenario.windows),
         "target": target.model_dump(mode="json"),
         "target_name": target.name,

@@ -62,18 +62,21 @@ class Run:
         watched: bool = True,
         *,
         safeguards: Safeguards | None = None,
+        instead_of: str = "",
     ) -> None:
         self.world = world
         self.folder = folder_for(runs, scenario.name, world)
         self.judgement: Judgement | None = None
         self.refused: str | None = None
+        self.stopped = False
         self.unreported = ""
         self.after_measuring: Callable[[], object] = lambda: None
         self._unwritten: list[Finding] = []
         run_id = secrets.token_hex(4)
         self._safeguards = safeguards
         admitted = safeguards.admit(run_id, self.folder) if safeguards else {}
-        self.timeline = Timeline.create(self.folder, world.clock, header_of(scenario, world, run_id, release))
+        header = header_of(scenario, world, run_id, release, instead_of)
+        self.timeline = Timeline.create(self.folder, world.clock, header)
         point_latest(runs, self.folder)
         self.journal = Journal(
             self.folder / "journal.jsonl", world.clock, reach=Reach.of(world.target, world.clock.speed)
@@ -114,6 +117,7 @@ class Run:
 
     def blame(self, error: BaseException) -> None:
         """Note how the scenario ended, when it ended by an exception."""
+        self.stopped |= isinstance(error, KeyboardInterrupt | Stopped)
         if isinstance(error, KeyboardInterrupt):  # it ends the session too: no drill comes after
             self.after_measuring = lambda: None
         for cause in chain_of(error):

@@ -33,15 +33,16 @@ class Options:
     """What a person asked for.
 
     target: a name in targets/ or a path to a TOML file; settings: `--set` strings; lab_speed: lab seconds per wall
-    second, None for the target's; lab_port: first of the lab's fixed ports, None for free ones; lab_settings:
-    `--lab-set` strings; lab_attach: state file of a lab that is running already; release: what is drilled, by its
-    build or commit, "" when nobody said; explicit: whether a person named the target; production: the name typed with
-    `--production`.
+    second, None for the target's, of which lab_pace is then taken (commands/again.py); lab_port: first of the lab's
+    fixed ports, None for free ones; lab_settings: `--lab-set` strings; lab_attach: state file of a lab that is
+    running already; release: what is drilled, by its build or commit, "" when nobody said; explicit: whether a person
+    named the target; production: the name typed with `--production`.
     """
 
     target: str = "core-banking"
     settings: tuple[str, ...] = ()
     lab_speed: float | None = None
+    lab_pace: float = 1.0
     lab_port: int | None = None
     lab_settings: tuple[str, ...] = ()
     lab_attach: Path | None = None
@@ -99,7 +100,8 @@ def plan_of(target: Target, options: Options) -> LabPlan:
     """The lab that this target needs with these options."""
     assert target.lab is not None
     settings = tuple(f"{k}={v}" for k, v in target.lab.settings.items()) + options.lab_settings
-    return LabPlan(target.lab.system, options.lab_speed or target.lab.speed, options.lab_port, settings)
+    speed = options.lab_speed or target.lab.speed * options.lab_pace
+    return LabPlan(target.lab.system, speed, options.lab_port, settings)
 
 
 def started(plan: LabPlan) -> Lab:

@@ -19,6 +19,12 @@ def overrides_of(history: History) -> tuple[str, ...]:
     return (*(map(str, before) if isinstance(before, list | tuple) else (str(before),)), *told)
 
 
+def instead_of(history: History) -> str:
+    """That the run repeats another, in a sentence; "" when it does not."""
+    other = history.header.get("instead_of")
+    return f"Drilled instead of {other}, in which this machine did not hold the lab's speed." if other else ""
+
+
 def overridden(overrides: Sequence[str]) -> str:
     """One or two sentences; "" when nothing was."""
     lab = [o for o in overrides if o.startswith(OF_THE_LAB)]

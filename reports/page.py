@@ -27,7 +27,7 @@ from reports.calls import calls
 from reports.details import MOST_ROWS, names_table, signals_table, stores_table
 from reports.ink import OKABE_ITO, safe
 from reports.look import CSS, PAGE_CSS, PLACE, html_table, policy, scripts
-from reports.overridden import overridden, overrides_of
+from reports.overridden import instead_of, overridden, overrides_of
 from reports.picture import picture
 from reports.residue import NAMES, parts
 from reports.run import Run, load_run, lost_writes, where
@@ -111,7 +111,7 @@ def _link(run: Run, name: str, beside: Path) -> str:
 def _summary(run: Run, heading: str, number: int, charts: str = "") -> str:
     verdict = run.judgement.verdict
     badge = _badge(verdict)
-    told = (banner(run), overridden(overrides_of(run.history)))
+    told = (banner(run), overridden(overrides_of(run.history)), instead_of(run.history))
     lab = "".join(f'<p class="lab">{safe(words)}</p>' for words in told if words)
     accuracy = _paragraph(calibration(run))
     said = sentence(run.judgement).removeprefix(f"{verdict.value}: ")

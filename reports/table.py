@@ -14,7 +14,7 @@ from drill.calibration import line
 from drill.timeline import History
 from drill.verdict import Finding, Interval, Judgement, Verdict
 from reports.ink import CONTROL
-from reports.overridden import overridden, overrides_of
+from reports.overridden import instead_of, overridden, overrides_of
 from reports.run import Run, lost_writes, place
 from reports.summary import MISSING
 
@@ -137,7 +137,8 @@ def phase_rows(run: Run) -> list[list[str]]:
 
 def _heading(run: Run) -> str:
     lines = [run.title, *textwrap.wrap(banner(run), WIDTH), *textwrap.wrap(calibration(run), WIDTH)]
-    lines += textwrap.wrap(overridden(overrides_of(run.history)), WIDTH)
+    for words in (overridden(overrides_of(run.history)), instead_of(run.history)):
+        lines += textwrap.wrap(words, WIDTH)
     return "\n".join(_clean(line) for line in lines)
 
 

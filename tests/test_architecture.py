@@ -117,7 +117,7 @@ def test_the_drills_of_a_session_have_their_guards() -> None:
     """The one place where pytest makes a run hands it its safeguards: without them nothing would be refused."""
     tree = ast.parse((ROOT / "conftest.py").read_text())
     made = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "Run"]
-    assert [[k.arg for k in call.keywords] for call in made] == [["safeguards"]]
+    assert [[k.arg for k in call.keywords] for call in made] == [["safeguards", "instead_of"]]
 
 
 def test_no_file_that_is_committed_records_where_packages_came_from() -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,7 @@ import json, sys, time
 from lab import processes
 processes.die_with_parent(int(sys.argv[1]))
 import boto3
+print(time.monotonic(), flush=True)
 task = json.load(sys.stdin)
 real_sleep, speed = time.sleep, task["speed"]
 time.sleep = lambda lab_s: real_sleep(lab_s / speed)
@@ -60,9 +62,14 @@ class StepTimedOut(Exception):
 
 
 class Interpreter:
-    """A Python that waits for its script: it starts while its step begins, which is what the service takes for it."""
+    """A Python that waits for its script: it starts while its step begins, which is what the service takes for it.
+
+    start_wall_s: how long it took until it could begin, known at its end; None where it never could.
+    """
 
     def __init__(self, region: str, server: AwsServer) -> None:
+        self.start_wall_s: float | None = None
+        self._began_s = time.monotonic()
         self._process = subprocess.Popen(
             processes.python("-c", RUNNER, str(os.getpid())),
             cwd=str(processes.ROOT),
@@ -80,6 +87,9 @@ class Interpreter:
         except subprocess.TimeoutExpired:
             self.drop()
             raise StepTimedOut("Step timed out while it was executing. " + TAIL) from None
+        ready_s, _, said = said.partition("\n")
+        if ready_s:
+            self.start_wall_s = float(ready_s) - self._began_s
         return self._process.returncode, said, complaint
 
     def drop(self) -> None:

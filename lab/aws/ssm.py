@@ -185,6 +185,8 @@ class Automation:
                 break
         if interpreter is not None:
             interpreter.drop()
+            if interpreter.start_wall_s is not None:
+                self._truth.took("script start", START_S[SCRIPT], interpreter.start_wall_s * self._clock.speed)
         step.ended = self._clock.now()
         self._truth.record("ssm.step", document=execution.document, step=step.name, status=step.status)
 
