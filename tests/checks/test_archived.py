@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from checks.archived import ARCHIVE_PASS, ELSEWHERE_PASS, LOOKED
+from checks.archived import ARCHIVE_PASS, ELSEWHERE_PASS, LOOKED, Archived, archived_of
 from checks.judge import judge
+from checks.windows import Window
 from drill.timeline import Readback
 from drill.verdict import Finding, Verdict
 from drill.write_path import ARCHIVE
@@ -13,6 +16,7 @@ from tests.checks.histories import OSAKA, Story, good_failover
 
 LOST = ("u1-7", "u1-8", "u1-9")
 NAME = "recovery point, failover"
+WINDOW = Window("failover", OSAKA, 0.0, 100.0, "recovered", 100.0)
 
 
 def story(looked: bool = True, **looks: tuple[str, str]) -> Story:
@@ -85,3 +89,45 @@ def test_a_look_at_what_nobody_wrote_is_noticed() -> None:
     told.readbacks.append(Readback(told.at(606), "failover", ARCHIVE_PASS, "u9-1", "settled", ARCHIVE))
     (found,) = [f for f in judge(told.history()).findings if f.name == NAME]
     assert (found.verdict, "the ledger does not hold 1 writes" in found.reason) == (Verdict.INVALID, True)
+
+
+def looked_into(*looks: tuple[str, str, str], window: str = "failover") -> Archived | None:
+    """Where one lost write is; looks: pass, window and state of each."""
+    history = Story().mark(1, LOOKED, window=window).history()
+    reads = tuple(Readback(5.0, of, pass_, "u1-7", state, ARCHIVE) for pass_, of, state in looks)
+    return archived_of(dataclasses.replace(history, readbacks=reads), WINDOW, ["u1-7"])
+
+
+@pytest.mark.parametrize(
+    ("kept", "there", "place"),
+    [
+        (("settled", "absent"), ("absent",), "unknown"),
+        (("settled",), ("absent", "unknown"), "unknown"),
+        (("settled",), ("absent", "settled"), "elsewhere"),
+        (("settled",), (), "unknown"),
+        ((), ("absent",), "unknown"),
+        ((), ("refused",), "elsewhere"),
+    ],
+)
+def test_answers_that_differ_are_not_made_up(kept: tuple[str, ...], there: tuple[str, ...], place: str) -> None:
+    """Two archives of two words, a Region that one could not ask: unknown, unless one of them has handled it."""
+    looks = [(ARCHIVE_PASS, "failover", state) for state in kept]
+    looks += [(ELSEWHERE_PASS, "failover", state) for state in there]
+    assert looked_into(*looks) == Archived(**{place: 1})
+
+
+def test_a_look_of_another_window_is_none_of_this_ones() -> None:
+    """Neither the mark of it nor its answers."""
+    there = (ELSEWHERE_PASS, "failover", "absent")
+    assert looked_into((ARCHIVE_PASS, "failover", "settled"), there) == Archived(only=1)
+    assert looked_into((ARCHIVE_PASS, "failback", "settled"), there) == Archived(unknown=1)
+    assert looked_into((ARCHIVE_PASS, "failover", "settled"), there, window="failback") is None
+
+
+def test_the_places_are_told_in_words_and_numbers() -> None:
+    """For people, and for programs."""
+    found = Archived(only=1, elsewhere=2, nowhere=3, unknown=4)
+    assert found.row() == {"only": 1, "elsewhere": 2, "nowhere": 3, "unknown": 4}
+    assert str(found) == (
+        "1 archived only (a replay hands them over), 2 handled in another Region only, 3 nowhere, 4 unknown"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -65,3 +66,51 @@ def test_each_error_has_its_own_window() -> None:
 def test_a_target_without_names_gets_no_line() -> None:
     """Statuses alone are told elsewhere."""
     assert not list(error_notes("failover", ({"error": "status 503", "count": 1, "first_s": 0, "last_s": 1},), "s"))
+
+
+def told(*details: tuple[float, str], onset: Interval | None = None) -> tuple[dict[str, Any], ...]:
+    """The rows of failed probes of a second each, in a window from 0 to 100 at speed 10."""
+    story = Story(zero_s=0.0).window(0, 100)
+    for at_s, detail in details:
+        failing(story, at_s, detail)
+    history = story.history()
+    (window,) = windows_of(history, settings_of(history).places)
+    return error_rows(history, window, onset, story.speed)
+
+
+def test_a_result_on_the_windows_ends_is_in_it() -> None:
+    """By when the result came, not by when it was asked for; without an onset times count from the window's begin."""
+    rows = told(
+        (-1.5, "status 500: before"), (-1, "status 500: a"), (99, "status 500: b"), (99.5, "status 500: after")
+    )
+    assert rows == (
+        {"error": "a", "count": 1, "first_s": -1.0, "last_s": 0.0},
+        {"error": "b", "count": 1, "first_s": 99.0, "last_s": 100.0},
+    )
+
+
+def test_times_count_from_the_onsets_latest_instant_in_target_seconds() -> None:
+    """To the thousandth; the first by its send and the last by its result, whichever of them took longest."""
+    rows = told((10, "status 500: a"), (12.00049, "status 500: a"), onset=Interval(0.5, 0.75))
+    assert rows == ({"error": "a", "count": 2, "first_s": 2.5, "last_s": 5.5},)
+    longest = Story(zero_s=0.0).window(0, 100).look(5, 60, FAIL).look(6, 7, FAIL)
+    history = longest.history()
+    (window,) = windows_of(history, settings_of(history).places)
+    assert error_rows(history, window, None, 10.0) == ({"error": "503", "count": 2, "first_s": 5.0, "last_s": 60.0},)
+
+
+def test_a_failure_that_says_nothing_is_counted_as_such() -> None:
+    """Without a status by the word before the colon, and without any word as that."""
+    rows = told(
+        (1, ""), (2, "refused: [Errno 111]: x"), (3, "refused: [Errno 104]"), (4, "accepted, read: status 503")
+    )
+    assert [(row["error"], row["count"]) for row in rows] == [("no detail", 1), ("refused", 2), ("status 503", 1)]
+
+
+def test_the_line_tells_every_error_in_whole_seconds() -> None:
+    """Of a target that names its errors, those that have only a status too; a bare status alone gets no line."""
+    rows = told((10, "status 500: old writer"), (12, "status 503"), (14.4, "status 500: old writer"))
+    assert list(error_notes("failback", rows, "s")) == [
+        "failback: failed writes said, in s from the onset: old writer 10 to 15 (2); status 503 12 to 13 (1)"
+    ]
+    assert list(error_notes("failback", rows[1:], "s")) == [] == list(error_notes("failback", (), "s"))
