@@ -133,3 +133,22 @@ def test_what_was_announced_is_what_is_due() -> None:
     assert announced(History({"windows": ["failback", 3]}, story.history().events)) == ("failback", "3")
     assert announced(History({"windows": []}, story.history().events)) == ()
     assert announced(Story().mark(0, "window.begin").history()) == ("failover",)
+
+
+def test_a_mark_on_the_very_instant_of_a_begin_belongs_to_both_its_sides() -> None:
+    """A failback that begins as the failover ends cuts nothing short; nor does an end without any time."""
+    first, second = windows(Story().window(0, 100).window(100, 200, "failback"))
+    assert (first.reason, second.reason, second.begin_s) == ("recovered", "recovered", first.end_s)
+    (given_up,) = windows(Story().window(50, 50, reason="stopped").look(60, 61, OK))
+    assert (given_up.begin_s, given_up.reason) == (given_up.end_s, "stopped")
+
+
+def test_of_three_windows_the_one_in_the_middle_is_cut_short_by_the_third() -> None:
+    """Not by the first; and an end that does not say why has no reason."""
+    story = Story().mark(0, "window.begin").mark(10, "window.end").mark(20, "window.begin").mark(30, "window.begin")
+    found = windows(story.look(90, 91, OK))
+    assert [(w.begin_s, w.end_s, w.reason) for w in found] == [
+        (story.at(0), story.at(10), ""),
+        (story.at(20), story.at(30), ""),
+        (story.at(30), story.at(91), ""),
+    ]
