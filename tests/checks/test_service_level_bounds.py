@@ -1,0 +1,1 @@
+"""The arithmetic of the service level, to the look."""
