@@ -152,3 +152,11 @@ def test_of_three_windows_the_one_in_the_middle_is_cut_short_by_the_third() -> N
         (story.at(20), story.at(30), ""),
         (story.at(30), story.at(91), ""),
     ]
+
+
+def test_timings_are_the_headers_or_else_the_targets() -> None:
+    """As overridden for this run; as the target's file has them; or the usual ones."""
+    own = TARGET | {"timings": {"sustained_s": 77.0}}
+    assert fixed(target=own).timings.sustained_s == 77.0
+    assert fixed(target=own, timings={"sustained_s": 55.0}).timings.sustained_s == 55.0
+    assert fixed(target=TARGET | {"timings": None}).timings.sustained_s == 30.0
