@@ -19,6 +19,7 @@ from tests.checks.histories import FAIL, OK, Story
         ("status 500: read-only transaction", "read-only transaction"),
         ("not accepted: status 500: writer: refused", "writer: refused"),
         ("read: status 503", "status 503"),
+        ("status page: absent, status 503: over quota", "over quota"),
         ("not accepted: refused: [Errno 111]", ""),
         ("", ""),
     ],
@@ -91,7 +92,7 @@ def test_a_result_on_the_windows_ends_is_in_it() -> None:
 
 def test_times_count_from_the_onsets_latest_instant_in_target_seconds() -> None:
     """To the thousandth; the first by its send and the last by its result, whichever of them took longest."""
-    rows = told((10, "status 500: a"), (12.00049, "status 500: a"), onset=Interval(0.5, 0.75))
+    rows = told((10.00049, "status 500: a"), (12.00049, "status 500: a"), onset=Interval(0.5, 0.75))
     assert rows == ({"error": "a", "count": 2, "first_s": 2.5, "last_s": 5.5},)
     longest = Story(zero_s=0.0).window(0, 100).look(5, 60, FAIL).look(6, 7, FAIL)
     history = longest.history()
