@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from drill.chain import ChainFile, broken
 from drill.clock import FakeClock
 from drill.manifest import FILES, differing_files, manifest_of
 from drill.timeline import EVENTS, Timeline, load_history
@@ -97,6 +100,54 @@ def test_a_mark_that_was_interrupted_before_it_was_noted_does_not_break_the_chai
     for one in (timeline, again):
         one.close()
     assert len(load_history(timeline.folder).events) == 3
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """The lines of the file."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_each_link_vouches_for_its_line_and_all_before_it(tmp_path: Path) -> None:
+    """So that whoever has the file and the run's id can compute it anew, in any language: sha256 of both, cut."""
+    chain = ChainFile(tmp_path / "x.jsonl", "r1")
+    chain.append({"n": 1, "words": "grüße"})
+    chain.append({"n": 2})
+    chain.close()
+    first = hashlib.sha256(b'r1\n{"n": 1, "words": "gr\\u00fc\\u00dfe"}').hexdigest()[:16]
+    second = hashlib.sha256(f'{first}\n{{"n": 2}}'.encode()).hexdigest()[:16]
+    assert (tmp_path / "x.jsonl").read_text() == (
+        f'{{"n": 1, "words": "gr\\u00fc\\u00dfe", "link": "{first}"}}\n{{"n": 2, "link": "{second}"}}\n'
+    )
+    assert broken(records(tmp_path / "x.jsonl"), "r1") == ""
+
+
+def test_a_chain_goes_on_where_the_file_ends(tmp_path: Path) -> None:
+    """Of this process or of another one, behind lines that had no links, and however its values are written down."""
+    path = tmp_path / "x.jsonl"
+    for n in range(3):
+        chain = ChainFile(path, "r1")
+        chain.append({"n": n, "where": Path("/x")})
+        chain.append({"n": n, "where": Path("/y")}, default=lambda value: f"<{value}>")
+        chain.close()
+    assert broken(records(path), "r1") == ""
+    assert [record["where"] for record in records(path)] == ["/x", "</y>"] * 3
+    bare = tmp_path / "bare.jsonl"
+    bare.write_text('{"n": 0}\n')
+    chain = ChainFile(bare, "r1")
+    chain.append({"n": 1})
+    chain.close()
+    link = hashlib.sha256(b'\n{"n": 1}').hexdigest()[:16]
+    assert records(bare)[-1] == {"n": 1, "link": link}
+    assert broken(records(bare), "r1").startswith("line 2 does not follow line 1")
+
+
+def test_a_file_of_before_there_were_links_is_whole(tmp_path: Path) -> None:
+    """All of it: a link in its middle was put in. What breaks a chain is said in one sentence."""
+    bare = [{"n": n} for n in range(3)]
+    assert broken(bare, "r1") == "" == broken([], "r1")
+    why = "it was changed or put in, lines before it were taken out, or it is another run's"
+    assert broken([*bare, {"n": 3, "link": "x"}], "r1") == f"line 4 does not follow line 3: {why}"
+    assert broken([{"n": 0, "link": "x"}], "r1") == f"line 1 does not follow the run's id: {why}"
 
 
 # -- the list of files
