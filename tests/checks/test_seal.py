@@ -90,6 +90,13 @@ def test_a_seal_that_does_not_say_how_many_calls_there_were_fits_none(told: Any)
     ]
 
 
+def test_a_seal_of_before_calls_were_kept_says_that_there_were_none() -> None:
+    """Then what the journal holds is a restore's of today; but the journal itself must be readable."""
+    old = resealed(whole(), calls=None)
+    assert said(old) == [] == said(dataclasses.replace(old, journal=()))
+    assert said(dataclasses.replace(old, journal=None)) == [NOT_THEIRS]
+
+
 def test_the_order_of_calls_is_evidence() -> None:
     """What was called first stays first; what a later restore calls comes behind it."""
     first, second = whole().journal or ()
