@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -103,6 +104,16 @@ def test_the_order_of_calls_is_evidence() -> None:
     assert said(dataclasses.replace(whole(), journal=(first, second, CALL))) == []
     for journal in ((second, first), (first,), (), None):
         assert said(dataclasses.replace(whole(), journal=journal)) == [NOT_THEIRS]
+
+
+def test_a_journal_that_was_written_anew_is_the_same() -> None:
+    """What a call says counts, not the order in which it says it; its digest can be made by any other program."""
+    history = whole()
+    journal = tuple(dict(reversed(call.items())) for call in history.journal or ())
+    assert list(journal[0]) != list(CALL) and said(dataclasses.replace(history, journal=journal)) == []
+    lines = [json.dumps(call, sort_keys=True) for call in journal]
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    assert seal_of(history)[CALLS] == {"count": 2, "digest": digest}
 
 
 def test_a_record_without_its_end_or_with_two_or_with_more_behind_it_is_named() -> None:
