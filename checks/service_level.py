@@ -147,7 +147,7 @@ def runs_below(looks: Sequence[Look], level: Level) -> Iterator[tuple[int, int, 
 def _stretch(looks: Sequence[Look], level: Level, first: int, last: int) -> Below:
     bads = [k for k in looks[first : last + 1] if not level.well(k)]
     after_s = looks[last + 1].done_s if last + 1 < len(looks) else math.inf
-    begin_s = looks[max(0, first - 1)].sent_s
+    begin_s = looks[first - 1].sent_s  # a window that is known whole has a look before it
     return Below(begin_s, after_s, min(k.done_s for k in bads), max(k.sent_s for k in bads))
 
 

@@ -42,11 +42,20 @@ def looks(*bad: int, from_s: int = -20, to_s: int = 40, without: Iterable[int] =
     return [Look(float(s), s + TOOK_S, s not in bad) for s in range(from_s, to_s) if s not in missing]
 
 
+def rare(*bad: int, from_s: int, to_s: int) -> list[Look]:
+    """A look each two seconds, five to a window therefore, which takes the sustained time."""
+    return [Look(float(s), s + TOOK_S, s not in bad) for s in range(from_s, to_s, 2)]
+
+
 def measured(
-    seen: list[Look], blind: Iterable[tuple[float, float]] = (), end_s: float = END_S, level: Level = LEVEL
+    seen: list[Look],
+    blind: Iterable[tuple[float, float]] = (),
+    end_s: float = END_S,
+    level: Level = LEVEL,
+    silence_s: float = SILENCE_S,
 ) -> BadlyServed:
     """What is said of the window."""
-    return measure_level(seen, level, (BEGIN_S, end_s), SUSTAINED_S, SILENCE_S, list(blind))
+    return measure_level(seen, level, (BEGIN_S, end_s), SUSTAINED_S, silence_s, list(blind))
 
 
 def bounds(found: BadlyServed) -> tuple[float, float, int, bool]:
@@ -84,12 +93,12 @@ def test_runs_of_windows_below_the_level_are_told_by_their_looks(
 
 def test_looks_that_are_rare_make_windows_of_five() -> None:
     """Each two seconds: a window of five seconds holds three, which say nothing about a share."""
-    rare = [Look(s * 2.0, s * 2.0 + TOOK_S, s not in (10, 11)) for s in range(20)]
+    seen = rare(20, 22, from_s=0, to_s=40)
     assert LEAST_LOOKS == 5
-    assert list(runs_below(rare, LEVEL)) == [(7, 11, 14)]
-    assert list(runs_below(rare, Level(0.6, 0.3, 5.0))) == []
-    assert list(runs_below(rare[:5], Level(1.0, 0.0, 5.0))) == []
-    assert list(runs_below(rare[:6], Level(1.0, 0.0, 5.0))) == [(1, 5, 5)]
+    assert list(runs_below(seen, LEVEL)) == [(7, 11, 14)]
+    assert list(runs_below(seen, Level(0.6, 0.3, 5.0))) == []
+    assert list(runs_below(seen[:5], Level(1.0, 0.0, 5.0))) == []
+    assert list(runs_below(seen[:6], Level(1.0, 0.0, 5.0))) == [(1, 5, 5)]
 
 
 # -- bounds
@@ -112,6 +121,20 @@ def test_a_stretch_that_one_look_tells_has_no_negative_length() -> None:
     """Rare failures, the one that hangs longest with its result behind the last send: the lower bound is nothing."""
     hanging = [dataclasses.replace(k, done_s=30.0) if not k.good else k for k in looks(10, 11)]
     assert bounds(measured(hanging)) == (0.0, 11.125, 1, True)
+
+
+def test_a_failure_behind_the_last_window_below_is_no_part_of_it() -> None:
+    """Two looks of a window leave it at once and one that failed comes in: that is at the level again."""
+    seen = sorted([*looks(10, 16), Look(10.25, 10.25 + TOOK_S, False)], key=lambda k: k.sent_s)
+    assert bounds(measured(seen)) == (0.125, 11.125, 1, True)
+
+
+def test_rare_looks_are_bounded_by_the_very_first_and_the_very_last() -> None:
+    """The one look behind a stretch that ends it, and the one look before it that begins it."""
+    last, cut = (measured(rare(20, 22, from_s=-20, to_s=to_s), end_s=31.0, silence_s=11.0) for to_s in (32, 30))
+    assert bounds(last) == (1.875, 18.125, 1, True)
+    assert bounds(cut) == (1.875, math.inf, 1, False)
+    assert bounds(measured(rare(-2, 0, from_s=-20, to_s=40), silence_s=11.0)) == (1.875, 18.125, 1, True)
 
 
 @pytest.mark.parametrize(
