@@ -279,9 +279,10 @@ def told(bad: tuple[int, ...], unknown: tuple[float, float] | None = None) -> St
     return story
 
 
-def finding(story: Story, *problems: str) -> Finding:
-    """The one of its first window."""
+def finding(story: Story, *problems: str, kind: str = "aws") -> Finding:
+    """The one of its first window, of a target of that kind."""
     history = story.history()
+    history.header["target_kind"] = kind
     settings = settings_of(history)
     (found,) = level_finding(history, windows_of(history, settings.places)[0], problems, settings)
     return found
@@ -327,6 +328,14 @@ def test_the_finding_is_told_whole() -> None:
     assert (failed.verdict, failed.data["held"]) == (Verdict.FAIL, True)
     assert failed.reason.startswith(f"{WORDS}: badly served for ") and failed.reason.endswith(
         "misses the limit of 100 s"
+    )
+
+
+def test_a_second_of_a_lab_is_called_so() -> None:
+    """In what was declared, what was measured and what it is judged by; latency is of the wall anywhere."""
+    assert finding(told(OUTAGE), kind="lab").reason == (
+        "at least 80.0% served within 0.3 s (wall), over 50 lab s: "
+        "badly served for the limit of 100 lab s lies inside the bounds [18.8, 121.2 lab s]"
     )
 
 
