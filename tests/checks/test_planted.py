@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
 from checks.planted import NONE, ODD, WAYS, Planted, plant, writes_right
-from checks.reconcile import FATES, SETTLED, reconcile
+from checks.reconcile import FATES, SETTLED, Fates, Seen, Sent, reconcile
 
 COUNT = 20_000
 
@@ -101,7 +103,18 @@ def test_each_write_that_is_told_otherwise_is_counted_once(part: str) -> None:
     assert planted.wrong(found) == 3
 
 
-def test_calibration_counts_those_that_are_right() -> None:
-    """All of them, of whatever seed."""
+def test_calibration_counts_those_that_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, of whatever seed; and were seven told otherwise, seven less of just those writes."""
     assert writes_right(0) == 0
     assert writes_right(250) == writes_right(250, 2) == 250
+    asked: list[Sent] = []
+
+    def mistaken(sent: Sent, pieces: Iterable[Seen]) -> Fates:
+        asked.append(sent)
+        found = reconcile(sent, pieces)
+        found.marks.twice[:7] = ~found.marks.twice[:7]
+        return found
+
+    monkeypatch.setattr("checks.planted.reconcile", mistaken)
+    assert writes_right(250, 2) == 243
+    assert np.array_equal(asked[0].digest, plant(250, 2).sent.digest)

@@ -13,6 +13,7 @@ import pytest
 
 from drill.chain import ChainFile, broken
 from drill.clock import FakeClock
+from drill.ledger import read_lines
 from drill.manifest import FILES, differing_files, manifest_of
 from drill.timeline import EVENTS, Timeline, load_history
 
@@ -139,6 +140,26 @@ def test_a_chain_goes_on_where_the_file_ends(tmp_path: Path) -> None:
     link = hashlib.sha256(b'\n{"n": 1}').hexdigest()[:16]
     assert records(bare)[-1] == {"n": 1, "link": link}
     assert broken(records(bare), "r1").startswith("line 2 does not follow line 1")
+
+
+@pytest.mark.parametrize(("torn", "line"), [(b'{"n": 0, "li', 1), (b'{"n": 0, "link": "x"}\n{"n": 1', 2)])
+def test_a_line_that_a_full_disk_cut_does_not_stop_the_drill(tmp_path: Path, torn: bytes, line: int) -> None:
+    """The first one or a later one: what comes is written on, and whoever reads the file is told where it is torn."""
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(torn)
+    chain = ChainFile(path, "r1")
+    for n in (2, 3):
+        chain.append({"n": n})
+    chain.close()
+    assert path.read_bytes().count(b"\n") == line + 1
+    with pytest.raises(ValueError, match=rf"^x\.jsonl, line {line}: not JSON"):
+        read_lines(path)
+
+
+def test_the_file_is_for_reading_by_others_and_not_for_running(tmp_path: Path) -> None:
+    """Nobody else writes evidence."""
+    ChainFile(tmp_path / "x.jsonl", "r1").close()
+    assert (tmp_path / "x.jsonl").stat().st_mode & 0o133 == 0
 
 
 def test_a_file_of_before_there_were_links_is_whole(tmp_path: Path) -> None:
