@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks.looks import reconciled, spoiled_passes
+from checks.looks import final_states, reconciled, spoiled_passes
 from checks.reconcile import FATES
 from checks.windows import settings_of, windows_of
 from drill.ledger import Write
@@ -88,3 +88,14 @@ def test_a_read_back_from_elsewhere_counts_from_the_windows_very_begin() -> None
         history = story.history()
         window = windows_of(history, settings_of(history).places)[0]
         assert [what for what, _ in spoiled_passes(history, window, 0.0)] == spoiled
+
+
+def test_a_write_that_only_an_archive_was_asked_for_has_no_known_state() -> None:
+    """Each store of a write has a state of its own, and what no pass of the read-back looked at is unknown."""
+    looks = [
+        Readback(9.0, "failover", "archive", "p-1", "settled", "carts"),
+        Readback(9.0, "failover", "settled", "p-1", "absent"),
+        Readback(9.0, "failover", "settled", "p-1", "settled", "orders"),
+    ]
+    states = {("p-1", "carts"): "unknown", ("p-1", "main"): "absent", ("p-1", "orders"): "settled"}
+    assert final_states(looks, "failover") == states

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checks.signals import TARGETS
-from checks.switch import blind_wall_s, switch_findings
+from checks.switch import EMPTY, SEVERAL, STALE, blind_wall_s, switch_findings
 from checks.windows import PROBE, Window, settings_of
 from drill.ledger import Write
 from drill.timeline import History, Observation, Outcome
@@ -204,3 +204,21 @@ def test_how_old_a_look_may_be_follows_the_signals_pace() -> None:
     fixed = settings_of(Story().history())
     assert blind_wall_s(fixed) == 5.0
     assert blind_wall_s(replace(fixed, timings=fixed.timings.model_copy(update={"signals_interval_s": 20.0}))) == 20.0
+
+
+@pytest.mark.parametrize(
+    ("value", "registered", "stuck"),
+    [("-", "", EMPTY), (f"{WRITER},{READER}", f"{WRITER},{READER}", SEVERAL), (READER, READER, STALE)],
+    ids=["empty", "several", "stale"],
+)
+def test_a_stuck_balancer_is_told_whole(value: str, registered: str, stuck: tuple[str, str]) -> None:
+    """What is stuck, who writes, what is registered (nothing is said in words), and what would have prevented it."""
+    (found,) = judged((seen(105.0, WRITER), seen(139.0, value)))
+    course = [{"after_s": 50.0, "registered": WRITER}, {"after_s": 390.0, "registered": value}]
+    assert found == Finding(
+        "switch, failover",
+        Verdict.FAIL,
+        f"stuck: {stuck[0]} (writer {WRITER}, registered {registered or 'nothing'})",
+        advice=stuck[1],
+        data={"writer": WRITER, "registered": registered, "course": course},
+    )
