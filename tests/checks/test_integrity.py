@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from checks.integrity import integrity_finding, strays
+from checks.integrity import integrity_finding, side_by_side, strays
 from checks.recovery_point import RecoveryPoint
 from checks.windows import Window
 from drill.ledger import Write
 from drill.timeline import History, Readback
 from drill.verdict import Finding, Interval, Verdict
 from drill.write_path import ARCHIVE
-from tests.checks.histories import OSAKA, TOKYO_PEER
+from tests.checks.histories import OREGON, OSAKA, OSAKA_PEER, TOKYO, TOKYO_PEER
 
 NAME = "written data, failover"
 WINDOW = Window("failover", OSAKA, 0.0, 100.0, "recovered", 50.0)
@@ -119,3 +119,23 @@ def test_writes_that_were_not_acknowledged_are_looked_for_only_by_the_clients_ke
         assert strange(header, writes, looked) == [
             f"the ledger does not hold 1 writes that were read back (first: {looked[0]})"
         ]
+
+
+def together(first_known_s: float, *others: tuple[str, float, float]) -> list[str]:
+    """The note of a window from 0 to 100 in which Osaka took its first write then; others: address, sent, known."""
+    places = {OSAKA_PEER: OSAKA, TOKYO_PEER: TOKYO, "oregon": OREGON}
+    took = ((OSAKA_PEER, first_known_s - 1.0, first_known_s), *others)
+    writes = [replace(write(f"p-{n}"), peer=peer, sent_s=s, result_s=k) for n, (peer, s, k) in enumerate(took)]
+    return list(side_by_side(History({}, writes=tuple(writes)), WINDOW, places.get))
+
+
+@pytest.mark.parametrize(("first_s", "told"), [(-0.1, False), (0.0, True), (100.0, False)])
+def test_the_survivors_first_write_is_one_of_the_window(first_s: float, told: bool) -> None:
+    """Acknowledged at its very begin it is the first; before it, it is none of this window's."""
+    assert bool(together(first_s, (TOKYO_PEER, 1.0, 2.0))) is told
+
+
+def test_every_other_region_that_took_writes_meanwhile_is_named() -> None:
+    """In order of their names."""
+    (note,) = together(10.0, (TOKYO_PEER, 11.0, 12.0), ("oregon", 11.0, 100.0), (TOKYO_PEER, 13.0, 14.0))
+    assert note.startswith(f"failover: 3 writes were acknowledged by {TOKYO}, {OREGON} after {OSAKA} had begun")
