@@ -10,15 +10,23 @@ from typing import Any
 
 import pytest
 
-from checks.judge import judge, unserved_demand
+from checks.integrity import integrity_finding
+from checks.judge import judge, measure_window, unserved_demand
+from checks.quiet import QUIET, quiet_findings
 from checks.recovery_time import RecoveryTime
-from checks.windows import Window
+from checks.service_level import level_finding
+from checks.signals import TARGETS
+from checks.switch import blind_wall_s, switch_findings
+from checks.unprocessed import unprocessed_finding
+from checks.windows import Window, settings_of, windows_of
 from drill.drill import STAY_BEGIN, STAY_END
+from drill.probes import NEW, PULSE, READ
 from drill.timeline import Event, History, Observation, Request
 from drill.verdict import Finding, Interval, Judgement, Verdict
 from tests.checks.histories import (
     COMPLETE,
     FAIL,
+    OBJECTIVES,
     OK,
     OSAKA,
     OSAKA_PEER,
@@ -452,3 +460,73 @@ def test_both_regions_writing_at_once_is_noted() -> None:
     story.writes = [replace(w, peer=OSAKA_PEER) if w.key == "u1-5" else w for w in story.writes]
     (note,) = [n for n in noted(story) if "both took writes" in n]
     assert note.startswith(f"failover: 1 writes were acknowledged by {TOKYO} after {OSAKA} had begun")
+
+
+# -- which questions are asked
+
+
+def asked_everything(died: bool) -> History:
+    """A failover of a target that declares whatever can be judged, and evidence of all of it."""
+    target = {
+        **Story().target,
+        "service_level": {"success_ratio": 0.9, "latency_wall_s": 0.3, "window_s": 20.0},
+        "resources": {"source_target_group": {"region": TOKYO, "name": "source-targets"}},
+    }
+    story = good_failover(target=target, objectives=OBJECTIVES | {"unprocessed_s": 300.0})
+    story.mark(0, QUIET, window="failover", region=TOKYO).mark(5, "action", kind="machine", window="failover")
+    story.balance(300, "drill-1", 1000.0).write("u1-4", 260, 261).read(381, {"u1-4": "settled"})
+    story.writes[-1] = replace(story.writes[-1], peer=OSAKA_PEER)
+    story.readbacks[-1] = replace(story.readbacks[-1], copies=1)
+    story.signal(TARGETS, [(float(at_s), OSAKA_PEER) for at_s in range(250, 290, 5)])
+    for second in range(-20, 290):
+        place = TOKYO_PEER if second < 100 else OSAKA_PEER
+        at, quick = (story.at(second), story.at(second + 0.1)), (story.at(second), story.at(second + 0.5))
+        story.observations.append(Observation(*at, "dns", "authoritative", OK, place, "ttl=60 rcode=NOERROR"))
+        story.observations.append(Observation(*quick, PULSE, NEW, OK if not 10 <= second < 250 else FAIL, place))
+    return (story.mark(50, "witness.died", name="prober") if died else story).history()
+
+
+@pytest.mark.parametrize("died", [False, True], ids=["everything holds", "a witness died"])
+def test_every_question_of_a_window_is_asked_with_what_was_measured_in_it(died: bool) -> None:
+    """Each module's own finding stands among the others, in one order."""
+    history = asked_everything(died)
+    fixed = settings_of(history)
+    (window,) = windows_of(history, fixed.places)
+    measured = measure_window(history, window, fixed)
+    assert bool(measured.problems) is died
+    own = [
+        unprocessed_finding(history, window, measured.time, measured.problems, fixed),
+        *level_finding(history, window, measured.problems, fixed),
+        *integrity_finding(history, window, measured.point, measured.problems),
+        *switch_findings(history, window, blind_wall_s(fixed)),
+        *quiet_findings(history, window, fixed),
+    ]
+    told = judge(history).findings
+    assert [f.name for f in told] == [
+        TIME,
+        POINT,
+        "unprocessed at recovery, failover",
+        "service level, failover",
+        "written data, failover",
+        "balances, failover",
+        "end state, failover",
+        "switch, failover",
+        f"quiet, {TOKYO}",
+        EVIDENCE,
+    ]
+    assert [f for f in told if f in own] == own
+
+
+def test_a_run_that_only_reads_is_measured_by_its_reads() -> None:
+    """Its own probe says who was served; that of writes is not asked."""
+    story = good_failover()
+    story.observations = [replace(o, probe=READ) for o in story.observations]
+    time = found(judged(story, read_only=True), TIME)
+    assert (time.interval, time.data["failures"]) == (OUT, 120)
+    assert found(judged(good_failover(), read_only=True), TIME).interval is None
+
+
+def test_a_lost_write_is_told_with_the_region_that_took_it() -> None:
+    """By the address that acknowledged it."""
+    (row,) = found(judged(good_failover(fate="absent")), POINT).data["lost"]
+    assert (row["key"], row["region"], row["state"]) == ("u1-2", TOKYO, "absent")
