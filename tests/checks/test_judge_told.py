@@ -5,14 +5,16 @@ test_judge.py says which verdict a run gets; here is what stands beside it, whic
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from checks.integrity import integrity_finding
-from checks.judge import judge, measure_window, unserved_demand
+from checks.judge import Measured, judge, measure_window, time_finding, unserved_demand
 from checks.quiet import QUIET, quiet_findings
+from checks.recovery_point import RecoveryPoint
 from checks.recovery_time import RecoveryTime
 from checks.service_level import level_finding
 from checks.signals import TARGETS
@@ -143,6 +145,29 @@ def test_a_measurement_that_proves_nothing_is_told_whole() -> None:
     assert (time.data["failures"], point.data["counts"]["late"], point.data["lost"]) == (120, 1, [])
     problems = {"problems": [DIED, "the witness pulse died during the drill"]}
     assert found(whole, EVIDENCE) == Finding(EVIDENCE, Verdict.INVALID, why, data=problems)
+
+
+def timed(time: RecoveryTime, *problems: str) -> Finding:
+    """Its finding against 600 lab s."""
+    nothing = RecoveryPoint(Interval(0.0, 0.0), 0, 0, 0, 0, 0, 0)
+    window = Window("failover", OSAKA, 0.0, 100.0, "recovered", 50.0)
+    return time_finding(Measured(window, time, nothing, problems), 600.0, "lab s")
+
+
+def test_why_there_is_no_number_is_said_by_the_window_or_by_the_looks() -> None:
+    """What does not hold goes before what the looks lack; a number that is missing for no reason is said to be."""
+    assert timed(RecoveryTime("no looks"), "one", "two").reason == "proves nothing: one; two"
+    assert timed(RecoveryTime("no looks")).reason == "proves nothing: no looks"
+    assert timed(RecoveryTime("")).reason == "proves nothing: nothing was measured"
+
+
+def test_a_recovery_time_is_told_in_the_units_of_the_run_and_its_details_to_a_millionth() -> None:
+    """Of a second; what has no end is null."""
+    duration = Interval(1.23456789, 2.3456789)
+    whole = timed(RecoveryTime("", duration, duration, duration, math.inf, 1, Interval(0.0, math.inf), 2, 3))
+    assert whole.reason == "[1.2, 2.3 lab s] meets the limit of 600 lab s"
+    assert whole.data["onset_monotonic_s"] == whole.data["recovery_monotonic_s"] == [1.234568, 2.345679]
+    assert (whole.data["widest_gap_s"], whole.data["unavailable_s"]) == (None, [0.0, None])
 
 
 def requested(*sent_s: float) -> list[tuple[int, int]]:
