@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
+from checks.data_residue import cleaning_of
 from checks.integrity import integrity_finding
-from checks.judge import Measured, judge, measure_window, time_finding, unserved_demand
+from checks.judge import Measured, judge, measure_window, run_findings, time_finding, unserved_demand
 from checks.quiet import QUIET, quiet_findings
 from checks.recovery_point import RecoveryPoint
 from checks.recovery_time import RecoveryTime
+from checks.residue import left_behind
 from checks.service_level import level_finding
 from checks.signals import TARGETS
 from checks.switch import blind_wall_s, switch_findings
 from checks.unprocessed import unprocessed_finding
 from checks.windows import Window, settings_of, windows_of
 from drill.drill import STAY_BEGIN, STAY_END
+from drill.end_state import DECLARED
 from drill.probes import NEW, PULSE, READ
 from drill.timeline import Event, History, Observation, Request
 from drill.verdict import Finding, Interval, Judgement, Verdict
@@ -39,6 +42,8 @@ from tests.checks.histories import (
     good_failover,
     sealed,
 )
+from tests.checks.test_data_residue import KEYS, cleaned, read
+from tests.checks.test_residue import journal, moved, snapshot
 
 TIME, POINT, EVIDENCE = "recovery time, failover", "recovery point, failover", "evidence, failover"
 OUT = Interval(
@@ -145,6 +150,11 @@ def test_a_measurement_that_proves_nothing_is_told_whole() -> None:
     assert (time.data["failures"], point.data["counts"]["late"], point.data["lost"]) == (120, 1, [])
     problems = {"problems": [DIED, "the witness pulse died during the drill"]}
     assert found(whole, EVIDENCE) == Finding(EVIDENCE, Verdict.INVALID, why, data=problems)
+
+
+def test_what_holds_of_a_recovered_window_is_told() -> None:
+    """All of its preconditions."""
+    assert found(judged(good_failover()), EVIDENCE) == Finding(EVIDENCE, Verdict.PASS, PROVEN)
 
 
 def timed(time: RecoveryTime, *problems: str) -> Finding:
@@ -379,6 +389,28 @@ def test_a_fault_that_no_record_puts_back_is_dirty_once() -> None:
     assert bare.reason == "no record shows that the fault was put back; type: drill restore RUN"
     dirty = [f.reason for f in judged(story.mark(320, "dirty", reason="count is 0")).findings if f.name == "clean-up"]
     assert dirty == ["count is 0"]
+
+
+def test_what_was_left_behind_is_judged_by_all_that_the_run_holds_of_it() -> None:
+    """Snapshots, journal, what was declared, the writes and what was cleaned: without one of them it is another."""
+    history = cleaned(*map(read, KEYS))
+    after = moved(desiredCount=0, taskDefinition="app:2")
+    states = journal("injecting", "injected", "restored")
+    expected = {"key": "transaction", "path": "*/taskDefinition", "value": "app:2"}
+    held = replace(
+        history,
+        header=history.header | {"residue_audit": True},
+        snapshots=(snapshot(), after),
+        journal=tuple(states),
+        events=(*history.events[:1], Event(0.5, DECLARED, {"expected": [expected]}), *history.events[1:]),
+    )
+    parts = (held.snapshots, held.journal, [{"expected": [expected]}], held.writes, cleaning_of(held))
+    told = [f for f in run_findings(held) if f.name in ("residue", "data residue")]
+    assert told == list(left_behind(held.header, *parts))
+    assert [f.verdict for f in told] == [Verdict.DIRTY, Verdict.PASS]
+    for missing, nothing in enumerate(((), (), [], (), None)):
+        fewer = [nothing if n == missing else part for n, part in enumerate(parts)]
+        assert told != list(left_behind(held.header, *fewer))  # type: ignore[arg-type]
 
 
 # -- phases and notes
