@@ -39,7 +39,7 @@ def edges(looks: Sequence[Look], found: RecoveryTime) -> tuple[float, float] | N
         return None
     bads = [k for k in looks if not k.good and k.done_s >= found.onset.high_s and k.sent_s <= found.recovery.low_s]
     goods = [k for k in looks if k.good]
-    before = [k for k in goods if k.done_s < found.onset.high_s and k.sent_s <= bads[0].done_s]
+    before = [k for k in goods if k.done_s < found.onset.high_s]
     after = [k for k in goods if k.sent_s >= found.recovery.low_s]
     if not (bads and before and after):
         return None
@@ -106,9 +106,9 @@ def brown_out(looks: Sequence[Look], interval_s: float) -> BrownOut | None:
     among = last - first + 1
     failed = len(numbers) / among
     lucky = _lucky_run(len(numbers), among)
-    early, late = max(0, first - 1 - lucky), min(len(looks) - 1, last + 1 + lucky)
+    early, late = max(0, first - 1 - lucky), last + 1 + lucky
     onset = Interval(min(looks[early].sent_s, looks[first].done_s), looks[first].done_s)
-    end_s = looks[late].done_s if last + 1 + lucky < len(looks) else math.inf
+    end_s = looks[late].done_s if late < len(looks) else math.inf
     recovery = Interval(looks[last].sent_s, max(looks[last].sent_s, end_s))
     hidden_s = (1 / failed - 0.5) * interval_s
     point = _contact_s(looks[first]) - hidden_s, _contact_s(looks[last]) + hidden_s
@@ -117,12 +117,11 @@ def brown_out(looks: Sequence[Look], interval_s: float) -> BrownOut | None:
 
 def _lucky_run(failed: int, among: int) -> int:
     """How many looks in a row may pass by luck: more has odds below LUCK, by the least share that fits the count."""
-    least = _least_share(failed, among)
-    return math.ceil(math.log(LUCK) / math.log1p(-least)) if least < 1 else 0
+    return math.ceil(math.log(LUCK) / math.log1p(-_least_share(failed, among)))
 
 
 def _least_share(failed: int, among: int) -> float:
-    """Wilson's lower bound of a share, at 4.75 standard deviations (one in a million)."""
+    """Wilson's lower bound of a share, at 4.75 standard deviations (one in a million); below 1 even if all failed."""
     z, share = 4.75, failed / among
     centre = share + z * z / (2 * among)
     spread = z * math.sqrt(share * (1 - share) / among + z * z / (4 * among * among))

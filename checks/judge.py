@@ -212,7 +212,7 @@ def point_finding(history: History, measured: Measured, settings: Settings) -> F
         return _lost_finding(name, point, problems, limit_s, data, settings.unit)
     if problems:
         why = "; ".join(problems)
-        return Finding(name, Verdict.INVALID, f"proves nothing: {why}", limit_s, None, data=data)
+        return Finding(name, Verdict.INVALID, f"proves nothing: {why}", limit_s, data=data)
     reason = f"none of {point.acknowledged} acknowledged writes is lost ({point.late} late)"
     return Finding(name, Verdict.PASS, reason, limit_s, point.interval, data=data)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,8 @@ RECOVERY_PASS, SETTLED_PASS = PASSES
 RegionOf = Callable[[str], str | None]
 ELSEWHERE = "where"
 """What is spoiled when writes were read back from another Region than the survivor."""
+NOBODYS = Write("", "", "", 0.0, 0.0, 0.0, "acked", "", 0, "")
+"""Stands for a write of which nothing is asked but the looks at its key."""
 
 
 def believed(history: History, window: Window, settle_wall_s: float) -> list[Readback]:
@@ -102,6 +105,5 @@ def final_states(readbacks: Iterable[Readback], window: str) -> dict[tuple[str, 
     """(write key, store) -> state at the settle deadline, of everything that was looked at in that window."""
     looks = [r for r in readbacks if r.window == window]
     units = list(dict.fromkeys((r.key, r.store) for r in looks))
-    nobody = {key: Write(key, "", "", 0.0, 0.0, 0.0, "acked", "", 0, "") for key, _ in units}
-    fates = reconciled([(nobody[key], store) for key, store in units], looks, lambda _: None)
+    fates = reconciled([(replace(NOBODYS, key=key), store) for key, store in units], looks, lambda _: None)
     return {unit: state_of(number) or "unknown" for unit, number in zip(units, fates.state.tolist(), strict=True)}

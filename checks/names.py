@@ -118,7 +118,7 @@ def _server(
         held_s = max(0.0, (max(old) - switched_s) * settings.speed - ttl_s)
     begin_s = window.begin_s
     from_begin = None if moved is None else tuple((s - begin_s) * settings.speed for s in moved)
-    shares = {place: count / len(during) for place, count in counted.items()} if during else {}
+    shares = {place: count / len(during) for place, count in counted.items()}
     ttls = [ttl for o in during if (ttl := _ttl_s(o)) is not None]
     return Server(
         name,

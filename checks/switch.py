@@ -111,8 +111,11 @@ def _deaf(history: History, window: Window, since_s: float) -> Iterator[Finding]
 
 def _writer(history: History, window: Window) -> str:
     """The address of the last write acknowledged in the window, "" without one."""
-    acked = [w for w in history.writes if w.result == "acked" and w.result_s is not None]
-    during = [w for w in acked if window.begin_s <= (w.result_s or 0.0) <= window.end_s]
+    during = [
+        w
+        for w in history.writes
+        if w.result == "acked" and w.result_s is not None and window.begin_s <= w.result_s <= window.end_s
+    ]
     return max(during, key=lambda w: w.sent_s).peer if during else ""
 
 

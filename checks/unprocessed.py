@@ -39,11 +39,12 @@ def unprocessed_finding(
     elsewhere = [said for what, said in spoiled_passes(history, window, 0.0) if what == ELSEWHERE]
     why = [*problems, *elsewhere, *_unread(history, window, looks)]
     recovery = time.recovery or _moved(window, time)
-    if why or recovery is None:
-        reason = "; ".join(why) or "clients did not recover"
-        return Finding(name, Verdict.INVALID, f"proves nothing: {reason}", limit_s)
     missing = {r.key for r in looks if r.state in MISSING}
     writes = [w for w in history.writes if w.key in missing and w.result == "acked"]
+    # Without an end what is missing is too old or may be, but that nothing was says nothing of a take-over to come.
+    if why or recovery is None or not (writes or math.isfinite(recovery.high_s)):
+        reason = "; ".join(why) or "clients did not recover"
+        return Finding(name, Verdict.INVALID, f"proves nothing: {reason}", limit_s)
     found = _age(writes, recovery).scaled(settings.speed)
     judged = judge_interval(name, found, limit_s, unit=settings.unit)
     reason = f"{len(writes)} acknowledged events were not at {window.survivor} when it took over: {judged.reason}"
@@ -65,7 +66,7 @@ def _moved(window: Window, time: RecoveryTime) -> Interval | None:
     """The instant at which the survivor served, where clients moved without a failure."""
     if time.failures or not math.isfinite(window.settled_by_s):
         return None
-    return Interval(window.settled_by_s, window.settled_by_s, ("no failure: the first good write there",))
+    return Interval(window.settled_by_s, window.settled_by_s)
 
 
 def _age(writes: Sequence[Write], recovery: Interval) -> Interval:

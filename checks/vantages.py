@@ -60,7 +60,7 @@ def _vantage(
     sustained_s = settings.wall_s(settings.timings.sustained_s)
     time = measure(looks, window.begin_s, window.end_s, sustained_s, SILENCE_INTERVALS * interval_s)
     inside = [k for k in looks if window.begin_s <= k.sent_s <= window.end_s]
-    point = edges(looks, time) if time.onset is not None else None
+    point = edges(looks, time)
     probing = settings.probing
     window_s = settings.wall_s(probing.degraded_window_s)
     return Vantage(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checks.planted import WAYS, plant, writes_right
-from checks.reconcile import FATES, Seen, Sent, reconcile
+from checks.reconcile import ACKED, FATES, SETTLED, Seen, Sent, reconcile
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -86,3 +86,44 @@ def test_two_writes_with_one_key_are_refused() -> None:
     twice = Sent(sent.key[[0, 1, 0]], sent.result, sent.digest, sent.region)
     with pytest.raises(ValueError, match="two writes share the key"):
         reconcile(twice, [])
+
+
+def acked(*keys: int, digest: int = 0, region: int = 0) -> Sent:
+    """Acknowledged writes with these keys, all with that digest and Region."""
+    many = len(keys)
+    columns = (np.full(many, ACKED, np.uint8), np.full(many, digest, np.uint64), np.full(many, region, np.uint8))
+    return Sent(np.array(keys, np.uint64), *columns)
+
+
+def shown(*keys: int, digest: int = 0, region: int = 0, copies: int = 0) -> Seen:
+    """Each settled in the last pass, as a store with these columns shows it."""
+    many = len(keys)
+    pass_and_state = (np.full(many, 1, np.uint8), np.full(many, SETTLED, np.uint8))
+    said = (np.full(many, copies, np.uint16), np.full(many, digest, np.uint64), np.full(many, region, np.uint8))
+    return Seen(np.array(keys, np.uint64), *pass_and_state, *said)
+
+
+@pytest.mark.parametrize("keys", [(1, 2, 2, 3), (5, 3, 9, 3, 4), (9, 8, 1, 1), (4, 4), (1, 2, 3, 4, 4)])
+def test_the_key_that_two_writes_share_is_named_wherever_they_stand(keys: tuple[int, ...]) -> None:
+    """In order or not, side by side or apart, first or last."""
+    twice = next(key for key in keys if keys.count(key) == 2)
+    with pytest.raises(ValueError, match=rf"^two writes share the key {twice}$"):
+        reconcile(acked(*keys), [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen", "changed"),
+    [(0, 1, 0), (1, 0, 0), (0, 7, 0), (7, 0, 0), (1, 7, 1), (7, 1, 1), (7, 7, 0), (0, 0, 0)],
+)
+def test_a_payload_is_another_one_only_where_both_are_known(sent: int, seen: int, changed: int) -> None:
+    """A digest of 0 is none; every other one is, the very smallest too."""
+    found = reconcile(acked(1, digest=sent), [shown(1, digest=seen)])
+    assert found.counts()["changed"] == changed
+
+
+def test_a_write_costs_a_byte_for_its_fate_and_one_for_each_mark() -> None:
+    """Ten million of them fit."""
+    found = reconcile(acked(3, 1, 2), [shown(1, 2)])
+    marks = found.marks
+    sizes = [column.itemsize for column in (found.fate, found.state, marks.twice, marks.changed, marks.both)]
+    assert sizes == [1] * 5

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checks.signals import TARGETS
-from checks.switch import blind_wall_s, switch_findings
+from checks.switch import EMPTY, SEVERAL, STALE, blind_wall_s, switch_findings
 from checks.windows import PROBE, Window, settings_of
 from drill.ledger import Write
 from drill.timeline import History, Observation, Outcome
@@ -204,3 +204,64 @@ def test_how_old_a_look_may_be_follows_the_signals_pace() -> None:
     fixed = settings_of(Story().history())
     assert blind_wall_s(fixed) == 5.0
     assert blind_wall_s(replace(fixed, timings=fixed.timings.model_copy(update={"signals_interval_s": 20.0}))) == 20.0
+
+
+@pytest.mark.parametrize(
+    ("value", "registered", "stuck"),
+    [("-", "", EMPTY), (f"{WRITER},{READER}", f"{WRITER},{READER}", SEVERAL), (READER, READER, STALE)],
+    ids=["empty", "several", "stale"],
+)
+def test_a_stuck_balancer_is_told_whole(value: str, registered: str, stuck: tuple[str, str]) -> None:
+    """What is stuck, who writes, what is registered (nothing is said in words), and what would have prevented it."""
+    (found,) = judged((seen(105.0, WRITER), seen(139.0, value)))
+    course = [{"after_s": 50.0, "registered": WRITER}, {"after_s": 390.0, "registered": value}]
+    assert found == Finding(
+        "switch, failover",
+        Verdict.FAIL,
+        f"stuck: {stuck[0]} (writer {WRITER}, registered {registered or 'nothing'})",
+        advice=stuck[1],
+        data={"writer": WRITER, "registered": registered, "course": course},
+    )
+
+
+def deaf(
+    *read_backs: Observation, writes: tuple[Write, ...] = WRITES, turned_s: float = 105.0
+) -> dict[str, Any] | None:
+    """What is told of a replica behind a balancer that was turned then; None where nothing is."""
+    looks = (seen(turned_s, READER), seen(turned_s + 1, WRITER), seen(139.0, WRITER))
+    history = History(HEADER, observations=(*looks, *read_backs), writes=writes)
+    return next((f.data for f in switch_findings(history, WINDOW, BLIND_S) if f.name == "replica, failover"), None)
+
+
+def test_a_row_that_arrives_counts_from_the_turn_to_the_windows_end() -> None:
+    """Sent at the very turn, or at the very end, it shows that the replica follows; others do not."""
+    written = (acked(101.0, WRITER), acked(130.0, WRITER))
+    assert deaf(*FAILED, writes=written) == {"after_s": 330.0}
+    at_the_turn, before_it = (Observation(s, s + 0.5, PROBE, "x", Outcome.OK) for s in (105.0, 104.9))
+    at_the_end, after_it = (Observation(s - 0.5, s, PROBE, "x", Outcome.OK) for s in (140.0, 140.1))
+    assert deaf(*FAILED, at_the_turn, writes=written) is deaf(*FAILED, at_the_end, writes=written) is None
+    assert deaf(before_it, *FAILED, after_it, writes=written) == {"after_s": 330.0}
+
+
+def test_a_replica_is_deaf_since_the_writer_took_its_first_write() -> None:
+    """The window's very ends included; told to a tenth of a target second."""
+    always = (seen(100.0, WRITER), seen(139.0, WRITER))
+    late = read_back(138.0126, Outcome.FAIL)
+    for first_s, after_s in ((100.0, 380.1), (104.0, 340.1), (124.0, None)):
+        writes = (acked(first_s, WRITER), acked(130.0, WRITER))
+        history = History(HEADER, observations=(*always, *FAILED[:3], late), writes=writes)
+        told = [f.data for f in switch_findings(history, WINDOW, BLIND_S) if f.name == "replica, failover"]
+        assert told == ([{"after_s": after_s}] if after_s else [])
+    last = replace(acked(140.0, WRITER), result_s=140.0)
+    at_its_end = History(HEADER, observations=(*always, *FAILED), writes=(last,))
+    assert [f.name for f in switch_findings(at_its_end, WINDOW, BLIND_S)] == ["switch, failover"]
+
+
+def test_rows_that_were_acknowledged_since_are_counted_to_the_windows_end() -> None:
+    """One that was sent at its very end is one; and the course is told to a tenth."""
+    looks = (seen(100.0126, READER), seen(106.0126, WRITER), seen(139.0, WRITER))
+    writes = (acked(101.0, WRITER), acked(130.0, WRITER), replace(acked(140.0, WRITER), result_s=141.0))
+    history = History(HEADER, observations=(*looks, *FAILED), writes=writes)
+    switched, replica = switch_findings(history, WINDOW, BLIND_S)
+    assert "(3 in 370 s)" in replica.reason
+    assert [row["after_s"] for row in switched.data["course"]] == [0.1, 60.1]

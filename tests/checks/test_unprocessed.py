@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 
 from checks.judge import judge
-from drill.verdict import Finding, Verdict
-from tests.checks.histories import OBJECTIVES, OSAKA, TOKYO, Story, good_failover
+from checks.recovery_time import RecoveryTime
+from checks.unprocessed import unprocessed_finding
+from checks.windows import settings_of, windows_of
+from drill.verdict import Finding, Interval, Verdict
+from tests.checks.histories import FAIL, OBJECTIVES, OSAKA, TOKYO, Story, good_failover
 
 NAME = "unprocessed at recovery, failover"
 
@@ -129,3 +132,74 @@ def test_an_event_under_way_at_the_recovery_is_as_young_as_it_may_be() -> None:
     assert found is not None and found.interval is not None
     assert (found.interval.low_s, found.interval.high_s) == pytest.approx((0.0, 1.5))
     assert found.interval.basis == (f"oldest missing event sent at {told.at(249.0):.3f}",)
+
+
+@pytest.mark.parametrize(
+    ("state", "limit_s", "verdict"),
+    [("settled", 300.0, "INVALID"), ("absent", 300.0, "FAIL"), ("absent", 2000.0, "INCONCLUSIVE")],
+)
+def test_a_survivor_that_never_took_over_had_not_everything_when_it_did(
+    state: str, limit_s: float, verdict: str
+) -> None:
+    """Out to the end, there is no instant to count at: what was missing is too old or may be, never young enough."""
+    told = Story(objectives=OBJECTIVES | {"unprocessed_s": limit_s}).window(0, 900, reason="timeout")
+    told.looks(-60, 10).looks(10, 905, FAIL).load(-60, 10).load(10, 905, FAIL, "").write("u1-1", -20, -19)
+    found = finding(told.read(901, {"u1-1": state}, "recovery").read(1000, {"u1-1": "settled"}))
+    assert found is not None and found.verdict.value == verdict
+    if verdict == "INVALID":
+        assert found == Finding(NAME, Verdict.INVALID, "proves nothing: clients did not recover", limit_s)
+
+
+def asked(told: Story, time: RecoveryTime, *problems: str) -> Finding:
+    """The finding of the first window for a recovery time that is given."""
+    history = told.history()
+    fixed = settings_of(history)
+    found = unprocessed_finding(history, windows_of(history, fixed.places)[0], time, problems, fixed)
+    assert found is not None
+    return found
+
+
+def test_a_failure_without_a_recovery_proves_nothing_whatever_the_marks_say() -> None:
+    """The first good write there ends no outage; without a failure it is the instant of the move."""
+    told = story()
+    assert asked(told, RecoveryTime("", failures=3)).reason == "proves nothing: clients did not recover"
+    moved = asked(told, RecoveryTime(""))
+    assert moved.interval is not None
+    assert moved.interval.basis == (f"oldest missing event sent at {told.at(7):.3f}",)
+    endless = story()
+    endless.mark(251, "window.recovered", window="failover", first_good_s=math.inf)
+    assert asked(endless, RecoveryTime("")).verdict is Verdict.INVALID
+
+
+def test_it_is_told_whole() -> None:
+    """How many events, where, the bounds in the run's own seconds, the limit, what they rest on, and what to do."""
+    whole = finding(story())
+    assert whole is not None and whole.interval is not None
+    said = f"2 acknowledged events were not at {OSAKA} when it took over: [240.5, 243.5 s] meets the limit of 300 s"
+    assert whole == Finding(NAME, Verdict.PASS, said, 300.0, whole.interval, "", {"events": 2})
+    inside = asked(story(limit_s=242.0), RecoveryTime("", recovery=Interval(5024.8, 5025.05)))
+    assert inside.advice == "raise the probe rate (timings.probe_interval_s) or repeat the drill"
+    none = story(late="settled")
+    none.readbacks = [replace(r, state="settled") if r.pass_ == "recovery" else r for r in none.readbacks]
+    history = none.history()
+    in_lab = replace(history, header=history.header | {"target_kind": "lab"})
+    (of_lab,) = [f for f in judge(in_lab).findings if f.name == NAME]
+    assert of_lab.reason.endswith("when it took over: [0.0, 0.0 lab s] meets the limit of 300 lab s")
+    assert of_lab.interval == Interval(0.0, 0.0, ("every acknowledged event was there",))
+
+
+def test_why_nothing_is_proven_is_told_whole() -> None:
+    """Each reason is a part of the sentence; the limit stays beside it."""
+    told = story()
+    told.readbacks = [r for r in told.readbacks if r.pass_ == "settled"]
+    given = asked(told, RecoveryTime("", recovery=Interval(5024.8, 5025.05)), "one", "two")
+    assert given == Finding(NAME, Verdict.INVALID, "proves nothing: one; two; nobody looked at recovery", 300.0)
+
+
+@pytest.mark.parametrize(("acked_s", "verdict"), [(249.9, "INVALID"), (250.0, "PASS")])
+def test_an_event_acknowledged_at_the_recovery_is_not_looked_for(acked_s: float, verdict: str) -> None:
+    """The first pass asks for what was known before that instant."""
+    told = story(late="settled").write("u1-5", 240.0, acked_s)
+    told.mark(250, "window.recovered", window="failover", first_good_s=told.at(250.0))
+    given = asked(told, RecoveryTime("", recovery=Interval(5024.8, 5025.05)))
+    assert given.verdict.value == verdict, given.reason
