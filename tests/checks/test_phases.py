@@ -290,9 +290,13 @@ def test_where_a_health_check_decides_no_machine_is_asked() -> None:
 
 
 def inside_one_region(targets: str = "i-2", writer: str = "db-2", name: str = "10.0.2.1") -> Story:
-    """A writer that moves between instances: what is registered, who writes and the name, before and after."""
+    """A writer that moves between instances: what is registered, who writes and the name, before and after.
+
+    A resolver learns of the name early.
+    """
     story = Story().window(0, 300).signal("aws.targets", [(-9, "i-0"), (-5, "i-1"), (20, "i-1"), (25, targets)])
     story.signal("aws.instance.writer", [(-9, "db-0"), (-5, "db-1"), (30, "db-1"), (35, writer)])
+    dns(story, f"resolver:{TOKYO}", [(-5, "10.0.1.1"), (22, name)])
     return dns(story, "authoritative", [(-9, "10.0.0.1"), (-5, "10.0.1.1"), (40, "10.0.1.1"), (45, name)])
 
 
