@@ -19,6 +19,8 @@ from drill.timeline import History, Observation, Outcome
 from drill.verdict import Interval
 
 WRITER, SECRET, HEALTH_CHECK = "aws.writer", "aws.secret", "aws.health_check"
+NOTHING = "-"
+"""What a witness shows where nobody is writer, nothing is registered or nothing is current: no step's end."""
 Row = tuple[str, Interval | None, str]
 
 
@@ -84,7 +86,8 @@ def _from(zero: Interval, instant: Interval | None, speed: float) -> Interval | 
 def instant_of(history: History, window: Window, signal: Signal) -> Interval | None:
     """When a step happened, in monotonic wall seconds; None when it was not seen to happen in the window.
 
-    A step whose state was there before the window began did not happen in it. Looks that got no answer say nothing.
+    A step whose state was there before the window began did not happen in it; nobody knows when one happened whose
+    state the first look shows already. Looks that got no answer say nothing.
     """
     looks = sorted(_answered(history, signal), key=lambda o: o.done_s)
     before = [o for o in looks if o.done_s < window.begin_s]
@@ -95,7 +98,9 @@ def instant_of(history: History, window: Window, signal: Signal) -> Interval | N
     if first is None:
         return None
     missed = [o.sent_s for o in (*before, *during) if o.done_s <= first.done_s and not signal.reached(o.value)]
-    low_s = min(max(missed, default=window.begin_s), first.done_s)
+    if not missed:
+        return None
+    low_s = min(max(missed), first.done_s)
     return Interval(low_s, first.done_s, (f"{signal.probe} shows {first.value!r} at {first.done_s:.3f}",))
 
 
@@ -154,10 +159,10 @@ def _inside_one_region(history: History, window: Window, settings: Settings) -> 
 
 
 def _not_as_before(history: History, window: Window, probe: str, vantage: str | None) -> Callable[[str], bool]:
-    """Whether a value is another one than the last that was seen before the window began."""
+    """Whether a value is another one than the last that was seen before the window began; none at all is not."""
     looks = [o for o in history.of(probe, vantage) if o.outcome is Outcome.OK and o.done_s < window.begin_s]
     before = max(looks, key=lambda o: o.done_s).value if looks else None
-    return lambda value: before is not None and value != before
+    return lambda value: before is not None and value not in (before, NOTHING)
 
 
 def _promoted(history: History, window: Window, settings: Settings) -> Iterator[Signal]:
@@ -172,11 +177,9 @@ def _promoted(history: History, window: Window, settings: Settings) -> Iterator[
 
 def _rewritten(history: History, window: Window, settings: Settings) -> Iterator[Signal]:
     """When the secret that names the database's writer got another version than it had before the window."""
-    looks = [o for o in history.of(SECRET) if o.outcome is Outcome.OK]
-    if looks:
-        before = [o.value for o in sorted(looks, key=lambda o: o.done_s) if o.done_s < window.begin_s]
+    if any(o.outcome is Outcome.OK for o in history.of(SECRET)):
         source = _polled(settings, "secretsmanager DescribeSecret")
-        yield Signal("secret rewritten", SECRET, None, lambda value: bool(before) and value != before[-1], source)
+        yield Signal("secret rewritten", SECRET, None, _not_as_before(history, window, SECRET, None), source)
 
 
 def _detected(settings: Settings) -> Signal:

@@ -236,7 +236,6 @@ def _joined(
     failures: int,
     successes: int,
 ) -> RecoveryTime:
-    low_s = max((o.duration.low_s for o in hopeful), default=0.0)
     high_s = max(gap_s, *(o.longest_s(gap_s) for o in doubted)) if doubted else gap_s
     if not sure:
         basis = (f"no failure; widest gap between good probes {gap_s:.3f} s wall",)
@@ -252,6 +251,7 @@ def _joined(
         tuple(dict.fromkeys(longest.recovery.basis + around.recovery.basis[-1:])),
     )
     total = Interval(sum(o.duration.low_s for o in hopeful), sum(o.longest_s(gap_s) for o in doubted))
+    low_s = max(o.duration.low_s for o in hopeful)
     duration = Interval(low_s, max(low_s, high_s), longest.onset.basis + recovery.basis)
     return RecoveryTime("", longest.onset, recovery, duration, gap_s, len(sure), total, failures, successes)
 
@@ -297,7 +297,7 @@ class _Group:
         else:
             self.first_silence_s = min(self.first_silence_s, bad.sent_s)
         self.last_sent_s = max(self.last_sent_s, bad.sent_s)
-        self.last_done_s = max(self.last_done_s, bad.done_s, bad.sent_s)
+        self.last_done_s = max(self.last_done_s, bad.done_s)
 
     @property
     def delimited(self) -> bool:
@@ -318,7 +318,7 @@ def outages(goods: Sequence[Look], bads: Sequence[Look], sustained_s: float) -> 
         group.add(bad)
         until_s = bads[number + 1].sent_s if number + 1 < len(bads) else math.inf
         after, before = bisect.bisect_right(sends, group.last_sent_s), bisect.bisect_left(sends, until_s)
-        between = goods[after:before] if after < before else []
+        between = goods[after:before]
         first = first_sustained(between, until_s, sustained_s, group.last_done_s)
         if first is not None and not group.delimited:
             # Only a good look sent after the slow failure was known was surely sent after the onset.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from checks.judge import judge
+from checks.lab_speed import blamed_fairly
+from checks.windows import settings_of, windows_of
 from drill.verdict import Finding, Verdict
 from tests.checks.histories import Story, good_failover
 
@@ -61,3 +65,35 @@ def test_a_machine_that_kept_up_excuses_nothing() -> None:
     """The twin: without an admission a miss is a miss."""
     found, verdict = judged(too_slow(), "recovery time, failover")
     assert (found.verdict, verdict) == (Verdict.FAIL, Verdict.FAIL)
+
+
+def excused(**said: Any) -> bool:
+    """Whether what the lab said takes a failure of the window [0, 740] back; 10 lab s are one of the machine's."""
+    history = too_slow().mark(900, "lab.overrun", **said).history()
+    fixed = settings_of(history)
+    window = windows_of(history, fixed.places)[0]
+    missed = Finding("recovery time, failover", Verdict.FAIL, "690 s")
+    return blamed_fairly(missed, history, window, fixed).verdict is Verdict.INVALID
+
+
+def test_a_delay_that_only_meets_an_edge_of_the_window_was_under_way_in_it() -> None:
+    """Ended as the window began, or begun as it ended: both count, one that is a hair outside does not."""
+    begin_s, end_s = too_slow().at(0), too_slow().at(740)
+    assert excused(monotonic_s=begin_s, took_s=30.0)
+    assert not excused(monotonic_s=begin_s - 1e-6, took_s=30.0)
+    assert excused(monotonic_s=end_s + 3.0, took_s=30.0)
+    assert not excused(monotonic_s=end_s + 3.001, took_s=30.0)
+
+
+@pytest.mark.parametrize("unknown", [{}, {"took_s": None}, {"took_s": "long"}])
+def test_a_delay_of_unknown_length_counts_at_the_instant_when_it_ended(unknown: dict[str, Any]) -> None:
+    """Nobody knows how long before its end it was under way, so it excuses nothing that was over by then."""
+    end_s = too_slow().at(740)
+    assert excused(monotonic_s=end_s, **unknown)
+    assert not excused(monotonic_s=end_s + 0.01, **unknown)
+
+
+@pytest.mark.parametrize("unknown", [{}, {"monotonic_s": None}, {"monotonic_s": "then"}])
+def test_a_delay_of_unknown_time_may_have_been_in_any_window(unknown: dict[str, Any]) -> None:
+    """A machine that was too slow, nobody knows when, proves nothing about a failure."""
+    assert excused(took_s=33.2, **unknown)
