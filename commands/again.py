@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # a session that only plans starts sooner without it
 AGAIN = "rerun"
 """The outcome of a test report whose drill was repeated, neither passed nor failed; what pytest-html knows it by."""
 HALF = 0.5
+TOO_OFTEN = 2
+"""So many drills of a session repeated: then its later labs are slower from the start."""
 
 
 class Repeats(Protocol):
@@ -28,7 +30,10 @@ class Repeats(Protocol):
     runs: list[Run]
 
     def again(self, since: int) -> bool:
-        """Whether the last run, if one began after the first `since`, is; from then on its labs are slower."""
+        """Whether the last run, if one began after the first `since`, is; its lab is then slower."""
+
+    def go_on(self) -> None:
+        """The repeated one is over."""
 
 
 def too_fast(run: Run) -> bool:
@@ -61,6 +66,7 @@ def protocol(item: pytest.Item, nextitem: pytest.Item | None, session: Repeats) 
         _log(item, [_repeated(report) for report in reports if report.when != "teardown" or report.failed])
         item.user_properties.clear()
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
+        session.go_on()
     _log(item, reports)
     item.ihook.pytest_runtest_logfinish(**where)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from commands.again import HALF, told, too_fast
+from commands.again import HALF, TOO_OFTEN, told, too_fast
 from commands.ahead import Ahead
 from commands.asked import one_target
 from commands.chosen import chosen, target_for
@@ -105,7 +105,7 @@ class Session:
         items = node.session.items
         later = [item for item in items[items.index(node) + 1 :] if "drill" in getattr(item, "fixturenames", ())]
         targets = (self.applies(item) for item in later)
-        self.ahead.begin(next((target for target in targets if isinstance(target, Target)), None), self.options)
+        self.ahead.begin(next((target for target in targets if isinstance(target, Target)), None), self._later)
 
     @property
     def counted(self) -> list[Run]:
@@ -118,13 +118,22 @@ class Session:
         return self.repeated[-1].folder.name if self.repeated and self.repeated[-1] is self.runs[-1] else ""
 
     def again(self, since: int) -> bool:
-        """Whether the last run, if one began after the first `since`, is to be repeated; then all labs are slower."""
+        """Whether the last run, if one began after the first `since`, is to be repeated, which is slower."""
         asked = self.options.lab_speed is not None or self.options.lab_attach is not None
         if asked or len(self.runs) == since or not too_fast(self.runs[-1]):
             return False
         self.repeated.append(self.runs[-1])
         self.options = replace(self.options, lab_pace=self.options.lab_pace * HALF)
         return True
+
+    def go_on(self) -> None:
+        """After a repeated drill: labs are as fast as before, unless this machine has failed at that too often."""
+        self.options = self._later
+
+    @property
+    def _later(self) -> Options:
+        """How the drills after this one are to be."""
+        return self.options if len(self.repeated) >= TOO_OFTEN else replace(self.options, lab_pace=1.0)
 
     def words(self, shown: Collection[Run]) -> list[str]:
         """What the session's page says beside its drills, in sentences. shown: the runs that it shows."""

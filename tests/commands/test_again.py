@@ -74,7 +74,7 @@ def session(pytestconfig: pytest.Config) -> Session:
 
 
 def test_a_repeated_drill_has_half_the_speed_and_only_the_second_counts(session: Session) -> None:
-    """So have the labs after it; the session's verdict is the second's, its page names the first's folder."""
+    """The session's verdict is the second's, its page names the first; the next drill is as fast as before."""
     bank = resolve_target(replace(session.options, target="core-banking"))
     assert bank.lab is not None
     first, second = ended(SLOW), ended(Finding("recovery time, failover", Verdict.PASS, "met"))
@@ -83,12 +83,26 @@ def test_a_repeated_drill_has_half_the_speed_and_only_the_second_counts(session:
     assert plan_of(bank, session.options).speed == bank.lab.speed / 2
     assert session.instead_of == first.folder.name
     session.runs.append(second)
+    session.go_on()
+    assert plan_of(bank, session.options).speed == bank.lab.speed
     assert session.instead_of == ""
     assert session.counted == [second]
     assert session.exit_code(0) == Verdict.PASS.exit_code
     assert session.words([second]) == [
         f"drilled again, slower: {SLOW.reason}; what was left of the first: {first.folder}"
     ]
+
+
+def test_a_machine_that_is_too_slow_twice_gets_slower_labs(session: Session) -> None:
+    """Two drills repeated: the third is not tried at the speed that nobody held."""
+    paces = []
+    for _ in range(2):
+        session.runs.append(ended(SLOW))
+        assert session.again(since=len(session.runs) - 1)
+        session.runs.append(ended(BLIND))
+        session.go_on()
+        paces.append(session.options.lab_pace)
+    assert paces == [1.0, 0.5]
 
 
 def test_a_repetition_that_never_came_proves_nothing(session: Session) -> None:
@@ -135,6 +149,9 @@ class Drills:
 
     def again(self, since):
         return self.runs[since:] == [1]
+
+    def go_on(self):
+        self.runs.append("on")
 
 def pytest_configure(config):
     config.drills = Drills()
