@@ -96,7 +96,7 @@ def test_where_nothing_can_be_said_everything_is_covered_and_counted_as_unbounde
     (blind,) = results([], [planted("hang")], 0.125)
     assert blind == Result("hang", True, None, None, None, math.inf, "the prober was blind")
     (bad,) = results(looks((0.0, 40.0)), [planted("hang")], 0.125)
-    assert (bad.covered, bad.error_s, bad.width_s) == (True, None, math.inf)
+    assert (bad.kind, bad.covered, bad.error_s, bad.width_s) == ("hang", True, None, math.inf)
     assert bad.why.startswith("no probe succeeded before the end")
     (lucky,) = results(looks(), [planted("brownout")], 0.125)
     assert lucky == Result("brownout", True, None, None, None, math.inf, "no failure was seen")
@@ -116,6 +116,8 @@ def test_an_outage_of_which_nothing_was_seen_is_no_longer_than_the_widest_gap(
     """Between the send of one good look and the result of the next: 0.1875 s."""
     (found,) = results(looks(), [planted(onset=onset, back=back)], 0.125)
     assert found == Result("503", covered, None, None, None, 0.1875, "nothing was seen")
+    (single,) = results([Look(9.0, 9.5, True)], [planted(onset=onset, back=back)], 0.125)
+    assert (single.width_s, single.why) == (0.5, "nothing was seen")
 
 
 def test_a_brown_out_is_compared_by_its_own_bounds_and_point() -> None:
@@ -173,6 +175,8 @@ def test_thinned_looks_are_the_first_of_each_slot() -> None:
     assert [k.sent_s for k in thinned(many, 0.25, 0.5, 0.25)] == [0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75]
     same = thinned(many, 0.25, 0.25, 0.9)
     assert same == many and same is not many
+    uneven = [Look(s, s + 0.01, True) for s in (0.0, 0.26, 0.49, 0.76)]
+    assert thinned(uneven, 0.25, 0.25, 0.0) == uneven
     assert [k.sent_s for k in thinned(many[3:5], 0.25, 1.0, 0.0)] == [0.75, 1.0]
 
 

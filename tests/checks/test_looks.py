@@ -90,6 +90,15 @@ def test_a_read_back_from_elsewhere_counts_from_the_windows_very_begin() -> None
         assert [what for what, _ in spoiled_passes(history, window, 0.0)] == spoiled
 
 
+@pytest.mark.parametrize(("pass_", "spoiled"), [("settled", ["settled"]), ("recovery", [])])
+def test_a_settled_pass_is_begun_by_its_mark_before_its_first_look(pass_: str, spoiled: list[str]) -> None:
+    """The mark of another pass does not begin it."""
+    story = Story().window(0, 200).write("u-1", 1, 2).read(260, {"u-1": "settled"})
+    history = story.mark(255, "readback", window="failover", pass_=pass_, region=OSAKA).history()
+    window = windows_of(history, settings_of(history).places)[0]
+    assert [what for what, _ in spoiled_passes(history, window, 6.0)] == spoiled
+
+
 def test_a_write_that_only_an_archive_was_asked_for_has_no_known_state() -> None:
     """Each store of a write has a state of its own, and what no pass of the read-back looked at is unknown."""
     looks = [

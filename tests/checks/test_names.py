@@ -72,7 +72,7 @@ def test_a_ttl_is_the_first_word_of_what_is_told(detail: str, ttl_s: float | Non
 
 def test_a_servers_row_is_exact_to_a_millionth() -> None:
     """No more, no less."""
-    row = Server("a", 2, {OSAKA: 1 / 3}, (1.23456789, 2.3456789), 3.456789012, (7.0, 8.0)).row()
+    row = Server("a", 2, {OSAKA: 1 / 3}, (1.23456789, 2.3456789), 3.45678912, (7.0, 8.0)).row()
     assert row == {
         "server": "a",
         "flaps": 2,
