@@ -1,11 +1,13 @@
 """How many planted mistakes in the measuring and judging code do its tests notice? Mutation testing with mutmut.
 
-    python -m benchmarks.mutants [--only checks.recovery_time ...] [--keep FOLDER] [--again] [--quick]
+    python -m benchmarks.mutants [--only checks.recovery_time ...] [--keep FOLDER] [--again] [--quick] [--forked]
 
 What is mutated and which tests are run is in pyproject.toml, [tool.mutmut]. mutmut works in a copy of the tree, in a
 temporary folder that goes with the process, at the lowest priority: nothing is left in the checkout. With --keep the
 copy lies in FOLDER and stays: the same command goes on where it was, `mutmut show NAME` in it shows a mutant, and
 --again asks what survived once more (after new tests: what git knows, and what is not ignored, is copied anew).
+mutmut itself asks everything that --only names anew; --forked goes on there too, and asks a mutant in a fork of a
+process that has all tests ready (benchmarks/forked.py): minutes where mutmut takes hours.
 
 A mutant is *killed* when a test fails or hangs on it. The score is killed / all. Exit code 0 whatever the score.
 """
@@ -20,6 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,6 +35,11 @@ KILLED = ("killed", "timeout")
 SURVIVED, NO_TESTS, NOT_RUN = "survived", "no tests", "not checked"
 PRIORITY = 19
 ALL_TESTS = 'pytest_add_cli_args = ["--noconftest", "-p", "no:cacheprovider"]'
+GENERATE = (
+    "from mutmut.__main__ import copy_also_copy_files, copy_src_dir, create_mutants, setup_source_paths as paths\n"
+    "copy_src_dir(); copy_also_copy_files(); paths(); create_mutants(1)"
+)
+"""What `mutmut run` does before it asks: there is no command of its own for it."""
 NOT_SLOW = "not another_failure and not taken_away and not added_loss"
 """Properties that take most of the time of a run; they may kill more, so a score without them is a lower bound."""
 
@@ -61,6 +69,22 @@ def run(folder: Path, names: Sequence[str], children: int, quick: bool) -> int:
     command = [str(Path(sys.executable).parent / "mutmut"), "run", "--max-children", str(children), *names]
     done = subprocess.run(command, cwd=folder, env=environment, check=False, preexec_fn=_gently)
     return done.returncode
+
+
+def run_forked(folder: Path, modules: Sequence[str], quick: bool) -> int:
+    """mutmut's mutants, asked in forks; pytest's exit code."""
+    asked = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]["mutmut"]
+    environment = os.environ | {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "1", "MUTANT_UNDER_TEST": ""}
+    generate, quiet = [sys.executable, "-c", GENERATE], subprocess.DEVNULL  # it prints every file's name
+    made = subprocess.run(generate, cwd=folder, env=environment, stdout=quiet, preexec_fn=_gently, check=False)
+    if made.returncode:
+        return made.returncode
+    forked = {"PYTHONPATH": str(folder / "benchmarks"), "MUTANTS_ASKED": " ".join(modules)}
+    some = ["-k", NOT_SLOW] if quick else []
+    plain = ["-p", "forked", "--capture=no", "-q", "--tb=short", *asked["pytest_add_cli_args"], *some]
+    command = [sys.executable, "-m", "pytest", *plain, *asked["pytest_add_cli_args_test_selection"]]
+    where = folder / "mutants"
+    return subprocess.run(command, cwd=where, env=environment | forked, preexec_fn=_gently, check=False).returncode
 
 
 def _gently() -> None:
@@ -125,13 +149,17 @@ def main() -> int:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--quick", action="store_true", help="without the slowest properties: a lower bound")
+    parser.add_argument("--forked", action="store_true", help="in forks of one process that has all tests ready")
     parser.add_argument("--children", type=int, default=1)
     asked = parser.parse_args()
     with workplace(asked.keep) as folder:
         copied(folder)
         if asked.again:
             forget_survivors(folder)
-        code = run(folder, [f"{module}.*" for module in asked.only], asked.children, asked.quick)
+        if asked.forked:
+            code = run_forked(folder, asked.only, asked.quick)
+        else:
+            code = run(folder, [f"{module}.*" for module in asked.only], asked.children, asked.quick)
         sys.stdout.write(told(noted(folder)) + "\n")
     return code
 
