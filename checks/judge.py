@@ -28,14 +28,14 @@ from checks.recovery_time import RecoveryTime, recovery_time
 from checks.residue import left_behind
 from checks.seal import broken_seals
 from checks.service_level import level_finding
-from checks.staying import staying_findings
+from checks.staying import remaining_findings, staying_findings
 from checks.switch import blind_wall_s, switch_findings
 from checks.unnoticed import unnoticed
 from checks.unprocessed import unprocessed_finding
 from checks.unreplicated import unreplicated_notes
 from checks.vantages import rows_of, vantages_of
 from checks.watched import restored_by_journal, to_put_back, watchdog_findings
-from checks.windows import Settings, Window, announced, settings_of, windows_of
+from checks.windows import OUTAGE, Settings, Window, announced, settings_of, windows_of
 from drill.end_state import DECLARED
 from drill.errors import Invalid
 from drill.timeline import History, Outcome
@@ -147,6 +147,7 @@ def _window_findings(history: History, measured: Measured, settings: Settings) -
     yield from end_state_findings(history, measured.window)
     yield from switch_findings(history, measured.window, blind_wall_s(settings))
     yield from quiet_findings(history, measured.window, settings)
+    yield from remaining_findings(history, measured.window, settings, measured.problems)
     yield evidence_finding(measured)
 
 
@@ -303,7 +304,8 @@ def evidence_finding(measured: Measured) -> Finding:
         return Finding(
             name, Verdict.INVALID, "; ".join(measured.problems), data={"problems": list(measured.problems)}
         )
-    held = "baseline healthy, load flowed, effect proven, traffic moved, observer saw it all"
+    traffic = "stayed" if measured.window.name == OUTAGE else "moved"
+    held = f"baseline healthy, load flowed, effect proven, traffic {traffic}, observer saw it all"
     if not measured.time.recovered:
         held = "baseline healthy, load flowed, effect proven, observer saw it all; clients never served again"
     return Finding(name, Verdict.PASS, held)

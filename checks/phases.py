@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from checks.own_clocks import own_clock_rows
 from checks.signals import INSTANCE, TARGETS
-from checks.windows import FAILBACK, Settings, Window
+from checks.windows import FAILBACK, OUTAGE, Settings, Window
 from drill.drill import DECIDED
 from drill.probes import PULSE
 from drill.timeline import History, Observation, Outcome
@@ -114,8 +114,11 @@ def signals_of(history: History, window: Window, settings: Settings) -> tuple[Si
     A system whose clients find the writer by a secret has one more: secret rewritten. Between promoted and rewritten
     the secret is stale.
 
-    Detection belongs to a failover; a failback is started by an operator and has none.
+    Detection belongs to a failover; a failback is started by an operator and has none. In an outage that is survived
+    where the system is, nothing more is to be decided, promoted or switched.
     """
+    if window.name == OUTAGE:
+        return (_detected(settings),)
     if history.of(TARGETS):
         return _inside_one_region(history, window, settings)
     decided = Signal(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from checks.recovery_time import RecoveryTime
 from checks.seal import SEAL
 from checks.service_level import badly_served
-from checks.windows import FAILBACK, FAILOVER, TIMEOUT_FLOOR_S, Places, Settings, Window
+from checks.windows import FAILOVER, OUTAGE, TIMEOUT_FLOOR_S, Places, Settings, Window
 from drill.probes import NEW, PULSE
 from drill.timeline import Event, History, Observation, Outcome, Request
 
@@ -207,17 +207,19 @@ def _failed_since(history: History, window: Window, settings: Settings, since_s:
 def moved(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
     """Clients were served from the source Region before, and from the survivor at the end, by their peer addresses.
 
-    A system that never served again did not move; that is a failed recovery and no reason to discard it.
+    A system that never served again did not move; that is a failed recovery and no reason to discard it. In an outage
+    the source is the survivor, and a system that moved all the same has not recovered where it was to.
     """
     places, survivor = settings.places, window.survivor
-    source = places.other(survivor)
+    stays = window.name == OUTAGE
+    source = survivor if stays else places.other(survivor)
     goods = [o for o in history.of(history.probe) if o.outcome is Outcome.OK]
     before = _last(o for o in goods if o.done_s < window.begin_s)
     if before is None or places.region_of(before.value) != source:
         yield f"clients were not served from {source} before the {window.name}: {_place(before, places)}"
     after_s = _last_failure_s(history, window)
     after = _last(o for o in goods if o.sent_s > after_s and o.done_s <= window.end_s)
-    if after is not None and places.region_of(after.value) != survivor:
+    if after is not None and places.region_of(after.value) != survivor and not stays:
         yield (
             f"clients were served again, not from {survivor} ({_place(after, places)}): the fault did not stay in "
             "force, or nothing was switched"
@@ -271,10 +273,9 @@ def _pauses_s(probes: Sequence[Observation], window: Window) -> tuple[float, flo
 
 def marks_agree(history: History, window: Window, settings: Settings, measured: RecoveryTime) -> Iterator[str]:
     """What the drill took for the recovery, and waited and read back by, is what the evidence shows."""
-    regions = settings.places.regions
-    due = regions.primary if window.name == FAILBACK else regions.standby
+    due = settings.places.due(window.name)
     if window.survivor != due:
-        yield f"the survivor of a {window.name} is {due}, the drill went by {window.survivor}"
+        yield f"the survivor of {_one(window.name)} is {due}, the drill went by {window.survivor}"
     if measured.problem:
         return
     if window.reason == "recovered" and not measured.recovered:
@@ -284,6 +285,10 @@ def marks_agree(history: History, window: Window, settings: Settings, measured: 
     if measured.recovery and window.settled_by_s < measured.recovery.high_s < math.inf:
         late_s = measured.recovery.high_s - window.settled_by_s
         yield f"clients recovered {late_s:.3f} s (wall) after the instant that the drill took for the recovery"
+
+
+def _one(name: str) -> str:
+    return f"an {name}" if name == OUTAGE else f"a {name}"
 
 
 def _below_level(history: History, window: Window, settings: Settings) -> bool:

@@ -1,4 +1,5 @@
-"""Whether a system that was brought back also stays there, with nobody touching it. Pure.
+"""Whether a system stays where it is: one that was brought back, with nobody touching it; one that is to survive an
+outage without a move. Pure.
 
 A recovery is judged once it has been sustained for `timings.sustained_s`; an automation that turns the system round
 again minutes later is seen by no window. So a scenario may go on looking, and every look counts.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from checks.windows import Settings
+from checks.windows import OUTAGE, Settings, Window
 from drill.drill import STAY_BEGIN, STAY_END
 from drill.timeline import Event, History, Observation, Outcome
 from drill.verdict import Finding, Verdict
@@ -27,6 +28,30 @@ def staying_findings(history: History, settings: Settings) -> Iterator[Finding]:
     for number, begin in enumerate(history.named(STAY_BEGIN)):
         end = ends[number] if number < len(ends) else None
         yield _staying(history, settings, begin, end)
+
+
+def remaining_findings(
+    history: History, window: Window, settings: Settings, problems: tuple[str, ...]
+) -> Iterator[Finding]:
+    """Of an outage alone: FAIL when clients were served from elsewhere in the window, however well; the system was to
+    get over it where it was. Nothing when they were not served at all: the recovery time says that. problems: the
+    preconditions that do not hold."""
+    if window.name != OUTAGE:
+        return
+    looks = [o for o in history.of(history.probe) if window.begin_s <= o.sent_s and o.done_s <= window.end_s]
+    served = sorted((o for o in looks if o.outcome is Outcome.OK), key=lambda o: o.sent_s)
+    away = [o for o in served if settings.places.region_of(o.value) != window.survivor]
+    name, data = f"remains, {window.name}", {"served": len(served), "elsewhere": len(away)}
+    if problems and served:
+        yield Finding(name, Verdict.INVALID, f"proves nothing: {'; '.join(problems)}", data=data)
+    elif away:
+        after_s = (away[0].sent_s - window.begin_s) * settings.speed
+        where = settings.places.region_of(away[0].value) or "no known Region"
+        why = f"{len(away)} of {len(served)} writes that were served were served from {where} and not from"
+        told = f"{why} {window.survivor}, the first after {after_s:.0f} {settings.unit}: the system moved"
+        yield Finding(name, Verdict.FAIL, told, data=data)
+    elif served:
+        yield Finding(name, Verdict.PASS, f"all {len(served)} were served from {window.survivor}", data=data)
 
 
 def _staying(history: History, settings: Settings, begin: Event, end: Event | None) -> Finding:

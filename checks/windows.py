@@ -1,8 +1,8 @@
 """What a run folder's header and marks say about the windows that are judged: when, where to, by which limits.
 
-A window is the stretch in which one movement is measured: "failover" (to the standby Region) or "failback" (back to
-the primary). Durations of the header are target seconds; everything here that is compared with evidence has been
-turned into wall seconds by the run's speed.
+A window is the stretch in which one movement is measured, "failover" (to the standby Region) or "failback" (back to
+the primary), or an "outage" that the system is to survive where it is, in the primary. Durations of the header are
+target seconds; everything here that is compared with evidence has been turned into wall seconds by the run's speed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from drill.verdict import unit_of
 
 FAILOVER = "failover"
 FAILBACK = "failback"
+OUTAGE = "outage"
 PROBE = "write.settle"
 """The probe that says whether clients are served: a new write that is read back settled."""
 
@@ -37,6 +38,8 @@ LIMITS = {
     (FAILBACK, "time"): "failback_rto_s",
     (FAILBACK, "point"): "failback_rpo_s",
     (FAILOVER, "unprocessed"): "unprocessed_s",
+    (OUTAGE, "time"): "rto_s",
+    (OUTAGE, "point"): "rpo_s",
 }
 
 
@@ -58,6 +61,10 @@ class Places:
     def other(self, region: str) -> str:
         """The other one of primary and standby."""
         return self.regions.standby if region == self.regions.primary else self.regions.primary
+
+    def due(self, window: str) -> str:
+        """The Region that has to serve at the end of a window."""
+        return self.regions.primary if window in (FAILBACK, OUTAGE) else self.regions.standby
 
 
 @dataclass(frozen=True)
@@ -161,14 +168,13 @@ def windows_of(history: History, places: Places) -> tuple[Window, ...]:
 
 def _window(history: History, places: Places, begin: Event, next_begin_s: float, previous_end_s: float) -> Window:
     name = str(begin.data.get("window", FAILOVER))
-    default = places.regions.primary if name == FAILBACK else places.regions.standby
     end = _mark_in(history, "window.end", name, begin.at_s, next_begin_s)
     recovered = _mark_in(history, "window.recovered", name, begin.at_s, next_begin_s)
     last_s = max((o.done_s for o in history.observations), default=begin.at_s)
     end_s = end.at_s if end else max(begin.at_s, min(last_s, next_begin_s))
     settled_by_s = float(recovered.data.get("first_good_s", recovered.at_s)) if recovered else end_s
     reason = str(end.data.get("reason", "")) if end else ""
-    survivor = str(begin.data.get("survivor", default))
+    survivor = str(begin.data.get("survivor", places.due(name)))
     return Window(name, survivor, begin.at_s, end_s, reason, settled_by_s, previous_end_s)
 
 

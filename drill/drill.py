@@ -151,12 +151,12 @@ class Drill:
     # -- breaking and putting back
 
     @contextlib.contextmanager
-    def applied(self, fault: Fault) -> Iterator[Change]:
+    def applied(self, fault: Fault, held: bool = True) -> Iterator[Change]:
         """Inject a fault; put it back, verified, when the block ends, however it ends.
 
         Inside the block the fault is in force in the control plane, and (unless it only arms) its declared effect
         was seen by clients. Invalid when it did not bite within `timings.bite_s`; RestoreFailed when it could not
-        be put back.
+        be put back. held: whether it must stay in force; not what the system itself moves (docs/decisions/0079).
         """
         change = fault.prepare(self.aws, self.target.name, self.run_id)
         change.validate()
@@ -177,7 +177,7 @@ class Drill:
         try:
             self._inject(number, change)
             in_force = True
-            self._hold.add(number, change)
+            self._hold.add(number, change, held)
             if visible:
                 self._await_bite(change)
             yield change
@@ -267,7 +267,7 @@ class Drill:
 
     @contextlib.contextmanager
     def window(self, name: str, survivor: str) -> Iterator[None]:
-        """One outage to be judged: from here to recovery at the `survivor` Region. name: failover | failback."""
+        """From here to recovery at the `survivor` Region is judged. name: failover | failback | outage (no move)."""
         self._window, self._recovered_s, self._recovering = name, None, False
         self._looked_back = False
         self._window_began_s = self.timeline.mark("window.begin", window=name, survivor=survivor).at_s

@@ -26,10 +26,14 @@ class Hold:
         self._aws, self._clock, self._timeline = aws, clock, timeline
         self._in_force: dict[int, Change] = {}
         self._undone: set[int] = set()
+        self._let_go: set[int] = set()
         self._next_s = 0.0
 
-    def add(self, number: int, change: Change) -> None:
-        """It was seen in force just now."""
+    def add(self, number: int, change: Change, held: bool = True) -> None:
+        """It was seen in force just now. held: whether it has to stay so; not when the system itself may move it."""
+        if not held:
+            self._let_go.add(number)
+            return
         self._in_force[number] = change
         self._next_s = self._clock.monotonic_s() + self._step_s
 
@@ -53,7 +57,9 @@ class Hold:
             self._noticed(number, change, readings)
 
     def last_look(self, number: int, change: Change) -> None:
-        """Just before it is put back, and not to be missed: `fault.held` or `invalid` is marked."""
+        """Just before it is put back, and not to be missed: `fault.held` or `invalid` is marked, if it is to hold."""
+        if number in self._let_go:
+            return
         try:
             readings = self._aws.read(change.faulted + change.effective)
         except AwsFailed as error:

@@ -133,7 +133,7 @@ class PlanningDrill:
     # -- breaking and putting back
 
     @contextlib.contextmanager
-    def applied(self, fault: Fault) -> Iterator[Change]:
+    def applied(self, fault: Fault, held: bool = True) -> Iterator[Change]:
         """Prepare a fault and say what would be called; at the block's end, what would be put back, and how."""
         change, about = self._prepare(fault, fault.prepare, self._unknown_change(fault))
         entry = self._entry()
@@ -143,7 +143,7 @@ class PlanningDrill:
         visible, timings = change.effect != "none", self.target.timings
         number = self._add(
             "inject",
-            f"{change.kind}; clients must see: {change.effect}",
+            f"{change.kind}; clients must see: {change.effect}{'' if held else '; the system itself may move it'}",
             phase="injecting" if visible else "",
             calls=change.inject,
             facts=change.faulted + change.effective,

@@ -133,7 +133,7 @@ class Story:
 
     def read(self, at_s: float, states: dict[str, str], pass_: str = "settled", window: str = "failover") -> Story:
         """One pass of the read-back, from the window's survivor."""
-        region = TOKYO if window == "failback" else OSAKA
+        region = OSAKA if window == "failover" else TOKYO
         self.mark(at_s, "readback", window=window, pass_=pass_, region=region)
         self.readbacks += [Readback(self.at(at_s), window, pass_, key, state) for key, state in states.items()]
         return self

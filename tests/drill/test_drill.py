@@ -161,6 +161,18 @@ def test_a_fault_that_the_world_undoes_meanwhile_is_noticed(make: Any, aws: Aws,
     assert "undone while the drill ran" in reason
 
 
+def test_a_fault_that_the_system_itself_may_move_is_not_held(make: Any, aws: Aws, service: Callable[[], int]) -> None:
+    """Moved and moved back: no look minds, nothing says that it was held, and putting back compares as ever."""
+    drill, ecs = make(always(Outcome.FAIL)), aws.client("ecs", REGION)
+    with drill.applied(ScaleEcsService(SERVICE, 0), held=False):
+        ecs.update_service(cluster="bank", service="transaction", desiredCount=2)
+        drill._wait(40)
+        ecs.update_service(cluster="bank", service="transaction", desiredCount=0)
+    assert service() == 2
+    assert (marks(drill, "invalid"), marks(drill, "fault.held")) == ([], [])
+    assert drill.journal.outstanding() == []
+
+
 def test_never_recovering_ends_the_window_and_restores(make: Any, service: Callable[[], int]) -> None:
     """Time is over: the window's end says so, and the fault is put back all the same."""
 
