@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -27,6 +28,9 @@ from drill.safety_stack import stack_of
 from drill.target import Target
 from drill.undo import TYPED
 from drill.verdict import REFUSED_EXIT_CODE
+
+TASK = re.compile(r"^(arn:[^:]+:ecs:[^:]*:[^:]*:task/[^/]+)/.+$")
+"""The ARN of a task: its cluster, and an id that is new with each start."""
 
 
 def register(verbs: Any) -> None:
@@ -156,8 +160,8 @@ def plan_needs(plan: Plan) -> Iterator[Need]:
 
 
 def _of_any_run(need: Need) -> Need:
-    """The same need for every drill, not for the one that was planned."""
-    arns = tuple(arn.replace(RUN_ID, "*") for arn in need.arns)
+    """The same need for every drill, not for the one that was planned: ECS will have started other tasks by then."""
+    arns = tuple(TASK.sub(r"\1/*", arn.replace(RUN_ID, "*")) for arn in need.arns)
     names = {key: value.replace(RUN_ID, "*") for key, value in need.names.items()}
     tag = (need.tag[0], need.tag[1].replace(RUN_ID, "*")) if need.tag else None
     return Need(need.service, need.operation, need.region, arns, names, tag=tag)

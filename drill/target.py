@@ -68,8 +68,8 @@ __all__ = [
 
 GLOBAL = "global"
 """The key of [blast_radius.resources] for what lies in no Region by its ARN (an Aurora global cluster)."""
-NAMED_BEFORE_ID = "targetgroup/"
-"""How the end of an ARN begins in which an id follows the name."""
+NAMED_BEFORE_ID = ("targetgroup/", "task/")
+"""How the end of an ARN begins in which an id follows the name: the group's own; a task's cluster's, its only one."""
 SETTABLE = ("objectives", "timings")
 """The tables that `--set` may override: never account, Regions or blast radius."""
 SETTABLE_SAFETY = ("dead_man_s", "lease_wall_s")

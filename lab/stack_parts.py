@@ -76,7 +76,10 @@ def fargate_service(
     desired: int = 1,
     tags: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """A task definition of one container and its service; group: of the balancer that leads to it, None for none."""
+    """A task definition of one container and its service; group: of the balancer that leads to it, None for none.
+
+    tags: of the service and of each of its tasks.
+    """
     container = {"name": "app", "image": f"{image}:latest", "memory": 512, "essential": True}
     ecs.register_task_definition(
         family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
@@ -91,5 +94,5 @@ def fargate_service(
         launchType="FARGATE",
         loadBalancers=balancers,
         networkConfiguration={"awsvpcConfiguration": vpc},
-        **({"tags": list(tags)} if tags else {}),
+        **({"tags": list(tags), "propagateTags": "SERVICE"} if tags else {}),
     )

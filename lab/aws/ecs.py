@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -74,6 +74,7 @@ class EcsTask:
     started: datetime | None = None
     stopped: datetime | None = None
     reason: str = ""
+    tags: Sequence[Mapping[str, str]] = ()
 
     @property
     def alive(self) -> bool:
@@ -213,6 +214,7 @@ class EcsAgent:
             definition=service.task_definition or "",
             state=PENDING,
             created=self._clock.now(),
+            tags=tuple(service.tags or ()) if service.propagate_tags == "SERVICE" else (),
         )
         with self._lock:
             self._tasks[task.task_id] = task
@@ -343,6 +345,10 @@ class _Ecs(EC2ContainerServiceResponse):
         cluster = self.ecs_backend._get_cluster(self._get_param("cluster", "default"))
         ended = self.agent.end_task(task, self._get_param("reason", "Task stopped by user"))
         return ActionResult({"task": self._shown(ended, cluster.arn)})
+
+    def list_tags_for_resource(self) -> ActionResult:
+        task = self.agent.find(self.region, self._get_param("resourceArn"))
+        return super().list_tags_for_resource() if task is None else ActionResult({"tags": list(task.tags)})
 
     def _paged(self, reply: ActionResult, key: str, default: int) -> ActionResult:
         items = reply.result[key]  # type: ignore[index]

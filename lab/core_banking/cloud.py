@@ -83,7 +83,7 @@ class Cloud(BaseCloud):
         if self._settings["dynamodb.cut_from"]:
             self._tables.cut(self._settings["dynamodb.cut_from"])
         infra.canaries(self._server.client)
-        infra.alarms(self._server.client)
+        infra.alarms(self._server.client, notify=self._settings["alarm.actions"] == "on")
         self._server.misbehave(*self._settings["misbehave"])
 
     # -- engines ----------------------------------------------------------------------------------------------

@@ -202,9 +202,10 @@ def canaries(client: Client) -> None:
         _canary(client("synthetics", region), region)
 
 
-def alarms(client: Client) -> None:
-    """An alarm on Osaka's canary and one on Oregon's."""
+def alarms(client: Client, notify: bool) -> None:
+    """An alarm on Osaka's canary and one on Oregon's; notify: each with a topic as its action."""
     for region in (OSAKA, names.OREGON):
+        topics = [client("sns", region).create_topic(Name=names.ALARM_TOPIC)["TopicArn"]] if notify else []
         client("cloudwatch", region).put_metric_alarm(
             AlarmName=names.alarm_name(region),
             Namespace="CloudWatchSynthetics",
@@ -217,6 +218,7 @@ def alarms(client: Client) -> None:
             Threshold=100.0,
             ComparisonOperator="LessThanThreshold",
             TreatMissingData="missing",
+            AlarmActions=topics,
             Tags=_tags("Key", "Value"),
         )
 

@@ -70,6 +70,7 @@ def in_each_subnet(region: str) -> list[str]:
     return [*place.balancers, place.canary]
 
 
+ALARM_TOPIC = "canary-alarms"
 FAILOVER_STACK = "BLEAFSI-CoreBanking-failover-Dev"
 
 

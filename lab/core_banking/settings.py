@@ -9,6 +9,7 @@ from lab.core_banking.names import SERVING
 from lab.setting import Setting, count, misbehaviour, one_of, read_settings, seconds
 
 SETTINGS: Mapping[str, Setting] = {
+    "alarm.actions": Setting("", one_of(("on",)), "on: the alarms notify a topic too (published: no action)"),
     "dynamodb.lag_s": Setting(1.0, seconds(0, 86400), "replication lag of the global table"),
     "dynamodb.cut_from": Setting("", one_of(SERVING), "a Region whose writes never reach the other"),
     "rds.switchover_s": Setting(120.0, seconds(0, 86400), "how long an Aurora global switchover takes"),

@@ -180,7 +180,9 @@ def test_the_example_of_the_remittance_drills_the_same_things() -> None:
     real = load_target(TARGETS / "remittance.example.toml")
     assert (real.kind, real.sign_on and real.sign_on.password) == ("aws", "")
     assert (real.resources, real.writes, real.load) == (lab.resources, lab.writes, lab.load)
-    assert (real.objectives, real.timings, real.blast_radius) == (lab.objectives, lab.timings, lab.blast_radius)
+    assert (real.objectives, real.timings) == (lab.objectives, lab.timings)
+    drawn = {**lab.blast_radius.resources, "global": ["0" * 16]}  # the id of a routing control
+    assert (lab.blast_radius.resources["global"], real.blast_radius.resources) == (["?" * 16], drawn)
 
 
 def test_a_password_in_a_file_is_for_a_lab_only(tmp_path: Path) -> None:
@@ -280,6 +282,16 @@ def test_an_execution_lies_where_its_machine_lies() -> None:
     assert bearer_of(name.format(f"execution:{machine}:drill-1")) == name.format(f"stateMachine:{machine}")
     with pytest.raises(Refused, match="outside the blast radius"):
         require_breakable(target, name.format("execution:Other:FailoverStateMachineA1"))
+
+
+def test_a_task_is_allowed_by_its_cluster() -> None:
+    """Its id is new with each start, so that nobody could list it; the cluster's other things are none of it."""
+    target = load_target(TARGETS / "core-banking.toml")
+    cluster, of = "x-SampleMultiRegionAppCluster-y", "arn:aws:ecs:ap-northeast-1:111111111111:{}/{}/{}"
+    require_breakable(target, of.format("task", cluster, "0" * 32))
+    for kind, name in (("task", "Other"), ("service", cluster), ("task-definition", cluster)):
+        with pytest.raises(Refused, match="outside the blast radius"):
+            require_breakable(target, of.format(kind, name, "0" * 32))
 
 
 SCHEMA = TARGETS.parent / "docs" / "schema" / "target.schema.json"

@@ -109,6 +109,21 @@ def test_scale_to_zero_and_back(room: Room) -> None:
     assert within(5, lambda: len(room.processes.up) == 1 and room.counts() == (1, 1, 0))
 
 
+def test_a_task_bears_its_services_tags_where_they_are_propagated(room: Room) -> None:
+    """As of when it was started; another service's task bears none."""
+    tags = [{"key": "drill", "value": "allowed"}]
+    of = {"cluster": "main", "taskDefinition": "app", "desiredCount": 1, "launchType": "FARGATE", "tags": tags}
+    room.ecs.create_service(**of, serviceName="tagged", propagateTags="SERVICE")
+    room.ecs.create_service(**of, serviceName="bare")
+
+    def borne(name: str) -> Any:
+        tasks = room.ecs.list_tasks(cluster="main", serviceName=name)["taskArns"]
+        return room.ecs.list_tags_for_resource(resourceArn=tasks[0])["tags"] if tasks else None
+
+    assert within(5, lambda: bool(borne("tagged") == tags))
+    assert within(5, lambda: bool(borne("bare") == []))
+
+
 def test_events_tell_what_was_started_and_stopped(room: Room) -> None:
     """DescribeServices has, newest first, a line for the stop and one for the steady state after it."""
     (task,) = room.processes.up

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,18 @@ def test_duplicates_when_asked_for(server: AwsServer, events: Events) -> None:
     put(server)
     first, second = eventually(read, 2)
     assert first["id"] == second["id"]
+
+
+def test_a_rule_without_targets_matches_and_calls_nobody(server: AwsServer, events: Events, tmp_path: Path) -> None:
+    """RemoveTargets takes the delivery and not the match; PutTargets brings it back for what comes after."""
+    read, rules = queue_rule(server, "emptied"), server.client("events", REGION)
+    targets = rules.list_targets_by_rule(Rule="emptied")["Targets"]
+    rules.remove_targets(Rule="emptied", Ids=[target["Id"] for target in targets])
+    unheard = put(server)["Entries"][0]["EventId"]
+    assert unheard in (tmp_path / "truth.jsonl").read_text()
+    rules.put_targets(Rule="emptied", Targets=targets)
+    heard = put(server)["Entries"][0]["EventId"]
+    assert [event["id"] for event in eventually(read)] == [heard]
 
 
 def test_a_target_that_fails_is_recorded_and_put_events_succeeds(server: AwsServer, events: Events) -> None:
