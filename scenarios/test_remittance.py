@@ -15,9 +15,12 @@ from drill.drill import Drill
 from drill.end_state import EndState
 from drill.read_only import OnlyReads
 from drill.target import Target
+from faults.api_throttle import ThrottleStage
+from faults.arc_controls import SetRoutingControls
 from faults.lambda_concurrency import LimitFunction
 from faults.secret_policy import DenySecret
 from faults.ssm_run import RunDocument
+from scenarios.afterwards import afterwards
 
 pytestmark = pytest.mark.system("remittance")
 
@@ -40,6 +43,12 @@ def rotate(drill: Drill, target: Target, turn: int = 1) -> None:
 def whole(drill: Drill, target: Target) -> OnlyReads:
     """A look that waits until the old writer is a reader again: before, Aurora refuses every further move."""
     return OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, MOVE_S))
+
+
+def rotate_home(drill: Drill, target: Target) -> None:
+    """The runbook once more, not measured: it turns back what it has turned, wherever that has led."""
+    drill.look("clusters connected", whole(drill, target))
+    rotate(drill, target, turn=2)
 
 
 @pytest.mark.headline
@@ -90,3 +99,53 @@ def test_secrets_and_sign_on_of_the_primary_gone(drill: Drill, target: Target) -
         rotate(drill, target)
         drill.until(served_from(target, standby), timeout_s=timings.window_s)
         drill.settle(standby)
+
+
+@pytest.mark.needs("control_primary", "the routing control of the primary Region")
+@pytest.mark.failover
+def test_control_turned_by_hand(drill: Drill, target: Target) -> None:
+    """Somebody has turned us-east-1's routing control Off. Now both are, and Route 53 goes on answering us-east-1:
+    nobody feels it. The same loss, the same runbook: it takes "both Off" for "us-west-2 is active", turns both On,
+    moves the writer there and looks for it in us-east-1, where it fails before it writes the secret; the name goes on
+    leading to us-east-1. Run once more it takes all of that back, and fails at the same step."""
+    standby, timings = target.regions.standby, target.timings
+    declare_rotation(drill)
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    with (
+        # The runbook turns it, as it turns every control that it finds: nothing here holds it Off.
+        drill.applied(SetRoutingControls(target.resource("control_primary"), "Off", effect="none"), held=False),
+        afterwards(lambda: rotate_home(drill, target)),
+    ):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(LimitFunction(target.resource("create_function"))),
+        ):
+            drill.decide(after_s=timings.decision_s)
+            rotate(drill, target)
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)
+
+
+@pytest.mark.needs("api_stage", "the stage of the primary Region's API, with settings for all its methods")
+@pytest.mark.failover
+def test_requests_throttled(drill: Drill, target: Target) -> None:
+    """us-east-1's API takes no request any more: 429, as when somebody else uses up the account's limit there. The
+    operators run the runbook, which asks no API; us-west-2 serves within the RTO and nothing accepted is lost."""
+    standby, timings = target.regions.standby, target.timings
+    declare_rotation(drill)
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+
+    with afterwards(lambda: rotate_home(drill, target)):
+        drill.start_load()
+        drill.steady(for_s=timings.baseline_s)
+        with (
+            drill.window("failover", survivor=standby),
+            drill.applied(ThrottleStage(target.resource("api_stage"))),
+        ):
+            drill.decide(after_s=timings.decision_s)
+            rotate(drill, target)
+            drill.until(served_from(target, standby), timeout_s=timings.window_s)
+            drill.settle(standby)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import faults
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "scenarios.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (.+) \| (PASS|FAIL|FAIL or PASS) \| (.+) \|$", re.MULTILINE)
@@ -64,6 +66,15 @@ def test_every_scenario_has_a_twin_that_ends_otherwise() -> None:
             if twin in SCENARIOS and twin not in TWINS:
                 assert verdict == ROWS[twin][1], f"{twin} ends with {ROWS[twin][1]}"
         assert any(verdict != ends for verdict in others.values()), f"every twin of {name} ends as it does"
+
+
+def test_faults_that_no_drill_uses_are_named_with_the_reason() -> None:
+    """Each kind of fault is in a scenario or a twin, or the page says why it is in none; no other is said to be."""
+    drilled = "".join(path.read_text() for f in ("scenarios", "tests/twins") for path in (ROOT / f).glob("*.py"))
+    unused = {kind.__name__ for kind in faults.kinds()} - set(re.findall(r"\w+", drilled))
+    (said,) = re.findall(r"^Four of the \[faults\].+?^$", PAGE, re.MULTILINE | re.DOTALL)
+    assert unused == set(re.findall(r"`([A-Z]\w+)`", said))
+    assert len(unused) == 4
 
 
 def test_every_scenario_and_twin_is_drilled_by_a_test() -> None:

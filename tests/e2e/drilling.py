@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from drill.watching import watchdog_records
 from tests.checks.worlds import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
+COUNT = 'count = { region = "ap-northeast-1", within = "*MultiRegionAppCluster*", name = "*CountFargateService*" }'
+"""A service that no deposit needs, as a line of a target's resources."""
 ATTEMPTS = 3
 LIMIT_S = 300.0
 """Wall seconds for one drill: about four times what the longest takes on an idle machine."""
@@ -187,6 +189,22 @@ def verb(*arguments: str) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stdout
+
+
+def widened(folder: Path, inside: Mapping[str, str], resource: str = "") -> Path:
+    """A copy of core-banking's target that allows more to be broken, for a twin that breaks something else.
+
+    inside: one more name by Region; resource: one more line of its resources.
+    """
+    text = (ROOT / "targets" / "core-banking.toml").read_text()
+    text = text.replace("[resources]\n", f"[resources]\n{resource}\n", 1)
+    for region, name in inside.items():
+        begin = f"\n{region} = [\n"
+        assert text.count(begin) == 1, "the blast radius is not written so any more"
+        text = text.replace(begin, f'{begin}    "{name}",\n')
+    path = folder / "widened.toml"
+    path.write_text(text)
+    return path
 
 
 def wait_for_phase(runs: Path, phase: str, process: subprocess.Popen[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from drill.target_tables import Lab
 from drill.timeline import load_history
 from lab.launch import launch
 from tests.commands.policies import allows
-from tests.e2e.drilling import ATTEMPTS, ROOT, Drilled, drill, interrupted, stalled, verb
+from tests.e2e.drilling import ATTEMPTS, COUNT, ROOT, Drilled, drill, interrupted, stalled, verb, widened
 
 pytestmark = pytest.mark.alone
 
@@ -29,8 +29,10 @@ QUICK = "--lab-speed=20"
 SPEED = Lab.model_validate(tomllib.loads((ROOT / "targets" / "core-banking.toml").read_text())["lab"]).speed
 """The target's own: a run at another speed counts for no gate."""
 RELEASE = "4f2c1ab"
+TOKYO = "ap-northeast-1"
 RESTORED = {"restored", "reached"}
 OF_OTHER_SCENARIOS = (
+    *("ecs:ListTasks", "ecs:DescribeTasks", "ecs:StopTask"),
     *("states:StopExecution", "cloudwatch:PutMetricAlarm", "cloudwatch:ListTagsForResource"),
     *("ec2:ReplaceNetworkAclEntry", "ec2:DescribeTags"),
     *("dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy", "dynamodb:ListTagsOfResource"),
@@ -246,7 +248,7 @@ def test_a_system_that_is_down_already_is_invalid(tmp_path: Path) -> None:
 
 def test_a_fault_that_nobody_feels_is_invalid(tmp_path: Path) -> None:
     """In force in the control plane, yet no deposit needs it: no credit without a bite."""
-    target = _with_count_service(tmp_path)
+    target = widened(tmp_path, {TOKYO: "*CountFargateService*"}, COUNT)
     drilled = drill(tmp_path, *TWIN, "fault_that_nobody_feels", f"--target={target}", "--set=timings.bite_s=30")
     assert drilled.code == 11, drilled.output
     assert "without bite" in drilled.output, drilled.output
@@ -263,15 +265,3 @@ def test_a_signal_in_the_middle_puts_everything_back(tmp_path: Path) -> None:
 
 def _transaction(record: dict[str, object]) -> bool:
     return record["region"] == "ap-northeast-1" and "AppTransactionFargateService" in str(record["service"])
-
-
-def _with_count_service(tmp_path: Path) -> Path:
-    text = Path("targets/core-banking.toml").read_text()
-    count = '{ region = "ap-northeast-1", within = "*SampleMultiRegionAppCluster*", name = "*CountFargateService*" }'
-    text = text.replace("[resources]\n", f"[resources]\ncount = {count}\n", 1)
-    inside = "\nap-northeast-1 = [\n"
-    assert text.count(inside) == 1, "the blast radius is not written so any more"
-    text = text.replace(inside, f'{inside}    "*CountFargateService*",\n')
-    path = tmp_path / "with-count.toml"
-    path.write_text(text)
-    return path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.drilling import ATTEMPTS, Drilled, drill
+from tests.e2e.drilling import ATTEMPTS, Drilled, drill, steady, widened
 
 pytestmark = [pytest.mark.alone, pytest.mark.long]
 
@@ -19,6 +19,7 @@ SHORT = tuple(
     f"--set={name}" for name in ("objectives.rto_s=200", "objectives.failback_rto_s=200", "timings.window_s=260")
 )
 INVALID = 11
+NEVER = "0:-"
 FEW = 5
 """Looks of the harness that brought no answer; in 650 s there are many more."""
 FLAP, MANY = "test_rule_enabled_during_failback", 40
@@ -104,6 +105,33 @@ def test_a_failback_that_takes_longer_is_seen_running(tmp_path: Path) -> None:
     assert not turned_round(drilled)
     assert "ConcurrentExecutionDetected" in " ".join(drilled.verdict["notes"])
     assert drilled.finding("stays, ap-northeast-1")["verdict"] == "PASS"
+
+
+def test_a_rule_without_targets_calls_nobody(tmp_path: Path) -> None:
+    """The alarm rings while the rule is enabled, and no initiator ever runs: FAIL, and the target is put back."""
+    twin = ("--twin", "tests/twins/core_banking.py", "-k", "test_rule_without_targets")
+    drilled = drill(tmp_path, *twin, *TARGET, *QUICK, *SHORT)
+    assert drilled.code == 1, drilled.output
+    assert "never recovered" in drilled.finding("recovery time, failover")["reason"]
+    assert "ALARM" in drilled.seen("aws.alarm.standby")
+    assert set(drilled.seen("aws.execution.initiator")) == {NEVER}
+    kinds = [event["kind"] for event in drilled.events("fault.injected")]
+    assert kinds == ["events.rule", "events.targets", "ecs.scale"]
+    assert set(drilled.journal().values()) == {"restored"}
+
+
+def test_an_alarm_whose_actions_are_off_is_heard_all_the_same(tmp_path: Path) -> None:
+    """PASS: the rule is told of the change of state and the initiator runs, while ActionsEnabled was seen false when
+    the alarm rang, and was still so when the drill put it back."""
+    target = widened(tmp_path, {"ap-northeast-3": "canaryAlerm-ap-northeast-3"})
+    twin = (*TWIN, "witness_with_its_actions_off", f"--target={target}", "--lab-set=alarm.actions=on")
+    drilled = steady(lambda n: drill(tmp_path / f"{n}", *twin))
+    assert drilled.code == 0, drilled.output
+    (off,) = [event for event in drilled.events("fault.injected") if event["kind"] == "cloudwatch.actions"]
+    assert "MetricAlarms[0].ActionsEnabled" in str(off["observed"])
+    assert off["number"] in [event["number"] for event in drilled.events("fault.held")]
+    assert "ALARM" in drilled.seen("aws.alarm.standby")
+    assert drilled.seen("aws.execution.initiator")[-1] == "1:SUCCEEDED"
 
 
 def test_a_rule_disarmed_in_time_turns_nothing_round(tmp_path: Path) -> None:

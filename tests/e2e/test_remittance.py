@@ -60,6 +60,7 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         ((*TWIN, "test_nobody_decides", *SHORT, *QUICK), 1, "never recovered"),
+        ((*TWIN, "test_throttled_and_left_alone", *SHORT, *QUICK), 1, "never recovered"),
         ((*TWIN, "test_fault_that_nobody_feels"), 11, "fault without bite"),
         ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 11, "recovery time, failover: proves nothing"),
         (("-m", "failover and headline", "--lab-set=arc.first_fails_after=1", *SHORT, *QUICK), 1, "never recovered"),
@@ -70,7 +71,15 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
             "secret unreadable .*authorizer lost ",
         ),
     ],
-    ids=["nobody decides", "nobody feels it", "run twice", "both on", "both off", "secrets and sign-on gone"],
+    ids=[
+        "nobody decides",
+        "throttled and left",
+        "nobody feels it",
+        "run twice",
+        "both on",
+        "both off",
+        "secrets and sign-on gone",
+    ],
 )
 def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     """Nobody runs the runbook, or two do; the fault bites nobody; the runbook says success and the traffic stays;
@@ -79,3 +88,32 @@ def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str,
     drilled = drill(tmp_path, *arguments, *TARGET)
     assert drilled.code == code, drilled.output
     assert re.search(words, " ".join(drilled.output.split())), drilled.output
+
+
+def test_a_control_that_somebody_turned_misleads_the_runbook(tmp_path: Path) -> None:
+    """FAIL: the data move, the secret and the traffic do not. Everything is where it was afterwards, the control too,
+    although the runbook has turned it in between; and nobody felt that it was Off before the loss."""
+    drilled = drill(tmp_path, "-m", "failover", "-k", "test_control_turned", *TARGET, *SHORT, *QUICK)
+    assert drilled.code == 1, drilled.output
+    assert drilled.journal() == {"1": "restored", "2": "restored", "3": "not_reached", "4": "not_reached"}
+    assert [event["kind"] for event in drilled.events("fault.injected")] == ["arc.controls", "lambda.concurrency"]
+    wrong = {finding["name"] for finding in drilled.verdict["findings"] if finding["verdict"] != "PASS"}
+    assert wrong == {"recovery time, failover", "end state, failover"}
+    assert "never recovered" in drilled.finding("recovery time, failover")["reason"]
+    assert "throttled" in errors(drilled, "failover")
+    assert phase(drilled, "failover: data promoted") is not None
+    assert phase(drilled, "failover: secret rewritten") is None
+    assert phase(drilled, "failover: traffic switched") is None
+
+
+def test_a_throttled_region_is_left_by_the_runbook(tmp_path: Path) -> None:
+    """PASS: clients are refused until the runbook has moved them; afterwards it takes the system home."""
+    scenario = ("-m", "failover", "-k", "test_requests_throttled")
+    drilled = steady(lambda n: drill(tmp_path / f"{n}", *scenario, *TARGET, *QUICK))
+    assert drilled.code == 0, drilled.output
+    assert drilled.journal() == {"1": "restored", "2": "reached", "3": "reached"}
+    assert drilled.events("fault.injected")[0]["kind"] == "apigateway.throttle"
+    assert errors(drilled, "failover")[0] == "throttled"
+    counts = drilled.finding("recovery point, failover")["data"]["counts"]
+    assert (counts["lost"], counts["unknown"]) == (0, 0)
+    assert counts["acknowledged"] > 0

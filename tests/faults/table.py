@@ -25,6 +25,7 @@ from tests.faults.samples import SAMPLES, Sample
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "faults.md"
+DRILLS = ("scenarios", "tests/twins")
 HEAD = """\
 # Faults and actions
 
@@ -44,7 +45,7 @@ def _section(made: Cloud, kind: type[Any]) -> str:
     module = sys.modules[kind.__module__]
     samples = [sample for sample in SAMPLES if type(sample.fault) is kind]
     prepared, reads = zip(*(_prepared(made, sample) for sample in samples), strict=True)
-    first = prepared[0]
+    first, scenarios = prepared[0], _naming(kind, "scenarios")
     facts = [fact.call for p in prepared for fact in p.facts]
     rows = {
         "what it does": (module.__doc__ or "").split("\n\n")[0].replace("\n", " ").strip(),
@@ -55,7 +56,8 @@ def _section(made: Cloud, kind: type[Any]) -> str:
         "believed after": f"{first.settle_s:g} s of the same answer",
         "IAM actions": _actions([*(c for p in prepared for c in _all(p)), *facts, *(c for r in reads for c in r)]),
         "tested in": ", ".join(dict.fromkeys(["`tests/faults/test_contract.py`", *_naming(kind, "tests/faults")])),
-        "drilled in": ", ".join(_naming(kind, "scenarios")),
+        "drilled in": ", ".join(scenarios),
+        "drilled by twins only": "" if scenarios else ", ".join(_naming(kind, "tests/twins")),
     }
     lines = [f"| {name} | {text} |" for name, text in rows.items() if text]
     head = f"## {first.kind}: `{kind.__name__}` ({'action' if isinstance(first, Action) else 'fault'})"
@@ -105,8 +107,8 @@ def _actions(calls: Iterable[Call]) -> str:
 
 
 def _naming(kind: type[Any], folder: str) -> list[str]:
-    """The files of a folder that name the class: tests, and of scenarios what several of them share."""
-    paths = sorted((ROOT / folder).glob("*.py" if folder == "scenarios" else "test_*.py"))
+    """The files of a folder that name the class: tests, and of drills what several of them share."""
+    paths = sorted((ROOT / folder).glob("*.py" if folder in DRILLS else "test_*.py"))
     return [f"`{path.relative_to(ROOT)}`" for path in paths if kind.__name__ in path.read_text()]
 
 

@@ -11,6 +11,7 @@ from drill.drill import Drill
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
+from faults.events_targets import RemoveTargets
 from scenarios.core_banking import take_over
 
 
@@ -18,6 +19,15 @@ def test_rule_left_disabled(drill: Drill, target: Target) -> None:
     """Nobody armed the automatic failover: the users stay without service, and the drill must say so."""
     drill.look_all(before_failover(drill.aws, target, drill.clock))
     take_over(drill, target)
+
+
+def test_rule_without_targets(drill: Drill, target: Target) -> None:
+    """The automatic failover is armed, and its rule has lost its target: the alarms ring, the rule matches, and
+    nobody is called. So it is the rule's target that moves the system."""
+    drill.look_all(before_failover(drill.aws, target, drill.clock))
+    rule = target.resource("auto_failover_rule")
+    with drill.applied(SetRuleState(rule, "ENABLED")), drill.applied(RemoveTargets(rule)):
+        take_over(drill, target)
 
 
 def test_fault_that_nobody_feels(drill: Drill, target: Target) -> None:

@@ -11,6 +11,7 @@ from checks.quiet import promise_quiet
 from drill.drill import Drill
 from drill.read_only import OnlyReads
 from drill.target import Target
+from faults.alarm_actions import SetAlarmActions
 from faults.alarm_periods import DelayAlarm
 from faults.ecs_scale import ScaleEcsService
 from faults.events_rule import SetRuleState
@@ -79,6 +80,19 @@ def test_second_witness_soon(drill: Drill, target: Target) -> None:
     with (
         drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
         drill.applied(DelayAlarm(target.resource("observer_alarm"), periods=SOON_PERIODS)),
+    ):
+        take_over(drill, target)
+    go_home(drill, target)
+
+
+def test_witness_with_its_actions_off(drill: Drill, target: Target) -> None:
+    """The actions of the alarm that calls the initiator are off, and it rings all the same: EventBridge is told of
+    each change of state, the machine runs, PASS. So it is a late witness that stops it, and not a silenced one.
+    Refused where the alarm has no action, as published: `--lab-set=alarm.actions=on`."""
+    look_first(drill, target)
+    with (
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+        drill.applied(SetAlarmActions(target.resource("standby_alarm"))),
     ):
         take_over(drill, target)
     go_home(drill, target)
