@@ -11,6 +11,7 @@ import pytest
 from checks.conditions import served_from
 from checks.guards import before_failover, clusters_connected
 from checks.residue import ABSENT
+from drill.change import Fault
 from drill.drill import Drill
 from drill.end_state import EndState
 from drill.read_only import OnlyReads
@@ -45,6 +46,18 @@ def whole(drill: Drill, target: Target) -> OnlyReads:
     return OnlyReads(lambda: clusters_connected(drill.aws, target, drill.clock, MOVE_S))
 
 
+def leave(drill: Drill, target: Target, fault: Fault) -> None:
+    """us-east-1 is lost under load by that fault; the operators run the runbook once they have decided."""
+    standby, timings = target.regions.standby, target.timings
+    drill.start_load()
+    drill.steady(for_s=timings.baseline_s)
+    with drill.window("failover", survivor=standby), drill.applied(fault):
+        drill.decide(after_s=timings.decision_s)
+        rotate(drill, target)
+        drill.until(served_from(target, standby), timeout_s=timings.window_s)
+        drill.settle(standby)
+
+
 def rotate_home(drill: Drill, target: Target) -> None:
     """The runbook once more, not measured: it turns back what it has turned, wherever that has led."""
     drill.look("clusters connected", whole(drill, target))
@@ -56,25 +69,15 @@ def rotate_home(drill: Drill, target: Target) -> None:
 def test_rotation_and_return(drill: Drill, target: Target) -> None:
     """us-east-1 cannot create remittances any more; the operators run the runbook, us-west-2 serves within the RTO
     and nothing that was accepted is lost; the same runbook takes it back."""
-    primary, standby, timings = target.regions.primary, target.regions.standby, target.timings
+    primary = target.regions.primary
     declare_rotation(drill)
     drill.look_all(before_failover(drill.aws, target, drill.clock))
-
-    drill.start_load()
-    drill.steady(for_s=timings.baseline_s)
-    with (
-        drill.window("failover", survivor=standby),
-        drill.applied(LimitFunction(target.resource("create_function"), concurrency=0)),
-    ):
-        drill.decide(after_s=timings.decision_s)
-        rotate(drill, target)
-        drill.until(served_from(target, standby), timeout_s=timings.window_s)
-        drill.settle(standby)
+    leave(drill, target, LimitFunction(target.resource("create_function"), concurrency=0))
 
     drill.look("clusters connected", whole(drill, target))
     with drill.window("failback", survivor=primary):
         rotate(drill, target, turn=2)
-        drill.until(served_from(target, primary), timeout_s=timings.window_s)
+        drill.until(served_from(target, primary), timeout_s=target.timings.window_s)
         drill.settle(primary)
 
 
@@ -108,7 +111,6 @@ def test_control_turned_by_hand(drill: Drill, target: Target) -> None:
     nobody feels it. The same loss, the same runbook: it takes "both Off" for "us-west-2 is active", turns both On,
     moves the writer there and looks for it in us-east-1, where it fails before it writes the secret; the name goes on
     leading to us-east-1. Run once more it takes all of that back, and fails at the same step."""
-    standby, timings = target.regions.standby, target.timings
     declare_rotation(drill)
     drill.look_all(before_failover(drill.aws, target, drill.clock))
 
@@ -117,16 +119,7 @@ def test_control_turned_by_hand(drill: Drill, target: Target) -> None:
         drill.applied(SetRoutingControls(target.resource("control_primary"), "Off", effect="none"), held=False),
         afterwards(lambda: rotate_home(drill, target)),
     ):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(LimitFunction(target.resource("create_function"))),
-        ):
-            drill.decide(after_s=timings.decision_s)
-            rotate(drill, target)
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        leave(drill, target, LimitFunction(target.resource("create_function")))
 
 
 @pytest.mark.needs("api_stage", "the stage of the primary Region's API, with settings for all its methods")
@@ -134,18 +127,8 @@ def test_control_turned_by_hand(drill: Drill, target: Target) -> None:
 def test_requests_throttled(drill: Drill, target: Target) -> None:
     """us-east-1's API takes no request any more: 429, as when somebody else uses up the account's limit there. The
     operators run the runbook, which asks no API; us-west-2 serves within the RTO and nothing accepted is lost."""
-    standby, timings = target.regions.standby, target.timings
     declare_rotation(drill)
     drill.look_all(before_failover(drill.aws, target, drill.clock))
 
     with afterwards(lambda: rotate_home(drill, target)):
-        drill.start_load()
-        drill.steady(for_s=timings.baseline_s)
-        with (
-            drill.window("failover", survivor=standby),
-            drill.applied(ThrottleStage(target.resource("api_stage"))),
-        ):
-            drill.decide(after_s=timings.decision_s)
-            rotate(drill, target)
-            drill.until(served_from(target, standby), timeout_s=timings.window_s)
-            drill.settle(standby)
+        leave(drill, target, ThrottleStage(target.resource("api_stage")))
