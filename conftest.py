@@ -88,6 +88,9 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.freeze()  # what was imported stays: to look through it at each collection is a tenth of a short session
     hide_environment()
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
+    config.addinivalue_line(
+        "markers", "windows(name, ...): the windows that an unmarked twin promises (else failover)"
+    )
     config.addinivalue_line("markers", "needs(key, why): a resource without which a scenario is not applicable")
     check_markers(config)
     if config.option.drill_dry_run and not drilling(config):
@@ -340,7 +343,7 @@ def _sentence(runs: list[Run]) -> str:
 
 
 def _scenario(node: pytest.Item) -> Scenario:
-    marker = node.get_closest_marker("failover")
-    windows = marker.kwargs.get("windows", ("failover",)) if marker else ("failover",)
+    marker, promised = node.get_closest_marker("failover"), node.get_closest_marker("windows")
+    windows = promised.args if promised else marker.kwargs.get("windows", ("failover",)) if marker else ("failover",)
     words = " ".join((getattr(node, "function", None).__doc__ or "").split())
     return Scenario(scenario_name(node.name), words, tuple(windows))

@@ -35,7 +35,7 @@ def test_a_restart_is_survived_where_the_system_is(tmp_path: Path) -> None:
 
 def test_tasks_that_nobody_needs_are_no_outage(tmp_path: Path) -> None:
     """INVALID: they were stopped and replaced, and no client saw a failure."""
-    target = widened(tmp_path, {}, COUNT)
+    target = widened(tmp_path, {"ap-northeast-1": "*CountFargateService*"}, COUNT)
     drilled = drill(tmp_path, *TWIN, "tasks_that_nobody_needs_stopped", f"--target={target}")
     assert drilled.code == 11, drilled.output
     assert "the fault did not bite: no client saw a failure after it" in str(drilled.verdict)

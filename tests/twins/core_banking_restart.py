@@ -5,12 +5,16 @@ Not collected by name; tests/e2e runs them with `--twin`, in the lab only.
 
 from __future__ import annotations
 
+import pytest
+
 from checks.conditions import served_from
 from checks.guards import before_failover
 from drill.drill import Drill
 from drill.target import Target
 from faults.ecs_scale import ScaleEcsService
 from scenarios.test_core_banking_restart import stop_tasks
+
+pytestmark = pytest.mark.windows("outage")
 
 
 def test_tasks_that_nobody_needs_stopped(drill: Drill, target: Target) -> None:
