@@ -89,7 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hide_environment()
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
     config.addinivalue_line(
-        "markers", "windows(name, ...): the windows that an unmarked twin promises (else failover)"
+        "markers", "windows(name, ...): the windows that a twin promises (else: failover)"
     )
     config.addinivalue_line("markers", "needs(key, why): a resource without which a scenario is not applicable")
     check_markers(config)
