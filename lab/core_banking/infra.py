@@ -202,7 +202,7 @@ def canaries(client: Client) -> None:
         _canary(client("synthetics", region), region)
 
 
-def alarms(client: Client, notify: bool) -> None:
+def alarms(client: Client, notify: bool = False) -> None:
     """An alarm on Osaka's canary and one on Oregon's; notify: each with a topic as its action."""
     for region in (OSAKA, names.OREGON):
         topics = [client("sns", region).create_topic(Name=names.ALARM_TOPIC)["TopicArn"]] if notify else []
