@@ -60,7 +60,7 @@ def test_a_rotation_by_the_runbook_passes(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         ((*TWIN, "test_nobody_decides", *SHORT, *QUICK), 1, "never recovered"),
-        ((*TWIN, "test_throttled_and_left_alone", *SHORT, *QUICK), 1, "never recovered"),
+        ((*TWIN, "test_throttled_and_left_alone", *SHORT), 1, "never recovered"),
         ((*TWIN, "test_fault_that_nobody_feels"), 11, "fault without bite"),
         ((*TWIN, "test_runbook_run_twice", *SHORT, *QUICK), 11, "recovery time, failover: proves nothing"),
         (("-m", "failover and headline", "--lab-set=arc.first_fails_after=1", *SHORT, *QUICK), 1, "never recovered"),
@@ -93,12 +93,13 @@ def test_what_has_not_worked_does_not_pass(tmp_path: Path, arguments: tuple[str,
 def test_a_control_that_somebody_turned_misleads_the_runbook(tmp_path: Path) -> None:
     """FAIL: the data move, the secret and the traffic do not. Everything is where it was afterwards, the control too,
     although the runbook has turned it in between; and nobody felt that it was Off before the loss."""
-    drilled = drill(tmp_path, "-m", "failover", "-k", "test_control_turned", *TARGET, *SHORT, *QUICK)
+    drilled = drill(tmp_path, "-m", "failover", "-k", "test_control_turned", *TARGET, *SHORT)
     assert drilled.code == 1, drilled.output
     assert drilled.journal() == {"1": "restored", "2": "restored", "3": "not_reached", "4": "not_reached"}
     assert [event["kind"] for event in drilled.events("fault.injected")] == ["arc.controls", "lambda.concurrency"]
     wrong = {finding["name"] for finding in drilled.verdict["findings"] if finding["verdict"] != "PASS"}
-    assert wrong == {"recovery time, failover", "end state, failover"}
+    assert {"recovery time, failover", "end state, failover"} <= wrong
+    assert not {"run", "evidence, failover", "residue", "clean-up"} & wrong
     assert "never recovered" in drilled.finding("recovery time, failover")["reason"]
     assert "throttled" in errors(drilled, "failover")
     assert phase(drilled, "failover: data promoted") is not None
