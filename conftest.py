@@ -88,9 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.freeze()  # what was imported stays: to look through it at each collection is a tenth of a short session
     hide_environment()
     config.addinivalue_line("markers", "system(name): the system that a scenario drills")
-    config.addinivalue_line(
-        "markers", "windows(name, ...): the windows that a twin promises (else: failover)"
-    )
+    config.addinivalue_line("markers", "windows(name, ...): the windows that a twin promises (else: failover)")
     config.addinivalue_line("markers", "needs(key, why): a resource without which a scenario is not applicable")
     check_markers(config)
     if config.option.drill_dry_run and not drilling(config):

@@ -109,8 +109,7 @@ def test_a_control_that_somebody_turned_misleads_the_runbook(tmp_path: Path) -> 
 
 def test_a_throttled_region_is_left_by_the_runbook(tmp_path: Path) -> None:
     """PASS: clients are refused until the runbook has moved them; afterwards it takes the system home."""
-    scenario = ("-m", "failover", "-k", "test_requests_throttled")
-    drilled = steady(lambda n: drill(tmp_path / f"{n}", *scenario, *TARGET))
+    drilled = drill(tmp_path, "-m", "failover", "-k", "test_requests_throttled", *TARGET)
     assert drilled.code == 0, drilled.output
     assert drilled.journal() == {"1": "restored", "2": "reached", "3": "reached"}
     assert drilled.events("fault.injected")[0]["kind"] == "apigateway.throttle"
