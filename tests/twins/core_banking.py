@@ -23,10 +23,13 @@ def test_rule_left_disabled(drill: Drill, target: Target) -> None:
 
 def test_rule_without_targets(drill: Drill, target: Target) -> None:
     """The automatic failover is armed, and its rule has lost its target: the alarms ring, the rule matches, and
-    nobody is called. So it is the rule's target that moves the system."""
+    nobody is called. So it is the rule's target that moves the system. Refused on a target that does not name the
+    rule as `*_targets` too: the dead-man has no right to put them back."""
     drill.look_all(before_failover(drill.aws, target, drill.clock))
-    rule = target.resource("auto_failover_rule")
-    with drill.applied(SetRuleState(rule, "ENABLED")), drill.applied(RemoveTargets(rule)):
+    with (
+        drill.applied(SetRuleState(target.resource("auto_failover_rule"), "ENABLED")),
+        drill.applied(RemoveTargets(target.resource("failover_targets"))),
+    ):
         take_over(drill, target)
 
 
