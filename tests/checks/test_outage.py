@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from checks.judge import judge
+from checks.staying import remaining_findings
+from checks.windows import settings_of, windows_of
 from drill.verdict import Judgement, Verdict
-from tests.checks.histories import FAIL, OK, OSAKA, TOKYO, Story
+from tests.checks.histories import FAIL, OK, OSAKA, TOKYO, Story, good_failover
 
 
 def outage(
@@ -53,6 +55,22 @@ def test_clients_who_are_served_again_where_they_were_pass() -> None:
     }
     verdict, why = reason(found, "evidence, outage")
     assert (verdict, "traffic stayed" in why) == (Verdict.PASS, True)
+    assert reason(found, "remains, outage") == (Verdict.PASS, f"all 25 were served from {TOKYO}")
+
+
+def test_a_failover_is_not_asked_whether_it_remains() -> None:
+    """It is to move."""
+    assert not [f for f in judged(good_failover()).findings if f.name.startswith("remains")]
+
+
+def test_an_outage_in_which_nobody_was_served_says_nothing_of_where() -> None:
+    """The looks of before and after it count for nothing; the recovery time says the rest."""
+    story = Story().mark(0, "window.begin", window="outage", survivor=TOKYO).mark(100, "window.end", window="outage")
+    story.looks(-60, 0, region=OSAKA).looks(0, 100, FAIL).looks(100, 120, region=OSAKA)
+    history = story.history()
+    fixed = settings_of(history)
+    (window,) = windows_of(history, fixed.places)
+    assert list(remaining_findings(history, window, fixed, ())) == []
 
 
 def test_the_only_step_of_an_outage_is_its_detection() -> None:
@@ -110,3 +128,4 @@ def test_an_outage_that_is_none_proves_nothing(story: Story, words: str) -> None
     assert found.verdict is Verdict.INVALID
     verdict, why = reason(found, "evidence, outage")
     assert (verdict, words in why) == (Verdict.INVALID, True), why
+    assert reason(found, "remains, outage")[0] is Verdict.INVALID
