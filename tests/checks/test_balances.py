@@ -170,10 +170,15 @@ def test_a_balance_that_has_one_explanation_tells_what_became_of_the_unknown_one
 
 
 def test_a_balance_with_two_explanations_tells_nothing() -> None:
-    """5 more is the one write without an answer or the refused one; but either of two alike is one of them."""
+    """The write without an answer or the refused one; but either of two alike is one of them. Nor is anything told
+    where the accepted ones that are open can be explained in two ways."""
     lost, refused = write("x1", 5.0, "indeterminate", 0), write("x2", 5.0, "refused", 503)
     assert turned(lost, refused, balance=5.0) == (0, 0, 0)
     assert turned(lost, dataclasses.replace(lost, key="x3"), balance=5.0) == (1, 1, 0)
+    five, ten = (write(f"pending-{n}", amount) for n, amount in enumerate((5.0, 10.0)))
+    apart = dataclasses.replace(lost, amount=700.0)
+    assert turned(apart, five, ten, balance=10.0) == (0, 1, 0)
+    assert turned(apart, five, dataclasses.replace(five, key="pending-2"), ten, balance=10.0) == (0, 0, 0)
 
 
 def test_what_turned_up_is_told_over_all_accounts() -> None:
