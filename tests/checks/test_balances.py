@@ -75,6 +75,13 @@ def test_each_account_is_explained_by_its_own_writes() -> None:
     assert [row["account"] for row in found.rows] == ["b", "c", "d", "e"]
 
 
+def test_less_than_one_is_an_amount_too() -> None:
+    """Half of it missing here, half of it too much there: neither makes up for the other."""
+    writes = [write(f"settled-{account}", 100.0, account=account) for account in "ab"]
+    found = told([record(99.5), record(100.25, "b")], *writes)
+    assert (found.missing, found.excess, found.duplicates) == (0.5, 0.25, 0)
+
+
 def test_writes_that_took_effect_more_than_once_are_counted_together_and_are_no_amount() -> None:
     """Three deposits too many in one account, a withdrawal twice in another."""
     found = told(
