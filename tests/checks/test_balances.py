@@ -75,6 +75,13 @@ def test_each_account_is_explained_by_its_own_writes() -> None:
     assert [row["account"] for row in found.rows] == ["b", "c", "d", "e"]
 
 
+def test_less_than_one_is_an_amount_too() -> None:
+    """Half of it missing here, half of it too much there: neither makes up for the other."""
+    writes = [write(f"settled-{account}", 100.0, account=account) for account in "ab"]
+    found = told([record(99.5), record(100.25, "b")], *writes)
+    assert (found.missing, found.excess, found.duplicates) == (0.5, 0.25, 0)
+
+
 def test_writes_that_took_effect_more_than_once_are_counted_together_and_are_no_amount() -> None:
     """Three deposits too many in one account, a withdrawal twice in another."""
     found = told(
@@ -170,10 +177,15 @@ def test_a_balance_that_has_one_explanation_tells_what_became_of_the_unknown_one
 
 
 def test_a_balance_with_two_explanations_tells_nothing() -> None:
-    """5 more is the one write without an answer or the refused one; but either of two alike is one of them."""
+    """The write without an answer or the refused one; but either of two alike is one of them. Nor is anything told
+    where the accepted ones that are open can be explained in two ways."""
     lost, refused = write("x1", 5.0, "indeterminate", 0), write("x2", 5.0, "refused", 503)
     assert turned(lost, refused, balance=5.0) == (0, 0, 0)
     assert turned(lost, dataclasses.replace(lost, key="x3"), balance=5.0) == (1, 1, 0)
+    five, ten = (write(f"pending-{n}", amount) for n, amount in enumerate((5.0, 10.0)))
+    apart = dataclasses.replace(lost, amount=700.0)
+    assert turned(apart, five, ten, balance=10.0) == (0, 1, 0)
+    assert turned(apart, five, dataclasses.replace(five, key="pending-2"), ten, balance=10.0) == (0, 0, 0)
 
 
 def test_what_turned_up_is_told_over_all_accounts() -> None:
@@ -204,6 +216,7 @@ def test_sums_are_of_all_subsets_up_to_their_number() -> None:
     [
         (100.0, [100.0], 1),
         (300.0, [100.0], 3),
+        (1.0, [0.5], 2),
         (150.0, [100.0], 0),
         (50.0, [100.0], 0),
         (-50.0, [-50.0], 1),

@@ -11,9 +11,10 @@ from checks.planted import NONE, ODD, WAYS, Planted, plant, writes_right
 from checks.reconcile import FATES, SETTLED, Fates, Seen, Sent, reconcile
 
 COUNT = 20_000
+U8, U64 = np.uint8, np.uint64
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def planted() -> Planted:
     """Many writes of one seed."""
     return plant(COUNT, 11)
@@ -27,7 +28,16 @@ def test_writes_are_those_of_several_writers_each_with_its_own_key(planted: Plan
     assert (sent.key & np.uint64((1 << 48) - 1)).tolist() == list(range(COUNT))
     assert set(sent.region.tolist()) == {1, 2}
     assert len(np.unique(sent.digest)) == COUNT and sent.digest.min() > 0
-    assert (sent.digest.dtype, sent.region.dtype, sent.key.dtype) == (np.uint64, np.uint8, np.uint64)
+
+
+def test_columns_are_as_narrow_as_those_of_a_real_ledger(planted: Planted) -> None:
+    """What a calibration of millions of writes holds, and what the rules are given, is what a drill's evidence is."""
+    sent = planted.sent
+    assert (sent.key.dtype, sent.result.dtype, sent.digest.dtype, sent.region.dtype) == (U64, U8, U64, U8)
+    assert (planted.fate.dtype, planted.looks.dtype) == (U8, np.int8)
+    for seen in planted.pieces():
+        columns = (seen.key, seen.pass_, seen.state, seen.copies, seen.digest, seen.region)
+        assert [column.dtype for column in columns] == [U64, U8, U8, np.uint16, U64, U8]
 
 
 def test_every_fate_is_planted_as_often_and_in_all_its_ways(planted: Planted) -> None:
