@@ -137,7 +137,8 @@ def test_the_next_drill_is_the_next_one_that_applies() -> None:
     """Not what is left out for its target or its resources, and not a test without a drill."""
     machine = Machine()
     session = Session.__new__(Session)
-    session.options, session.targets, session.ahead = Options(), {"event-bus": BUS}, Ahead(machine.open)
+    session.options, session.targets, session.repeated = Options(), {"event-bus": BUS}, []
+    session.ahead = Ahead(machine.open)
     items = [Item("event-bus"), Item("core-banking"), Item("event-bus", needs="no_such"), Item("", fixturenames=())]
     items = [replace(item, items=items) for item in items]
     last = Item("event-bus", needs="impairment_parameter")

@@ -166,7 +166,7 @@ def test_two_labs_run_side_by_side() -> None:
         ({"speed": 0.0}, "--lab-speed 0: must be above 0"),
         ({"speed": float("nan")}, "--lab-speed nan: must be above 0"),
         ({"speed": -1.0}, "--lab-speed -1: must be above 0"),
-        ({"settings": ["dynamodb.lag=3"]}, "the settings are: dynamodb.lag_s=1.0"),
+        ({"settings": ["dynamodb.lag=3"]}, "the settings are: alarm.actions=, dynamodb.lag_s=1.0"),
         ({"settings": ["dynamodb.lag_s=soon"]}, "--lab-set dynamodb.lag_s: found 'soon'"),
         ({"settings": ["rds.switchover_s=-5"]}, "found '-5', expected seconds from 0 to 86400"),
         ({"settings": ["dynamodb.cut_from=nowhere"]}, "expected one of ap-northeast-1, ap-northeast-3"),
