@@ -37,9 +37,12 @@ def run_folders(runs: Path, html: str, but: Collection[Path] = ()) -> tuple[Path
 
 
 def counted(folders: Sequence[Path]) -> tuple[Path, ...]:
-    """Without the runs that another one of them repeats, because this machine did not hold the lab's speed."""
-    repeated = {_header(folder / "run.json").get("instead_of") for folder in folders}
-    return tuple(folder for folder in folders if folder.name not in repeated)
+    """Without the runs that another one of them repeats, because this machine did not hold the lab's speed.
+
+    Only INVALID ones, judged anew: no header takes a FAIL out of the count.
+    """
+    repeated = {str(_header(folder / "run.json").get("instead_of")) for folder in folders}
+    return tuple(f for f in folders if f.name not in repeated or _verdict(entry_of(f)) is not Verdict.INVALID)
 
 
 def outcome_of(code: int | None, folders: Sequence[Path], stopped: str, said: str = "") -> Outcome:
@@ -102,7 +105,8 @@ def _worst_words(entry: Entry) -> str:
 
 
 def _made_by(header: Path, html: str) -> bool:
-    return f"--html={html}" in (_header(header).get("command_line") or ())
+    words = _header(header).get("command_line")
+    return isinstance(words, list) and f"--html={html}" in words
 
 
 def _header(path: Path) -> dict[str, Any]:

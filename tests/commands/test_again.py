@@ -14,7 +14,7 @@ import pytest
 from checks.lab_speed import LAB_SPEED
 from commands.again import too_fast
 from commands.drill_session import Session
-from commands.gameday_outcome import counted
+from commands.gameday_outcome import counted, run_folders
 from commands.running import Run
 from commands.world import plan_of, resolve_target
 from drill.child import REPOSITORY
@@ -201,13 +201,17 @@ def test_the_second_time_is_what_pytest_tells_of_it(tmp_path: Path) -> None:
 
 
 def test_a_game_day_counts_the_second(tmp_path: Path) -> None:
-    """The run that another one names is left out, and the report says what it stands for."""
+    """The run that another one names is left out when it is INVALID, and no other; the report says so."""
     first = run_folder(tmp_path / "first")
     second = run_folder(tmp_path / "second")
     assert counted([first, second]) == (first, second)
     header = second / "run.json"
     header.write_text(header.read_text().replace("{", '{"instead_of": "first", ', 1))
+    assert counted([first, second]) == (first, second)
+    (first / "events.jsonl").write_text("torn")
     assert counted([first, second]) == (second,)
+    header.write_text('{"instead_of": [], "command_line": 5}')
+    assert (counted([second]), run_folders(tmp_path, "page.html")) == ((second,), ())
     said = instead_of(History({"instead_of": "first"}))
     assert said == "Drilled instead of first, in which this machine did not hold the lab's speed."
     assert instead_of(History({})) == ""
